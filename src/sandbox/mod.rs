@@ -8,8 +8,14 @@
 //! any cluster. It listens on loopback alone, and it drives no rollout.
 
 pub mod admission;
+pub mod defaults;
 pub mod definitions;
 pub mod kinds;
+pub mod merge_keys;
 pub mod ownership;
+pub mod schema;
+pub mod selectors;
 pub mod status;
 pub mod store;
+pub mod strategic;
+pub mod validity;

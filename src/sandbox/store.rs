@@ -50,6 +50,8 @@ pub struct Write {
     pub manager: String,
     /// The part that the write speaks for.
     pub part: Part,
+    /// The apiVersion that the writer speaks; none is the one that objects are kept in.
+    pub api_version: Option<String>,
     /// Checked and answered, but not kept.
     pub dry_run: bool,
     /// Written by the sandbox itself: a status given at creation is kept, and a write of the main part may change it.
@@ -59,11 +61,11 @@ pub struct Write {
 impl Write {
     /// A write from outside by `manager`.
     pub fn by(manager: impl Into<String>, part: Part) -> Self {
-        Self { manager: manager.into(), part, dry_run: false, trusted: false }
+        Self { manager: manager.into(), part, api_version: None, dry_run: false, trusted: false }
     }
 
     fn internal(part: Part) -> Self {
-        Self { manager: CONTROLLER_MANAGER.into(), part, dry_run: false, trusted: true }
+        Self { manager: CONTROLLER_MANAGER.into(), part, api_version: None, dry_run: false, trusted: true }
     }
 }
 
@@ -603,8 +605,10 @@ fn keep_what_is_not_theirs(kind: &Kind, current: &Value, object: &mut Value, wri
         match write.part {
             Part::Status => copy_field(object, &mut kept, "status"),
             Part::Scale => {
-                if let Some(replicas) = object.pointer("/spec/replicas") {
-                    kept["spec"]["replicas"] = replicas.clone();
+                if let Some(replicas) = object.pointer("/spec/replicas")
+                    && let Some(spec) = kept.get_mut("spec").and_then(Value::as_object_mut)
+                {
+                    spec.insert("replicas".into(), replicas.clone());
                 }
             }
             Part::Main => {}
