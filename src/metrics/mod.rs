@@ -15,3 +15,4 @@ mod stub;
 pub use discovery::FindError;
 pub use query::{QueryError, Sample, Series};
 pub use reach::{Prometheus, ReachError};
+pub use screen::{History, Metric, Snapshot, WorkloadMetrics};
