@@ -17,3 +17,4 @@ pub use discovery::FindError;
 pub use locator::Locator;
 pub use query::{QueryError, Sample, Series};
 pub use reach::{Prometheus, ReachError};
+pub use screen::{History, Metric, Snapshot, WorkloadMetrics};
