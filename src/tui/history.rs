@@ -42,11 +42,27 @@ impl Measures {
     }
 }
 
+/// One workload at one time, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sample {
+    at: i64,
+    /// Seconds before `at` for which it stands: the time since the measurement before it was due.
+    span: u16,
+    values: [f32; 4],
+}
+
+impl Sample {
+    fn of(at: DateTime<Utc>, span: i64, measures: &Measures) -> Self {
+        let values = measures.0.map(|value| value.map_or(f32::NAN, |value| value as f32));
+        Self { at: at.timestamp(), span: u16::try_from(span).unwrap_or(1).max(1), values }
+    }
+}
+
 /// The samples of all workloads, by Deployment name. `f32` halves what a console over many canaries needs, and is
 /// finer than any chart; the figures on screen come from the latest measures, which are kept whole.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    samples: BTreeMap<String, VecDeque<(i64, [f32; 4])>>,
+    samples: BTreeMap<String, VecDeque<Sample>>,
     /// The latest measures, and when they were taken.
     latest: BTreeMap<String, Measures>,
     /// When the newest measures were taken.
@@ -55,9 +71,10 @@ pub struct History {
 
 impl History {
     /// Takes in what was measured of all workloads at one time; a workload that is missing has a gap there.
-    pub fn record(&mut self, at: DateTime<Utc>, measured: BTreeMap<String, Measures>) {
+    /// `span` is the time in seconds for which the measures stand.
+    pub fn record(&mut self, at: DateTime<Utc>, span: i64, measured: BTreeMap<String, Measures>) {
         for (workload, measures) in &measured {
-            self.samples.entry(workload.clone()).or_default().push_back((at.timestamp(), packed(measures)));
+            self.samples.entry(workload.clone()).or_default().push_back(Sample::of(at, span, measures));
         }
         for samples in self.samples.values_mut() {
             while samples.len() > KEPT {
@@ -65,20 +82,21 @@ impl History {
             }
         }
         let oldest = at.timestamp() - 24 * 3600;
-        self.samples.retain(|_, samples| samples.back().is_some_and(|(at, _)| *at > oldest));
+        self.samples.retain(|_, samples| samples.back().is_some_and(|sample| sample.at > oldest));
         self.latest = measured;
         self.at = Some(at);
     }
 
     /// Puts samples of a time before the first one that is kept, as Prometheus remembers them.
-    pub fn fill(&mut self, workload: &str, earlier: &[(DateTime<Utc>, Measures)]) {
+    /// `span` is the time in seconds between two of them.
+    pub fn fill(&mut self, workload: &str, span: i64, earlier: &[(DateTime<Utc>, Measures)]) {
         let samples = self.samples.entry(workload.to_string()).or_default();
-        let first = samples.front().map_or(i64::MAX, |(at, _)| *at);
+        let first = samples.front().map_or(i64::MAX, |sample| sample.at);
         for (at, measures) in earlier.iter().rev().filter(|(at, _)| at.timestamp() < first) {
             if samples.len() >= KEPT {
                 break;
             }
-            samples.push_front((at.timestamp(), packed(measures)));
+            samples.push_front(Sample::of(*at, span, measures));
         }
     }
 
@@ -92,23 +110,25 @@ impl History {
     pub fn columns(&self, workload: &str, metric: Metric, columns: usize, step: i64) -> Vec<Option<f64>> {
         let mut values = vec![None; columns];
         let (Some(samples), Some(end)) = (self.samples.get(workload), self.at) else { return values };
-        for (at, sample) in samples.iter().rev() {
+        let step = step.max(1);
+        for sample in samples.iter().rev() {
             // Rounded to the nearest column, so that a sample that came a little late leaves no gap.
-            let back = (end.timestamp() - at + step / 2) / step.max(1);
-            let Some(column) = usize::try_from(back).ok().and_then(|back| columns.checked_sub(back + 1)) else {
+            let newest = (end.timestamp() - sample.at + step / 2) / step;
+            let Ok(newest) = usize::try_from(newest) else { continue };
+            if newest >= columns {
                 break;
-            };
-            let value = f64::from(sample[metric as usize]);
-            if value.is_finite() && values[column].is_none() {
-                values[column] = Some(value);
+            }
+            let value = f64::from(sample.values[metric as usize]);
+            let stands_for = usize::try_from(i64::from(sample.span) / step).unwrap_or(1).max(1);
+            for back in newest..(newest + stands_for).min(columns) {
+                let column = columns - 1 - back;
+                if value.is_finite() && values[column].is_none() {
+                    values[column] = Some(value);
+                }
             }
         }
         values
     }
-}
-
-fn packed(measures: &Measures) -> [f32; 4] {
-    measures.0.map(|value| value.map_or(f32::NAN, |value| value as f32))
 }
 
 #[cfg(test)]
@@ -120,7 +140,7 @@ mod tests {
     }
 
     fn record(history: &mut History, second: i64, value: Option<f64>) {
-        history.record(at(second), BTreeMap::from([("app".to_string(), Measures([value; 4]))]));
+        history.record(at(second), 5, BTreeMap::from([("app".to_string(), Measures([value; 4]))]));
     }
 
     #[test]
@@ -135,6 +155,17 @@ mod tests {
         );
         assert_eq!(history.latest("app", Metric::P99), Some(5.0));
         assert_eq!(history.latest("other", Metric::P99), None);
+    }
+
+    #[test]
+    fn a_sample_stands_for_the_time_since_the_one_before() {
+        let mut history = History::default();
+        for second in [0, 15, 30] {
+            let measured = BTreeMap::from([("app".to_string(), Measures([Some(second as f64); 4]))]);
+            history.record(at(second), 15, measured);
+        }
+        let wanted = [0.0, 15.0, 15.0, 15.0, 30.0, 30.0, 30.0].map(Some);
+        assert_eq!(history.columns("app", Metric::Cpu, 7, 5), wanted);
     }
 
     #[test]
@@ -160,7 +191,7 @@ mod tests {
         let mut history = History::default();
         record(&mut history, 10, Some(3.0));
         let earlier = [(at(0), Measures([Some(1.0); 4])), (at(5), Measures([Some(2.0); 4])), (at(10), Measures::default())];
-        history.fill("app", &earlier);
+        history.fill("app", 5, &earlier);
         assert_eq!(history.columns("app", Metric::Success, 3, 5), [Some(1.0), Some(2.0), Some(3.0)]);
     }
 }

@@ -483,6 +483,9 @@ pub fn allowed(verb: Verb, canary: &str, model: &Model) -> Result<(), String> {
     if let Some(problem) = row.problems.first() {
         return Err(format!("it is not driven: {problem}"));
     }
+    if let Some(right) = &model.lacking {
+        return Err(format!("you may not {right}"));
+    }
     model.driver.objection()?;
     rollout::allowed(verb, row.standing)?;
     if row.request_revision(verb).is_none() {

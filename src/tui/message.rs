@@ -20,15 +20,25 @@ pub enum Msg {
     Rows(Vec<Row>),
     /// All Events on canaries as they are now, in any order.
     Events(Vec<EventRecord>),
-    /// How the API server and the routes' watch are doing.
-    Cluster { cluster: Link, routes: Link },
+    /// An Event that is new, or was counted once more.
+    Event(Box<EventRecord>),
+    /// How the API server and the routes' watch are doing, and what else may not be read, in words.
+    Cluster { cluster: Link, routes: Link, missing: Vec<String> },
+    /// What the operator may not do, in words; None: may ask for everything.
+    Rights(Option<String>),
     Driver(Driver),
     /// What Prometheus said of all workloads, and why a metric has no values at all.
-    Measured { at: DateTime<Utc>, workloads: BTreeMap<String, Measures>, problems: [Option<String>; 4] },
+    /// `span` is the time in seconds for which that stands.
+    Measured {
+        at: DateTime<Utc>,
+        span: i64,
+        workloads: BTreeMap<String, Measures>,
+        problems: [Option<String>; 4],
+    },
     /// How Prometheus is doing, where it did not answer.
     Prometheus(Link),
-    /// What Prometheus remembers of a workload, oldest first.
-    Remembered { workload: String, samples: Vec<(DateTime<Utc>, Measures)> },
+    /// What Prometheus remembers of a workload, oldest first, a sample every `span` seconds.
+    Remembered { workload: String, span: i64, samples: Vec<(DateTime<Utc>, Measures)> },
     /// What became of a request.
     Outcome { wish: Wish, outcome: Outcome },
 }

@@ -12,12 +12,18 @@ pub mod message;
 pub mod model;
 pub mod question;
 pub mod row;
+pub mod run;
 pub mod scene;
+pub mod screen;
+pub mod source;
 pub mod spark;
+pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod update;
 pub mod view;
+
+pub use run::{Options, run};
 
 #[cfg(test)]
 mod update_tests;

@@ -38,6 +38,10 @@ pub struct Model {
     pub routes: Link,
     pub prometheus: Link,
     pub driver: Driver,
+    /// What else may not be read, in words.
+    pub missing: Vec<String>,
+    /// The right that the operator lacks to ask for anything.
+    pub lacking: Option<String>,
     /// Name of the selected canary.
     pub selected: Option<String>,
     pub order: Order,
@@ -82,7 +86,8 @@ pub enum Driver {
     Here,
     /// Another process of ours, by its identity.
     Other { holder: String },
-    Nobody,
+    /// Nobody; why this console does not, where it would.
+    Nobody { why: Option<String> },
     /// Flagger runs this cluster's canaries: we only watch.
     Flagger,
 }
@@ -93,7 +98,7 @@ impl Driver {
         match self {
             Driver::Here | Driver::Other { .. } => Ok(()),
             Driver::Looking => Err("it is not known yet who drives this namespace".into()),
-            Driver::Nobody => Err("nobody drives this namespace: start one with canary-tui controller".into()),
+            Driver::Nobody { .. } => Err("nobody drives this namespace: start canary-tui controller there".into()),
             Driver::Flagger => Err("Flagger drives this cluster's canaries; this console only watches".into()),
         }
     }
@@ -257,6 +262,8 @@ impl Model {
             routes: Link::Connecting,
             prometheus: Link::Connecting,
             driver: Driver::Looking,
+            missing: Vec::new(),
+            lacking: None,
             selected: None,
             order: Order::default(),
             filter: Filter::default(),

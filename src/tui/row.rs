@@ -40,6 +40,8 @@ pub struct Row {
     pub steps: Vec<u8>,
     /// Time between two checks; None where the spec cannot be read.
     pub interval: Option<Duration>,
+    /// The shortest window that its checks look back over.
+    pub window: Option<Duration>,
     /// When the next check is due, while there is one.
     pub next_check: Option<DateTime<Utc>>,
     pub paused: Option<Held>,
@@ -129,6 +131,17 @@ impl Row {
         if spec.is_some() && target.is_none() {
             problems.push(format!("its target, the Deployment {target_name}, does not exist"));
         }
+        if let Some(target) = target {
+            if let Err(why) = &target.selector {
+                problems.push(bounded(&format!("the Deployment {target_name}: {why}")));
+            }
+            if target.paused {
+                problems.push(format!(
+                    "the Deployment {target_name} is paused, so its newest template gets no pods: \
+                     kubectl rollout resume deployment {target_name}"
+                ));
+            }
+        }
         if status.phase == Phase::Unknown {
             problems.push("status.phase is one that this version does not know".into());
         }
@@ -154,6 +167,7 @@ impl Row {
             steps: analysis.map(rollout::steps).unwrap_or_default(),
             next_check: interval.filter(|_| checked).and_then(|interval| rollout::next_check(status, interval)),
             interval,
+            window: analysis.and_then(|analysis| analysis.checks.iter().map(|check| check.interval).min()),
             paused: canary.paused.as_ref().map(|paused| Held {
                 by: bounded(&paused.by),
                 at: paused.at,

@@ -2,7 +2,7 @@
 
 use super::glyphs;
 use super::history::Measures;
-use super::message::Msg;
+use super::message::{Command, Msg};
 use super::model::{Driver, Link, Look, Model, Start};
 use super::row::{Limits, Pods, Row, Side};
 use super::theme::{Depth, Theme};
@@ -12,6 +12,7 @@ use crate::api::Phase;
 use crate::cluster::EventRecord;
 use crate::rollout::Standing;
 use chrono::{DateTime, Offset, Utc};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
 use std::collections::BTreeMap;
@@ -84,6 +85,7 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
         },
         steps: vec![10, 20, 30, 40, 50],
         interval: Some(Duration::from_secs(60)),
+        window: Some(Duration::from_secs(60)),
         next_check: None,
         paused: None,
         pending: None,
@@ -106,9 +108,10 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
     }
 }
 
-/// An event on a canary.
+/// An event on a canary. Later ones of a scene's list were written later.
 pub fn event(canary: &str, at: &str, warning: bool, message: &str) -> EventRecord {
     EventRecord {
+        version: 0,
         namespace: "jx-production".into(),
         name: format!("{canary}.{at}.{}", message.len()),
         uid: String::new(),
@@ -151,14 +154,14 @@ fn measured(model: &mut Model, running: &str, bad: bool) {
             }
         }
         let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
-        update(model, Msg::Measured { at, workloads, problems: Default::default() });
+        update(model, Msg::Measured { at, span: STEP, workloads, problems: Default::default() });
     }
 }
 
 /// The fleet at rest or in the middle of a rollout.
 fn fleet(width: u16, height: u16, myapp: Row, events: Vec<EventRecord>, bad: bool) -> Model {
     let mut model = unheard(width, height);
-    update(&mut model, Msg::Cluster { cluster: Link::Live, routes: Link::Live });
+    update(&mut model, Msg::Cluster { cluster: Link::Live, routes: Link::Live, missing: Vec::new() });
     update(&mut model, Msg::Driver(Driver::Here));
     let running = if myapp.under_way() { myapp.name.clone() } else { String::new() };
     let mut search = row("jx-production-search", Phase::Failed, ("0.9.0", "0.9.1"));
@@ -169,7 +172,8 @@ fn fleet(width: u16, height: u16, myapp: Row, events: Vec<EventRecord>, bad: boo
         row.created = Some(time("08:00:00") + chrono::Duration::minutes(age as i64));
     }
     update(&mut model, Msg::Rows(rows));
-    update(&mut model, Msg::Events(events));
+    let numbered = events.into_iter().zip(1..).map(|(event, version)| EventRecord { version, ..event });
+    update(&mut model, Msg::Events(numbered.collect()));
     measured(&mut model, &running, bad);
     model
 }
@@ -218,4 +222,82 @@ pub fn at_rest(width: u16, height: u16) -> Model {
     let myapp = row("jx-production-myapp", Phase::Initialized, ("1.0.0", "1.0.0"));
     let done = "Initialization done! jx-production-myapp.jx-production";
     fleet(width, height, myapp, vec![event("jx-production-myapp", "12:00:05", false, done)], false)
+}
+
+/// Many canaries, a third of them in the middle of a rollout.
+pub fn many(count: usize, width: u16, height: u16) -> Model {
+    let mut model = unheard(width, height);
+    update(&mut model, Msg::Cluster { cluster: Link::Live, routes: Link::Live, missing: Vec::new() });
+    update(&mut model, Msg::Driver(Driver::Here));
+    let rows = (0..count).map(|index| {
+        let phase = [Phase::Succeeded, Phase::Progressing, Phase::Initialized][index % 3];
+        let mut row = row(&format!("app-{index:03}"), phase, ("1.0.0", "1.1.0"));
+        if phase == Phase::Progressing {
+            let weight = [10, 20, 30, 40, 50][index % 5];
+            (row.live_weight, row.status_weight) = (Some(weight), weight);
+            row.next_check = Some(model.now + chrono::Duration::seconds(index as i64 % 60));
+        }
+        row
+    });
+    let rows: Vec<Row> = rows.collect();
+    let now = model.now.timestamp();
+    for at in (now - 300..=now).step_by(STEP as usize) {
+        let sides = rows.iter().flat_map(|row| [(&row.primary, 1.0), (&row.canary, 0.4)]);
+        let workloads = sides.filter(|(side, _)| side.runs());
+        let workloads = workloads.map(|(side, share)| (side.workload.clone(), measures(at, share, false))).collect();
+        let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
+        update(&mut model, Msg::Measured { at, span: STEP, workloads, problems: Default::default() });
+    }
+    let events = rows.iter().zip(1..).map(|(row, version)| {
+        let message = format!("Advance {0}.jx-production canary weight {1}", row.name, row.weight());
+        EventRecord { version, ..event(&row.name, "12:04:31", false, &message) }
+    });
+    update(&mut model, Msg::Events(events.collect()));
+    update(&mut model, Msg::Rows(rows));
+    model
+}
+
+/// Presses keys: letters stand for themselves, `<enter>`, `<esc>`, `<tab>`, `<up>`, `<pgdn>`, `<c-c>` and the like for
+/// the others. Answers the commands of all of them.
+pub fn press(model: &mut Model, keys: &str) -> Vec<Command> {
+    let mut commands = Vec::new();
+    let mut rest = keys;
+    while let Some(first) = rest.chars().next() {
+        let named = rest.strip_prefix('<').and_then(|tail| tail.split_once('>'));
+        let (code, modifiers) = match named {
+            Some((name, tail)) => {
+                rest = tail;
+                named_key(name)
+            }
+            None => {
+                rest = &rest[first.len_utf8()..];
+                (KeyCode::Char(first), KeyModifiers::NONE)
+            }
+        };
+        commands.extend(update(model, Msg::Key(KeyEvent::new(code, modifiers))));
+    }
+    commands
+}
+
+fn named_key(name: &str) -> (KeyCode, KeyModifiers) {
+    let code = match name {
+        "enter" => KeyCode::Enter,
+        "esc" => KeyCode::Esc,
+        "tab" => KeyCode::Tab,
+        "up" => KeyCode::Up,
+        "down" => KeyCode::Down,
+        "left" => KeyCode::Left,
+        "right" => KeyCode::Right,
+        "pgup" => KeyCode::PageUp,
+        "pgdn" => KeyCode::PageDown,
+        "backspace" => KeyCode::Backspace,
+        other => {
+            let control = other.strip_prefix("c-").and_then(|rest| rest.chars().next());
+            return match control {
+                Some(c) => (KeyCode::Char(c), KeyModifiers::CONTROL),
+                None => (KeyCode::Null, KeyModifiers::NONE),
+            };
+        }
+    };
+    (code, KeyModifiers::NONE)
 }

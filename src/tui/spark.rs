@@ -79,8 +79,10 @@ fn round_up(value: f64) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     Empty,
-    /// A column's part of this height, 1 to 8 eighths.
+    /// The top of a column: 1 to 8 eighths of the cell.
     Column(u8),
+    /// A column goes on above.
+    Body,
     /// The limit's line, where no column hides it.
     Limit,
 }
@@ -109,6 +111,7 @@ pub fn chart(values: &[Option<f64>], scale: &Scale, limit: Option<Limit>, rows: 
             let mark = match height.saturating_sub(below).min(8) as u8 {
                 0 if limit_row == Some(row) => Mark::Limit,
                 0 => Mark::Empty,
+                8 if height > below + 8 => Mark::Body,
                 part => Mark::Column(part),
             };
             line.push(Cell { mark, passes });
@@ -164,7 +167,7 @@ mod tests {
         let scale = Scale { low: 0.0, high: 10.0, limit: Some(8.0) };
         let lines = chart(&[Some(2.0), Some(10.0), None], &scale, Some(Limit::AtMost(8.0)), 2);
         assert_eq!(lines[0].iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Limit, Mark::Column(8), Mark::Limit]);
-        assert_eq!(lines[1].iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Column(3), Mark::Column(8), Mark::Empty]);
+        assert_eq!(lines[1].iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Column(3), Mark::Body, Mark::Empty]);
         assert_eq!(lines[1].iter().map(|c| c.passes).collect::<Vec<_>>(), [true, false, true]);
     }
 

@@ -33,6 +33,9 @@ pub enum Role {
     Primary,
     /// Measurements of the canary.
     Canary,
+    /// What stands below the top of their columns, in charts of several lines.
+    PrimaryBody,
+    CanaryBody,
     /// A limit that a measurement is held against.
     Limit,
     /// A key in the footer.
@@ -45,7 +48,7 @@ pub enum Role {
 
 impl Role {
     /// All roles.
-    pub const ALL: [Role; 16] = [
+    pub const ALL: [Role; 18] = [
         Role::Text,
         Role::Dim,
         Role::Faint,
@@ -58,6 +61,8 @@ impl Role {
         Role::Active,
         Role::Primary,
         Role::Canary,
+        Role::PrimaryBody,
+        Role::CanaryBody,
         Role::Limit,
         Role::Key,
         Role::KeyOff,
@@ -329,15 +334,15 @@ mod tests {
             let selected = theme.style(Role::Selected).bg.unwrap();
             for role in Role::ALL {
                 let style = theme.style(role);
-                // Frames are no text, and a key that does nothing may step back.
+                // Frames and columns are no text, and a key that does nothing may step back.
                 let least = match role {
                     Role::Faint => 1.3,
-                    Role::KeyOff => 2.4,
+                    Role::KeyOff | Role::PrimaryBody | Role::CanaryBody => 2.4,
                     _ => 4.5,
                 };
                 let own = contrast(style.fg.unwrap(), style.bg.unwrap());
                 assert!(own >= least, "{name} {role:?}: {own:.2}");
-                if !matches!(role, Role::Faint | Role::KeyOff | Role::Button) {
+                if least == 4.5 && role != Role::Button {
                     let there = contrast(style.fg.unwrap(), selected);
                     assert!(there >= 4.0, "{name} {role:?} on the selected row: {there:.2}");
                 }

@@ -10,7 +10,9 @@ use super::question;
 use super::row::{Row, image_of};
 use super::view;
 use crate::api::{Phase, Verb};
+use crate::cluster::EventRecord;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use std::cmp::Ordering;
 use tui_input::{Input, InputRequest};
 
 /// Events that are kept; the API keeps them for an hour.
@@ -41,27 +43,41 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             remember_if_changed(model, before)
         }
         Msg::Events(mut events) => {
-            events.sort_by(|a, b| a.last.cmp(&b.last).then_with(|| a.first.cmp(&b.first)).then_with(|| a.name.cmp(&b.name)));
+            events.sort_by(in_order);
             let surplus = events.len().saturating_sub(EVENTS_KEPT);
             events.drain(..surplus);
-            for event in &mut events {
-                if event.message.len() > super::text::LONGEST {
-                    event.message = kept(&event.message);
-                }
-            }
+            events.iter_mut().for_each(bound);
             model.events = events;
             Vec::new()
         }
-        Msg::Cluster { cluster, routes } => {
-            (model.cluster, model.routes) = (cluster, routes);
+        Msg::Event(mut event) => {
+            bound(&mut event);
+            model.events.retain(|known| known.name != event.name);
+            let at = model.events.partition_point(|known| in_order(known, &event).is_le());
+            model.events.insert(at, *event);
+            if model.events.len() > EVENTS_KEPT {
+                model.events.remove(0);
+            }
+            // Whoever reads further back goes on reading the same lines.
+            if model.back > 0 {
+                model.back += 1;
+            }
+            Vec::new()
+        }
+        Msg::Cluster { cluster, routes, missing } => {
+            (model.cluster, model.routes, model.missing) = (cluster, routes, missing);
+            Vec::new()
+        }
+        Msg::Rights(lacking) => {
+            model.lacking = lacking;
             Vec::new()
         }
         Msg::Driver(driver) => {
             model.driver = driver;
             Vec::new()
         }
-        Msg::Measured { at, workloads, problems } => {
-            model.history.record(at, workloads);
+        Msg::Measured { at, span, workloads, problems } => {
+            model.history.record(at, span, workloads);
             model.metric_problems = problems.map(|problem| problem.map(|text| kept(&text)));
             model.prometheus = Link::Live;
             Vec::new()
@@ -70,8 +86,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.prometheus = link;
             Vec::new()
         }
-        Msg::Remembered { workload, samples } => {
-            model.history.fill(&workload, &samples);
+        Msg::Remembered { workload, span, samples } => {
+            model.history.fill(&workload, span, &samples);
             Vec::new()
         }
         Msg::Outcome { wish, outcome } => {
@@ -85,6 +101,17 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.notice = Some(Notice { tone, text: kept(text.trim_end()) });
             Vec::new()
         }
+    }
+}
+
+/// By time, and within a second by the order in which they were written.
+fn in_order(a: &EventRecord, b: &EventRecord) -> Ordering {
+    a.last.cmp(&b.last).then_with(|| a.version.cmp(&b.version)).then_with(|| a.name.cmp(&b.name))
+}
+
+fn bound(event: &mut EventRecord) {
+    if event.message.len() > super::text::LONGEST {
+        event.message = kept(&event.message);
     }
 }
 

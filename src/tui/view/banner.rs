@@ -34,26 +34,33 @@ pub fn lines(model: &Model, width: u16) -> Vec<(Role, String)> {
             ),
         ));
     }
-    for (name, link, advice) in [
-        ("Prometheus", &model.prometheus, "give its address with --prometheus URL"),
-        ("Istio's VirtualServices", &model.routes, "the weights shown are the status', not the routes'"),
+    for (name, link, consequence) in [
+        // Why there is no Prometheus ends with what can be done.
+        ("Prometheus", &model.prometheus, ""),
+        ("Istio's VirtualServices", &model.routes, "; the weights shown are the status', not the routes'"),
     ] {
         let text = match link {
-            Link::Forbidden { what } => format!("{} {name}: not permitted: {what}; {advice}", glyphs.warning),
-            Link::Absent { why } => format!("{} {name}: {why}; {advice}", glyphs.warning),
+            Link::Forbidden { what } => format!("{} {name}: not permitted: {what}{consequence}", glyphs.warning),
+            Link::Absent { why } => format!("{} {name}: {why}{consequence}", glyphs.warning),
             _ => continue,
         };
         said.push((Role::Warn, text));
     }
-    if model.driver == Driver::Nobody && model.rows.iter().any(|row| row.under_way()) {
-        said.push((
-            Role::Warn,
-            format!(
-                "{} Nobody drives this namespace: rollouts stand still until canary-tui controller or a console \
-                 drives it.",
-                glyphs.warning
-            ),
-        ));
+    said.extend(model.missing.iter().map(|text| (Role::Warn, format!("{} {text}", glyphs.warning))));
+    if let Driver::Nobody { why } = &model.driver {
+        if let Some(why) = why {
+            said.push((Role::Warn, format!("{} This console does not drive: {why}.", glyphs.warning)));
+        }
+        if model.rows.iter().any(|row| row.under_way()) {
+            said.push((
+                Role::Warn,
+                format!(
+                    "{} Nobody drives this namespace: its rollouts stand still until canary-tui controller or a \
+                     console drives it.",
+                    glyphs.warning
+                ),
+            ));
+        }
     }
     let columns = usize::from(width.saturating_sub(2));
     let wrap = |text: &str| {

@@ -29,6 +29,11 @@ pub fn lines(model: &Model, row: &Row, width: u16) -> u16 {
     2 + remarks(model, row, width.saturating_sub(4)).len() as u16
 }
 
+/// Lines from one chart to the next: charts of several lines need air between them.
+pub fn pitch(chart_rows: u16) -> u16 {
+    if chart_rows > 1 { chart_rows + 1 } else { chart_rows }
+}
+
 /// Draws the detail of the selected canary.
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect, chart_rows: u16) {
     let Some(row) = model.row() else { return };
@@ -55,7 +60,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect, chart_rows: u16) {
             break;
         }
         draw_metric(canvas, model, row, metric, &sides, y, chart_rows);
-        y += chart_rows;
+        y += pitch(chart_rows);
     }
 }
 
@@ -257,7 +262,7 @@ impl Sides {
     fn divide(inner: Rect) -> Self {
         let half = inner.width.saturating_sub(LABEL + VERDICT) / 2;
         // Two columns of air end each half; a chart that would be too narrow is left out.
-        let chart = half.saturating_sub(VALUE + 2).min(60);
+        let chart = half.saturating_sub(VALUE + 2);
         let chart = if chart < LEAST_CHART { 0 } else { chart };
         Self {
             label: inner.x,
@@ -361,13 +366,22 @@ fn draw_metric(canvas: &mut Canvas, model: &Model, row: &Row, metric: Metric, si
 }
 
 /// Draws one chart; its colour says whose it is, and what does not pass stands out.
-pub fn draw_chart(canvas: &mut Canvas, values: &[Option<f64>], scale: &Scale, limit: Option<Limit>, role: Role, area: Rect) {
+pub fn draw_chart(
+    canvas: &mut Canvas,
+    values: &[Option<f64>],
+    scale: &Scale,
+    limit: Option<Limit>,
+    role: Role,
+    area: Rect,
+) {
     let glyphs = canvas.glyphs();
+    let body = if role == Role::Primary { Role::PrimaryBody } else { Role::CanaryBody };
     for (y, line) in (area.top()..area.bottom()).zip(spark::chart(values, scale, limit, area.height.into())) {
         for (x, cell) in (area.left()..area.right()).zip(line) {
             let (shape, role) = match cell.mark {
                 Mark::Empty => continue,
                 Mark::Limit => (glyphs.limit, Role::Limit),
+                Mark::Body => (glyphs.levels[7], if cell.passes { body } else { Role::Bad }),
                 Mark::Column(eighths) => {
                     let level = usize::from(eighths.clamp(1, 8) - 1);
                     (glyphs.levels[level], if cell.passes { role } else { Role::Bad })

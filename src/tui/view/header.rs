@@ -71,7 +71,7 @@ fn driver(driver: &Driver) -> (String, Role) {
         Driver::Looking => ("driver: looking".into(), Role::Dim),
         Driver::Here => ("driver: this console".into(), Role::Text),
         Driver::Other { holder } => (format!("driver: {holder}"), Role::Text),
-        Driver::Nobody => ("driver: nobody".into(), Role::Warn),
+        Driver::Nobody { .. } => ("driver: nobody".into(), Role::Warn),
         Driver::Flagger => ("driver: Flagger".into(), Role::Text),
     }
 }

@@ -50,7 +50,7 @@ pub fn layout(model: &Model) -> Layout {
         _ => 3,
     };
     let detail = match model.row() {
-        Some(row) => FRAME + detail::lines(model, row, width) + 4 * chart_rows,
+        Some(row) => FRAME + detail::lines(model, row, width) + 3 * detail::pitch(chart_rows) + chart_rows,
         None => 0,
     };
     let rest = body.saturating_sub(detail);
