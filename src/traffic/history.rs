@@ -482,7 +482,7 @@ mod tests {
         for second in 0..10 {
             history.begin_scrape(second * 1000);
             let id = history.open(&labels, Unit::Whole(1.0));
-            if second < 3 || second > 6 {
+            if !(3..=6).contains(&second) {
                 history.push(id, second as f64);
             }
             if second == 2 {

@@ -36,8 +36,8 @@ pub(super) fn evaluate(evaluator: &mut Evaluator<'_>, expr: &AggregateExpr, at: 
             (T_GROUP, _) => 1.0,
             (T_MIN, _) => extreme(&values, |value, least| value < least),
             (T_MAX, _) => extreme(&values, |value, most| value > most),
-            (T_STDDEV, _) => numbers::variance(&values).sqrt(),
-            (T_STDVAR, _) => numbers::variance(&values),
+            (T_STDDEV, _) => numbers::variance_across(&values).sqrt(),
+            (T_STDVAR, _) => numbers::variance_across(&values),
             (T_QUANTILE, Some(q)) => numbers::quantile(q, values),
             _ => {
                 return Err(QueryError::Execution(format!("aggregation {} is not supported", expr.op)));

@@ -186,6 +186,8 @@ fn elementwise(
             let least = evaluator.scalar(arguments.get(1)?, at)?;
             let most = evaluator.scalar(arguments.get(2)?, at)?;
             if most < least {
+                // What is wrong with the vector is still an error.
+                evaluator.vector(arguments.get(0)?, at)?;
                 return Ok(Some(Vec::new()));
             }
             Box::new(move |value| numbers::max(least, numbers::min(most, value)))

@@ -55,6 +55,14 @@ pub(super) fn variance(values: &[f64]) -> f64 {
     squares / values.len() as f64
 }
 
+/// The population variance as an aggregation has it: where the first value is not a number, it alone varies by nothing.
+pub(super) fn variance_across(values: &[f64]) -> f64 {
+    match values {
+        [_] => 0.0,
+        _ => variance(values),
+    }
+}
+
 /// A quantile of a list, interpolated between neighbours.
 pub(super) fn quantile(q: f64, mut values: Vec<f64>) -> f64 {
     if values.is_empty() || q.is_nan() {
@@ -92,14 +100,20 @@ pub(super) fn almost_equal(a: f64, b: f64, tolerance: f64) -> bool {
     difference / total.min(f64::MAX) < tolerance
 }
 
-/// The larger of two, NaN if either is.
+/// The larger of two: `+Inf` if either is, else NaN if either is.
 pub(super) fn max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.max(b)
+    }
 }
 
-/// The smaller of two, NaN if either is.
+/// The smaller of two: `-Inf` if either is, else NaN if either is.
 pub(super) fn min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -max(-a, -b)
 }
 
 #[cfg(test)]

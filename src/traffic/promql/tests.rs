@@ -10,8 +10,11 @@ use crate::traffic::history::Unit;
 use crate::traffic::labels::Labels;
 use crate::traffic::simulator::Simulator;
 
+/// A metric's name, its labels, and its values.
+type Written<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [Option<f64>]);
+
 /// One sample every ten seconds from 0 on; `None` where the series is not there.
-fn history(series: &[(&str, &[(&str, &str)], &[Option<f64>])]) -> History {
+fn history(series: &[Written<'_>]) -> History {
     let mut history = History::new(1000);
     let scrapes = series.iter().map(|(.., values)| values.len()).max().unwrap_or(0);
     for scrape in 0..scrapes {
