@@ -1,0 +1,280 @@
+//! The defaults of Kubernetes' own kinds, as far as clients see them. Custom kinds carry theirs in their schema.
+
+use serde_json::{Map, Value, json};
+
+use super::kinds::Kind;
+
+/// Fills in what a client may leave out.
+pub fn complete(kind: &Kind, object: &mut Value) {
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    match kind.kind.as_str() {
+        "Deployment" => deployment(fields),
+        "ReplicaSet" => {
+            if let Some(spec) = child(fields, "spec") {
+                set(spec, "replicas", json!(1));
+                pod_template(spec);
+            }
+            if let Some(status) = child(fields, "status") {
+                set(status, "replicas", json!(0));
+            }
+        }
+        "Pod" => {
+            if let Some(spec) = child(fields, "spec") {
+                pod_spec(spec);
+                set(spec, "enableServiceLinks", json!(true));
+                set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+                set(spec, "priority", json!(0));
+                set(spec, "serviceAccountName", json!("default"));
+            }
+            if let Some(status) = child(fields, "status") {
+                set(status, "phase", json!("Pending"));
+                set(status, "qosClass", json!("Burstable"));
+            }
+        }
+        "Service" => service(fields),
+        "Namespace" => namespace(fields),
+        "Secret" => secret(fields),
+        "Event" => event(fields),
+        "CustomResourceDefinition" => definition(fields),
+        _ => {}
+    }
+}
+
+fn deployment(fields: &mut Map<String, Value>) {
+    let Some(spec) = child(fields, "spec") else {
+        return;
+    };
+    set(spec, "replicas", json!(1));
+    set(spec, "revisionHistoryLimit", json!(10));
+    set(spec, "progressDeadlineSeconds", json!(600));
+    if let Some(strategy) = child(spec, "strategy") {
+        set(strategy, "type", json!("RollingUpdate"));
+        if strategy["type"] == "RollingUpdate"
+            && let Some(rolling) = child(strategy, "rollingUpdate")
+        {
+            set(rolling, "maxSurge", json!("25%"));
+            set(rolling, "maxUnavailable", json!("25%"));
+        }
+    }
+    pod_template(spec);
+    let _ = child(fields, "status");
+}
+
+fn pod_template(spec: &mut Map<String, Value>) {
+    if let Some(template) = child(spec, "template") {
+        let _ = child(template, "metadata");
+        if let Some(spec) = child(template, "spec") {
+            pod_spec(spec);
+        }
+    }
+}
+
+fn pod_spec(spec: &mut Map<String, Value>) {
+    set(spec, "restartPolicy", json!("Always"));
+    set(spec, "terminationGracePeriodSeconds", json!(30));
+    set(spec, "dnsPolicy", json!("ClusterFirst"));
+    set(spec, "securityContext", json!({}));
+    set(spec, "schedulerName", json!("default-scheduler"));
+    for list in ["containers", "initContainers"] {
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(container) = container.as_object_mut() {
+                complete_container(container);
+            }
+        }
+    }
+    for volume in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
+        for source in ["configMap", "secret", "projected", "downwardAPI"] {
+            if let Some(source) = volume.get_mut(source).and_then(Value::as_object_mut) {
+                set(source, "defaultMode", json!(420));
+            }
+        }
+    }
+}
+
+fn complete_container(container: &mut Map<String, Value>) {
+    set(container, "resources", json!({}));
+    set(container, "terminationMessagePath", json!("/dev/termination-log"));
+    set(container, "terminationMessagePolicy", json!("File"));
+    let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let latest = !last.contains(':') || last.ends_with(":latest");
+    let policy = if latest && !image.contains('@') { "Always" } else { "IfNotPresent" };
+    set(container, "imagePullPolicy", json!(policy));
+    for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(port) = port.as_object_mut() {
+            set(port, "protocol", json!("TCP"));
+        }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(probe) = container.get_mut(probe).and_then(Value::as_object_mut) {
+            set(probe, "timeoutSeconds", json!(1));
+            set(probe, "periodSeconds", json!(10));
+            set(probe, "successThreshold", json!(1));
+            set(probe, "failureThreshold", json!(3));
+            if let Some(get) = probe.get_mut("httpGet").and_then(Value::as_object_mut) {
+                set(get, "path", json!("/"));
+                set(get, "scheme", json!("HTTP"));
+            }
+        }
+    }
+    // Limits without requests are requests too.
+    let limits = container["resources"].get("limits").cloned();
+    if let Some(Value::Object(limits)) = limits
+        && let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut)
+        && let Some(requests) = child(resources, "requests")
+    {
+        for (name, amount) in limits {
+            set(requests, &name, amount);
+        }
+    }
+}
+
+fn service(fields: &mut Map<String, Value>) {
+    if let Some(spec) = child(fields, "spec") {
+        set(spec, "type", json!("ClusterIP"));
+        set(spec, "sessionAffinity", json!("None"));
+        if spec["type"] != "ExternalName" {
+            set(spec, "internalTrafficPolicy", json!("Cluster"));
+            set(spec, "ipFamilies", json!(["IPv4"]));
+            set(spec, "ipFamilyPolicy", json!("SingleStack"));
+        }
+        if spec["type"] == "LoadBalancer" || spec["type"] == "NodePort" {
+            set(spec, "externalTrafficPolicy", json!("Cluster"));
+        }
+        for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(port) = port.as_object_mut() {
+                set(port, "protocol", json!("TCP"));
+                let number = port.get("port").cloned().unwrap_or(Value::Null);
+                if !number.is_null() {
+                    set(port, "targetPort", number);
+                }
+            }
+        }
+    }
+    if let Some(status) = child(fields, "status") {
+        set(status, "loadBalancer", json!({}));
+    }
+}
+
+fn namespace(fields: &mut Map<String, Value>) {
+    if let Some(spec) = child(fields, "spec") {
+        set(spec, "finalizers", json!(["kubernetes"]));
+    }
+    if let Some(status) = child(fields, "status") {
+        set(status, "phase", json!("Active"));
+    }
+    if let Some(metadata) = child(fields, "metadata") {
+        let name = metadata.get("name").cloned().unwrap_or(Value::Null);
+        if let Some(labels) = child(metadata, "labels") {
+            labels.insert("kubernetes.io/metadata.name".into(), name);
+        }
+    }
+}
+
+fn secret(fields: &mut Map<String, Value>) {
+    set(fields, "type", json!("Opaque"));
+    let Some(Value::Object(plain)) = fields.remove("stringData") else {
+        return;
+    };
+    if let Some(data) = child(fields, "data") {
+        for (name, value) in plain {
+            let encoded = base64(value.as_str().unwrap_or_default().as_bytes());
+            data.insert(name, json!(encoded));
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for place in 0..4 {
+            if place <= chunk.len() {
+                let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
+                text.push(char::from(letter));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+fn event(fields: &mut Map<String, Value>) {
+    set(fields, "eventTime", Value::Null);
+    set(fields, "source", json!({}));
+    set(fields, "reportingInstance", json!(""));
+    let component = fields["source"].get("component").cloned();
+    set(fields, "reportingComponent", component.unwrap_or_else(|| json!("")));
+}
+
+fn definition(fields: &mut Map<String, Value>) {
+    let Some(spec) = child(fields, "spec") else {
+        return;
+    };
+    set(spec, "conversion", json!({ "strategy": "None" }));
+    if let Some(names) = child(spec, "names") {
+        let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        set(names, "listKind", json!(format!("{kind}List")));
+        set(names, "singular", json!(kind.to_ascii_lowercase()));
+    }
+    let names = spec["names"].clone();
+    let versions = spec.get("versions").and_then(Value::as_array);
+    let stored: Vec<Value> = versions
+        .into_iter()
+        .flatten()
+        .filter(|version| version["storage"] == true)
+        .map(|version| version["name"].clone())
+        .collect();
+    let since = fields["metadata"].get("creationTimestamp").cloned().unwrap_or(Value::Null);
+    let condition = |kind: &str, reason: &str, message: &str| {
+        json!({
+            "type": kind, "status": "True", "reason": reason, "message": message,
+            "lastTransitionTime": since,
+        })
+    };
+    let conditions = json!([
+        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+        condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+    ]);
+    if let Some(status) = child(fields, "status") {
+        status.insert("acceptedNames".into(), names);
+        set(status, "conditions", conditions);
+        set(status, "storedVersions", Value::Array(stored));
+    }
+}
+
+/// The object under `field`, made where it is missing; none where something else stands there.
+fn child<'a>(fields: &'a mut Map<String, Value>, field: &str) -> Option<&'a mut Map<String, Value>> {
+    let value = fields.entry(field).or_insert_with(|| json!({}));
+    if value.is_null() {
+        *value = json!({});
+    }
+    value.as_object_mut()
+}
+
+fn set(fields: &mut Map<String, Value>, field: &str, value: Value) {
+    match fields.get(field) {
+        None => {
+            fields.insert(field.to_owned(), value);
+        }
+        Some(Value::Null) => fields[field] = value,
+        Some(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_encoded_in_base64_with_its_padding() {
+        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+    }
+}

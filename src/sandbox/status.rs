@@ -1,0 +1,266 @@
+//! Errors as a Kubernetes API server gives them: every one is a `Status` object with a reason, a code and details.
+//! Nothing here knows of HTTP or of the store; the wording is the wire format that clients match on.
+
+use serde_json::{Value, json};
+use std::fmt;
+
+use super::kinds::Kind;
+
+/// A refused request: what `kind: Status` says on the wire.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    /// HTTP status code, also `code` in the object.
+    pub code: u16,
+    /// Machine-readable reason, such as `NotFound`.
+    pub reason: &'static str,
+    /// The sentence for a person.
+    pub message: String,
+    /// `details`, or null where there are none.
+    pub details: Value,
+}
+
+/// One field that is wrong: a cause in the details of an `Invalid` status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldError {
+    /// Path as Kubernetes writes it: `spec.template.spec.containers[0].image`.
+    pub field: String,
+    /// `FieldValueInvalid`, `FieldValueRequired`, `FieldValueNotSupported`, `FieldValueTypeInvalid`, ….
+    pub reason: &'static str,
+    /// What is wrong, with the offending value where there is one.
+    pub message: String,
+}
+
+impl FieldError {
+    /// The value at `field` breaks a rule.
+    pub fn invalid(field: impl Into<String>, value: &Value, why: impl fmt::Display) -> Self {
+        Self {
+            field: field.into(),
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {}: {why}", shown(value)),
+        }
+    }
+
+    /// The value at `field` has a type that the schema does not allow.
+    pub fn wrong_type(field: impl Into<String>, value: &Value, wanted: &str) -> Self {
+        let field = field.into();
+        let found = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_f64() => "number",
+            Value::Number(_) => "integer",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let message = format!("Invalid value: \"{found}\": {field} in body must be of type {wanted}: \"{found}\"");
+        Self { field, reason: "FieldValueTypeInvalid", message }
+    }
+
+    /// The value at `field` is missing.
+    pub fn required(field: impl Into<String>, why: &str) -> Self {
+        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        Self { field: field.into(), reason: "FieldValueRequired", message }
+    }
+
+    /// The value at `field` is none of `supported`.
+    pub fn unsupported(field: impl Into<String>, value: &Value, supported: &[String]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+        Self {
+            field: field.into(),
+            reason: "FieldValueNotSupported",
+            message: format!("Unsupported value: {}: supported values: {}", shown(value), supported.join(", ")),
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        other => other.to_string(),
+    }
+}
+
+impl ApiError {
+    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: Value::Null }
+    }
+
+    fn about(mut self, kind: &Kind, name: &str) -> Self {
+        self.details = json!({ "name": name, "kind": kind.plural });
+        if !kind.group.is_empty() {
+            self.details["group"] = json!(kind.group);
+        }
+        self
+    }
+
+    /// 404 for an object.
+    pub fn not_found(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", kind.resource());
+        Self::new(404, "NotFound", message).about(kind, name)
+    }
+
+    /// 404 for a path or a resource type that is not served.
+    pub fn no_such_path() -> Self {
+        let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
+        error.details = json!({});
+        error
+    }
+
+    /// 409: an object of that name is there.
+    pub fn already_exists(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", kind.resource());
+        Self::new(409, "AlreadyExists", message).about(kind, name)
+    }
+
+    /// 409: the write was decided on an older resourceVersion.
+    pub fn modified(kind: &Kind, name: &str) -> Self {
+        Self::conflict(
+            kind,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
+    }
+
+    /// 409 for another cause.
+    pub fn conflict(kind: &Kind, name: &str, why: impl fmt::Display) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.resource());
+        Self::new(409, "Conflict", message).about(kind, name)
+    }
+
+    /// 422 with one cause for each wrong field.
+    pub fn invalid(kind: &Kind, name: &str, fields: Vec<FieldError>) -> Self {
+        let listed: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+        let listed = match listed.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let subject = if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) };
+        let mut error = Self::new(422, "Invalid", format!("{subject} {name:?} is invalid: {listed}"));
+        let causes: Vec<Value> =
+            fields.into_iter().map(|f| json!({ "reason": f.reason, "message": f.message, "field": f.field })).collect();
+        error.details = json!({ "name": name, "kind": kind.kind, "causes": causes });
+        if !kind.group.is_empty() {
+            error.details["group"] = json!(kind.group);
+        }
+        error
+    }
+
+    /// 422 for a patch that cannot be applied.
+    pub fn unprocessable(why: impl fmt::Display) -> Self {
+        let mut error = Self::new(422, "Invalid", "the server rejected our request due to an error in our request");
+        error.details = json!({ "causes": [{ "message": why.to_string() }] });
+        error
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl fmt::Display) -> Self {
+        Self::new(400, "BadRequest", message.to_string())
+    }
+
+    /// 401.
+    pub fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    /// 403: `user` may not `verb` the resource there.
+    pub fn forbidden(
+        user: &str,
+        verb: &str,
+        group: &str,
+        resource: &str,
+        namespace: Option<&str>,
+        name: Option<&str>,
+    ) -> Self {
+        let scope = match namespace {
+            Some(namespace) => format!("in the namespace {namespace:?}"),
+            None => "at the cluster scope".to_owned(),
+        };
+        let plural = resource.split('/').next().unwrap_or(resource);
+        let subject = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        let named = match name {
+            Some(name) => format!("{subject} {name:?}"),
+            None => subject,
+        };
+        let mut error = Self::new(
+            403,
+            "Forbidden",
+            format!(
+                "{named} is forbidden: User {user:?} cannot {verb} resource {resource:?} in API group {group:?} {scope}"
+            ),
+        );
+        error.details = json!({ "kind": plural });
+        if let Some(name) = name {
+            error.details["name"] = json!(name);
+        }
+        if !group.is_empty() {
+            error.details["group"] = json!(group);
+        }
+        error
+    }
+
+    /// 403: a rule of the server itself forbids it.
+    pub fn refused(kind: &Kind, name: &str, why: impl fmt::Display) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", kind.resource());
+        Self::new(403, "Forbidden", message).about(kind, name)
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    }
+
+    /// 406.
+    pub fn not_acceptable(offered: &str) -> Self {
+        Self::new(406, "NotAcceptable", format!("only the following media types are accepted: {offered}"))
+    }
+
+    /// 410: what was asked for is older than what is kept.
+    pub fn expired(message: impl fmt::Display) -> Self {
+        Self::new(410, "Expired", message.to_string())
+    }
+
+    /// 413.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(413, "RequestEntityTooLarge", format!("limit is {limit} bytes"))
+    }
+
+    /// 415, naming what is understood.
+    pub fn unsupported_media_type(message: impl fmt::Display) -> Self {
+        Self::new(415, "UnsupportedMediaType", message.to_string())
+    }
+
+    /// 500: this server's own failure.
+    pub fn internal(message: impl fmt::Display) -> Self {
+        Self::new(500, "InternalError", message.to_string())
+    }
+
+    /// 503.
+    pub fn unavailable(message: impl fmt::Display) -> Self {
+        Self::new(503, "ServiceUnavailable", message.to_string())
+    }
+
+    /// The `Status` object.
+    pub fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code,
+        });
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}

@@ -1,0 +1,248 @@
+//! Whether an object of Kubernetes' own kinds makes sense: names, labels, and the few rules that operators run into.
+
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+use super::status::{ApiError, FieldError};
+
+/// 400 where metadata cannot even be read: clients rely on the types in it.
+pub fn metadata_shape(object: &Value) -> Result<(), ApiError> {
+    for part in ["spec", "status"] {
+        if object.get(part).is_some_and(|value| !value.is_object() && !value.is_null()) {
+            return Err(ApiError::bad_request(format!("{part} is no object")));
+        }
+    }
+    let metadata = &object["metadata"];
+    let wrong = |field: &str, wanted: &str| Err(ApiError::bad_request(format!("metadata.{field} is no {wanted}")));
+    for field in ["name", "generateName", "namespace", "uid", "resourceVersion"] {
+        if metadata.get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
+            return wrong(field, "string");
+        }
+    }
+    for field in ["labels", "annotations"] {
+        match metadata.get(field) {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(map)) if map.values().all(Value::is_string) => {}
+            Some(_) => return wrong(field, "map of strings"),
+        }
+    }
+    for field in ["finalizers", "ownerReferences"] {
+        match metadata.get(field) {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(list)) => {
+                let text = field == "finalizers";
+                if !list.iter().all(|one| if text { one.is_string() } else { one.is_object() }) {
+                    return wrong(field, if text { "list of strings" } else { "list of objects" });
+                }
+            }
+            Some(_) => return wrong(field, "list"),
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with the name, the labels and the owners.
+pub fn metadata(kind: &Kind, object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    if name.is_empty() {
+        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
+    } else {
+        let label = matches!(kind.kind.as_str(), "Service" | "Namespace") && !kind.custom;
+        if let Some(why) = bad_name(name, label) {
+            errors.push(FieldError::invalid("metadata.name", &json!(name), why));
+        }
+    }
+    for (label, value) in metadata["labels"].as_object().into_iter().flatten() {
+        if !is_qualified(label) {
+            let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+            errors.push(FieldError::invalid("metadata.labels", &json!(label), why));
+        }
+        if value.as_str().is_some_and(|value| !is_label_value(value)) {
+            let why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, of at most 63 characters";
+            errors.push(FieldError::invalid("metadata.labels", value, why));
+        }
+    }
+    let size: usize = metadata["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| name.len() + value.as_str().map_or(0, str::len))
+        .sum();
+    if size > 256 * 1024 {
+        errors.push(FieldError {
+            field: "metadata.annotations".into(),
+            reason: "FieldValueTooLong",
+            message: "Too long: may not be more than 262144 bytes".into(),
+        });
+    }
+    for (index, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if owner[field].as_str().is_none_or(str::is_empty) {
+                errors.push(FieldError::required(format!("metadata.ownerReferences[{index}].{field}"), ""));
+            }
+        }
+    }
+    errors
+}
+
+/// What is wrong beyond metadata.
+pub fn of_kind(kind: &Kind, old: Option<&Value>, object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    match kind.kind.as_str() {
+        "Deployment" | "ReplicaSet" => workload(old, object, &mut errors),
+        "Pod" => pod_spec(&object["spec"], "spec", &mut errors),
+        "Service" => service(object, &mut errors),
+        "Event" => {
+            let about = object["involvedObject"]["namespace"].as_str().unwrap_or_default();
+            let here = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            if !about.is_empty() && about != here {
+                errors.push(FieldError::invalid(
+                    "involvedObject.namespace",
+                    &json!(about),
+                    "does not match event.namespace",
+                ));
+            }
+        }
+        "CustomResourceDefinition" => {
+            if let Err(why) = super::definitions::kind_of(object) {
+                errors.push(FieldError::required("spec", &why));
+            }
+            let names = &object["spec"]["names"]["plural"];
+            let group = &object["spec"]["group"];
+            let wanted = format!("{}.{}", names.as_str().unwrap_or_default(), group.as_str().unwrap_or_default());
+            if object["metadata"]["name"] != wanted {
+                errors.push(FieldError::invalid(
+                    "metadata.name",
+                    &object["metadata"]["name"],
+                    "must be spec.names.plural+\".\"+spec.group",
+                ));
+            }
+        }
+        _ => {}
+    }
+    errors
+}
+
+fn workload(old: Option<&Value>, object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    let replicas = &spec["replicas"];
+    if replicas.as_i64().is_none_or(|count| count < 0) {
+        errors.push(FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
+    }
+    let selector = &spec["selector"];
+    let wanted = selector["matchLabels"].as_object();
+    if selector.is_null() {
+        errors.push(FieldError::required("spec.selector", ""));
+    } else if wanted.is_none_or(serde_json::Map::is_empty) && selector.get("matchExpressions").is_none() {
+        errors.push(FieldError::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
+    }
+    let labels = &spec["template"]["metadata"]["labels"];
+    if wanted.into_iter().flatten().any(|(label, value)| labels.get(label) != Some(value)) {
+        errors.push(FieldError::invalid(
+            "spec.template.metadata.labels",
+            labels,
+            "`selector` does not match template `labels`",
+        ));
+    }
+    if let Some(old) = old
+        && old["spec"]["selector"] != *selector
+    {
+        errors.push(FieldError::invalid("spec.selector", selector, "field is immutable"));
+    }
+    pod_spec(&spec["template"]["spec"], "spec.template.spec", errors);
+}
+
+fn pod_spec(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let containers = spec["containers"].as_array();
+    if containers.is_none_or(Vec::is_empty) {
+        errors.push(FieldError::required(format!("{path}.containers"), ""));
+    }
+    let mut seen = Vec::new();
+    for (index, container) in containers.into_iter().flatten().enumerate() {
+        let path = format!("{path}.containers[{index}]");
+        let name = container["name"].as_str().unwrap_or_default();
+        if name.is_empty() {
+            errors.push(FieldError::required(format!("{path}.name"), ""));
+        } else if seen.contains(&name) {
+            errors.push(FieldError {
+                field: format!("{path}.name"),
+                reason: "FieldValueDuplicate",
+                message: format!("Duplicate value: {name:?}"),
+            });
+        } else if let Some(why) = bad_name(name, true) {
+            errors.push(FieldError::invalid(format!("{path}.name"), &json!(name), why));
+        }
+        seen.push(name);
+        let image = container["image"].as_str().unwrap_or_default();
+        if image.is_empty() {
+            errors.push(FieldError::required(format!("{path}.image"), ""));
+        } else if image.trim() != image {
+            errors.push(FieldError::invalid(
+                format!("{path}.image"),
+                &json!(image),
+                "must not have leading or trailing whitespace",
+            ));
+        }
+    }
+}
+
+fn service(object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    let ports = spec["ports"].as_array();
+    if spec["type"] != "ExternalName" && spec["clusterIP"] != "None" && ports.is_none_or(Vec::is_empty) {
+        errors.push(FieldError::required("spec.ports", ""));
+    }
+    let several = ports.is_some_and(|ports| ports.len() > 1);
+    for (index, port) in ports.into_iter().flatten().enumerate() {
+        if port["port"].as_i64().is_none_or(|port| !(1..=65535).contains(&port)) {
+            errors.push(FieldError::invalid(
+                format!("spec.ports[{index}].port"),
+                &port["port"],
+                "must be between 1 and 65535, inclusive",
+            ));
+        }
+        if several && port["name"].as_str().is_none_or(str::is_empty) {
+            errors.push(FieldError::required(format!("spec.ports[{index}].name"), ""));
+        }
+    }
+}
+
+/// Why a name is not allowed. `label` is the stricter rule: one part, at most 63 characters.
+fn bad_name(name: &str, label: bool) -> Option<&'static str> {
+    let part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if label {
+        (name.len() > 63 || !part(name)).then_some(
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character, of at most 63 characters",
+        )
+    } else {
+        (name.len() > 253 || !name.split('.').all(part)).then_some(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character, of at most 253 characters",
+        )
+    }
+}
+
+fn is_qualified(key: &str) -> bool {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    prefix.is_none_or(|prefix| bad_name(prefix, false).is_none()) && !name.is_empty() && is_label_value(name)
+}
+
+fn is_label_value(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
+        return true;
+    };
+    bytes.len() <= 63
+        && first.is_ascii_alphanumeric()
+        && last.is_ascii_alphanumeric()
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
