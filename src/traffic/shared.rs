@@ -26,8 +26,8 @@ impl Traffic {
     }
 
     /// Replaces the facts; see [`Simulator::observe`].
-    pub fn observe(&self, facts: Facts) {
-        self.write(|simulator| simulator.observe(facts));
+    pub fn observe(&self, now: DateTime<Utc>, facts: Facts) {
+        self.write(|simulator| simulator.observe(now, facts));
     }
 
     /// Makes the scrapes that are due, and says when the next one is.

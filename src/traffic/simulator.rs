@@ -34,6 +34,8 @@ pub struct Simulator {
     scrape_ms: i64,
     /// The moment of the next scrape, in milliseconds since 1970.
     next: i64,
+    /// Up to when requests have been served.
+    served_until: i64,
     facts: Facts,
     routes: Vec<RouteState>,
     pods: Vec<PodState>,
@@ -135,6 +137,7 @@ impl Simulator {
             seed,
             scrape_ms,
             next: start.timestamp_millis(),
+            served_until: start.timestamp_millis() - scrape_ms,
             facts: Facts::default(),
             routes: Vec::new(),
             pods: Vec::new(),
@@ -145,14 +148,22 @@ impl Simulator {
         }
     }
 
-    /// Replaces the facts. They hold from the next scrape on. The first facts with any workload are taken to have held
-    /// for two minutes already.
-    pub fn observe(&mut self, facts: Facts) {
+    /// Replaces the facts, which hold from now on. The first facts with any workload are taken to have held for two
+    /// minutes already.
+    pub fn observe(&mut self, now: DateTime<Utc>, facts: Facts) {
         if facts == self.facts {
             return;
         }
-        if self.history.last_scrape().is_none() && self.facts.workloads.is_empty() && !facts.workloads.is_empty() {
-            self.next -= BACKFILL.as_millis() as i64 / self.scrape_ms * self.scrape_ms;
+        let is_first = self.history.last_scrape().is_none() && self.facts.workloads.is_empty();
+        if is_first {
+            if !facts.workloads.is_empty() {
+                self.next -= BACKFILL.as_millis() as i64 / self.scrape_ms * self.scrape_ms;
+                self.served_until = self.next - self.scrape_ms;
+            }
+        } else {
+            // What came before now was served as the facts were then.
+            self.advance(now);
+            self.serve_until(now.timestamp_millis());
         }
         self.facts = facts;
         self.renew_pods();
@@ -166,6 +177,7 @@ impl Simulator {
         if self.history.last_scrape().is_some() {
             let missed = (now - self.next - CATCH_UP.as_millis() as i64) / self.scrape_ms;
             self.next += missed.max(0) * self.scrape_ms;
+            self.served_until = self.served_until.max(self.next - self.scrape_ms);
         }
         while self.next <= now {
             self.scrape(self.next);
@@ -189,9 +201,19 @@ impl Simulator {
     }
 
     fn scrape(&mut self, at: i64) {
+        self.serve_until(at);
         self.history.begin_scrape(at);
+        self.write(at);
+    }
+
+    /// Lets the requests come that arrive until a moment, and counts what becomes of them.
+    fn serve_until(&mut self, at: i64) {
+        let seconds = (at - self.served_until) as f64 / 1000.0;
+        if seconds <= 0.0 {
+            return;
+        }
+        self.served_until = at;
         let Self { routes, pods, groups, history, .. } = self;
-        let seconds = self.scrape_ms as f64 / 1000.0;
         let mut lost = Vec::new();
         for route in routes.iter_mut() {
             let mean = route.rate * seconds * wave(at, route.phase);
@@ -210,7 +232,6 @@ impl Simulator {
         for (namespace, service, requests) in lost {
             self.lose(namespace, service, requests);
         }
-        self.write(at, seconds);
     }
 
     /// Counts requests that nobody could serve: the caller's proxy answers them with 503.
@@ -228,7 +249,8 @@ impl Simulator {
     }
 
     /// Writes one sample of everything.
-    fn write(&mut self, at: i64, seconds: f64) {
+    fn write(&mut self, at: i64) {
+        let seconds = self.scrape_ms as f64 / 1000.0;
         for group in &self.groups {
             for code in &group.codes {
                 let total = f64::from(code.row.counts[istio::COLUMNS - 1]);
@@ -554,7 +576,7 @@ mod tests {
     #[test]
     fn rates_exist_at_the_first_frame() {
         let mut simulator = simulator();
-        simulator.observe(facts([100, 0], vec![]));
+        simulator.observe(start(), facts([100, 0], vec![]));
         simulator.advance(start());
         let rate = ask(&simulator, r#"sum(rate(istio_requests_total{reporter="destination"}[1m]))"#, start());
         let expected = requests_per_second("prod", "app");
@@ -567,7 +589,7 @@ mod tests {
     fn the_same_seed_gives_the_same_samples() {
         let run = |step: u64| {
             let mut simulator = simulator();
-            simulator.observe(facts([50, 50], vec![pod("app-1", "1.2.0", true)]));
+            simulator.observe(start(), facts([50, 50], vec![pod("app-1", "1.2.0", true)]));
             for second in (0..=60).step_by(step as usize) {
                 simulator.advance(start() + Duration::from_secs(second));
             }
@@ -581,8 +603,9 @@ mod tests {
     #[test]
     fn requests_to_nobody_are_lost_and_seen_by_the_caller_alone() {
         let mut simulator = simulator();
-        simulator.observe(facts([50, 50], vec![pod("app-1", "1.4.0", false)]));
-        simulator.advance(start() + Duration::from_secs(60));
+        simulator.observe(start(), facts([50, 50], vec![pod("app-1", "1.4.0", false)]));
+        let at = start() + Duration::from_secs(60);
+        simulator.advance(at);
         let lost = ask(
             &simulator,
             r#"istio_requests_total{response_code="503",reporter="source"}"#,
@@ -594,7 +617,7 @@ mod tests {
             ask(&simulator, r#"istio_requests_total{response_code="503",reporter="destination"}"#, start()).is_empty()
         );
         assert!(ask(&simulator, r#"istio_requests_total{destination_workload="app"}"#, start()).is_empty());
-        simulator.observe(facts([100, 0], vec![pod("app-1", "1.4.0", false)]));
+        simulator.observe(at, facts([100, 0], vec![pod("app-1", "1.4.0", false)]));
         let before = simulator.lost_requests();
         simulator.advance(start() + Duration::from_secs(120));
         assert_eq!(simulator.lost_requests(), before);
@@ -603,11 +626,11 @@ mod tests {
     #[test]
     fn a_pod_that_is_gone_is_stale_at_once() {
         let mut simulator = simulator();
-        simulator.observe(facts([50, 50], vec![pod("app-1", "1.1.0", true)]));
+        simulator.observe(start(), facts([50, 50], vec![pod("app-1", "1.1.0", true)]));
         simulator.advance(start() + Duration::from_secs(10));
         let at = start() + Duration::from_secs(10);
         assert_eq!(ask(&simulator, r#"up{pod="app-1"}"#, at).len(), 1);
-        simulator.observe(facts([100, 0], vec![]));
+        simulator.observe(at, facts([100, 0], vec![]));
         let at = start() + Duration::from_secs(11);
         simulator.advance(at);
         for query in [
@@ -625,7 +648,7 @@ mod tests {
     #[test]
     fn a_leak_climbs() {
         let mut simulator = simulator();
-        simulator.observe(facts([50, 50], vec![pod("app-1", "1.5.0", true)]));
+        simulator.observe(start(), facts([50, 50], vec![pod("app-1", "1.5.0", true)]));
         let at = start() + Duration::from_secs(60);
         simulator.advance(at);
         let grown =
@@ -636,11 +659,23 @@ mod tests {
     #[test]
     fn a_long_sleep_is_not_caught_up() {
         let mut simulator = simulator();
-        simulator.observe(facts([100, 0], vec![]));
+        simulator.observe(start(), facts([100, 0], vec![]));
         simulator.advance(start());
         simulator.advance(start() + Duration::from_secs(86_400));
         let at = start() + Duration::from_secs(86_400);
         assert_eq!(simulator.history().last_scrape(), Some(at.timestamp_millis()));
         assert!(ask(&simulator, "count_over_time(up[1d])", at)[0] < 500.0);
+    }
+
+    #[test]
+    fn a_short_misroute_loses_its_part_of_the_requests() {
+        let mut simulator = simulator();
+        simulator.observe(start(), facts([100, 0], vec![]));
+        let at = |millis| start() + Duration::from_millis(millis);
+        simulator.advance(at(10_000));
+        simulator.observe(at(10_200), facts([0, 100], vec![]));
+        simulator.observe(at(10_700), facts([100, 0], vec![]));
+        let expected = 0.5 * requests_per_second("prod", "app");
+        assert!((simulator.lost_requests() as f64 / expected - 1.0).abs() < 0.5, "{}", simulator.lost_requests());
     }
 }

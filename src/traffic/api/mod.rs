@@ -228,22 +228,25 @@ mod tests {
         let start = DateTime::<Utc>::from_timestamp(1_700_000_000, 0).unwrap();
         let mut simulator = Simulator::new(1, start, Duration::from_secs(1), Duration::from_secs(600));
         let pod = |name: &str| PodFact { name: name.to_owned(), tag: "1.0.0".to_owned(), ready: true, since: start };
-        simulator.observe(Facts {
-            routes: vec![Route {
-                namespace: "prod".to_owned(),
-                host: "app".to_owned(),
-                destinations: vec![Destination {
-                    service: "app-primary".to_owned(),
-                    workload: "app-primary".to_owned(),
-                    weight: 100,
+        simulator.observe(
+            start,
+            Facts {
+                routes: vec![Route {
+                    namespace: "prod".to_owned(),
+                    host: "app".to_owned(),
+                    destinations: vec![Destination {
+                        service: "app-primary".to_owned(),
+                        workload: "app-primary".to_owned(),
+                        weight: 100,
+                    }],
                 }],
-            }],
-            workloads: vec![Workload {
-                namespace: "prod".to_owned(),
-                name: "app-primary".to_owned(),
-                pods: vec![pod("app-primary-1"), pod("app-primary-2")],
-            }],
-        });
+                workloads: vec![Workload {
+                    namespace: "prod".to_owned(),
+                    name: "app-primary".to_owned(),
+                    pods: vec![pod("app-primary-1"), pod("app-primary-2")],
+                }],
+            },
+        );
         simulator.advance(start);
         Traffic::new(simulator, Arc::new(move || start))
     }

@@ -194,14 +194,17 @@ fn rollout(tag: &str) -> (Simulator, i64) {
         workload: workload.to_owned(),
         weight,
     };
-    simulator.observe(Facts {
-        routes: vec![Route {
-            namespace: "prod".to_owned(),
-            host: "app".to_owned(),
-            destinations: vec![to("app-primary", "app-primary", 90), to("app-canary", "app", 10)],
-        }],
-        workloads: vec![workload("app-primary", "1.0.0"), workload("app", tag)],
-    });
+    simulator.observe(
+        start,
+        Facts {
+            routes: vec![Route {
+                namespace: "prod".to_owned(),
+                host: "app".to_owned(),
+                destinations: vec![to("app-primary", "app-primary", 90), to("app-canary", "app", 10)],
+            }],
+            workloads: vec![workload("app-primary", "1.0.0"), workload("app", tag)],
+        },
+    );
     let now = start + Duration::from_secs(60);
     simulator.advance(now);
     (simulator, now.timestamp_millis())
