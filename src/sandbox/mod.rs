@@ -19,3 +19,4 @@ pub mod status;
 pub mod store;
 pub mod strategic;
 pub mod validity;
+pub mod workloads;
