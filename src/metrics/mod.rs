@@ -5,6 +5,7 @@
 
 pub mod checks;
 pub mod discovery;
+pub mod locator;
 pub mod promql;
 pub mod query;
 pub mod reach;
@@ -13,5 +14,7 @@ pub mod screen;
 mod stub;
 
 pub use discovery::FindError;
+pub use locator::Locator;
 pub use query::{QueryError, Sample, Series};
 pub use reach::{Prometheus, ReachError};
+pub use screen::{History, Metric, Snapshot, WorkloadMetrics};

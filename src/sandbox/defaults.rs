@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::base64;
 use super::kinds::Kind;
 
 /// Fills in what a client may leave out.
@@ -38,6 +39,27 @@ pub fn complete(kind: &Kind, object: &mut Value) {
         "Secret" => secret(fields),
         "Event" => event(fields),
         "CustomResourceDefinition" => definition(fields),
+        _ => {}
+    }
+}
+
+/// Writes amounts of CPU and memory that are numbers as the text that Kubernetes makes of them.
+pub fn quantities(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let amounts = matches!(field.as_str(), "limits" | "requests" | "capacity" | "allocatable");
+                match value {
+                    Value::Object(amounts_by_name) if amounts => {
+                        for amount in amounts_by_name.values_mut().filter(|amount| amount.is_number()) {
+                            *amount = json!(amount.to_string());
+                        }
+                    }
+                    other => quantities(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(quantities),
         _ => {}
     }
 }
@@ -180,28 +202,10 @@ fn secret(fields: &mut Map<String, Value>) {
     };
     if let Some(data) = child(fields, "data") {
         for (name, value) in plain {
-            let encoded = base64(value.as_str().unwrap_or_default().as_bytes());
+            let encoded = base64::encode(value.as_str().unwrap_or_default().as_bytes());
             data.insert(name, json!(encoded));
         }
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for place in 0..4 {
-            if place <= chunk.len() {
-                let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-                text.push(char::from(letter));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
 }
 
 fn event(fields: &mut Map<String, Value>) {
@@ -264,17 +268,5 @@ fn set(fields: &mut Map<String, Value>, field: &str, value: Value) {
         }
         Some(Value::Null) => fields[field] = value,
         Some(_) => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_encoded_in_base64_with_its_padding() {
-        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
-            assert_eq!(base64(plain.as_bytes()), encoded);
-        }
     }
 }

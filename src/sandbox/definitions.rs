@@ -182,7 +182,7 @@ fn column(column: &Value) -> Column {
 }
 
 /// Kubernetes' order of versions: stable before beta before alpha, higher before lower.
-fn priority(version: &str) -> (u8, u32, u32) {
+pub(super) fn priority(version: &str) -> (u8, u32, u32) {
     let number = |text: &str| text.parse::<u32>().ok();
     let Some(rest) = version.strip_prefix('v') else {
         return (0, 0, 0);

@@ -219,6 +219,17 @@ impl ApiError {
         Self::new(410, "Expired", message.to_string())
     }
 
+    /// 504: a resourceVersion that is not reached yet, so of another cluster or another life of this one.
+    pub fn ahead(asked: u64, present: u64) -> Self {
+        let message = format!("Too large resource version: {asked}, current: {present}");
+        let mut error = Self::new(504, "Timeout", message);
+        error.details = json!({
+            "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }],
+            "retryAfterSeconds": 1,
+        });
+        error
+    }
+
     /// 413.
     pub fn too_large(limit: usize) -> Self {
         Self::new(413, "RequestEntityTooLarge", format!("limit is {limit} bytes"))

@@ -103,7 +103,12 @@ struct State {
 impl Store {
     /// An empty store that serves Kubernetes' own kinds, Istio's routes and Flagger's Canary.
     pub fn new(clock: Clock) -> Self {
-        let store = Self::bare(clock, 0, HISTORY_LIMIT);
+        Self::seeded(clock, 0, HISTORY_LIMIT)
+    }
+
+    /// As [`Store::new`], with the seed and the history of [`Store::bare`].
+    pub fn seeded(clock: Clock, seed: u64, history: usize) -> Self {
+        let store = Self::bare(clock, seed, history);
         for definition in super::definitions::all() {
             // Our own definitions: a test proves that each is accepted.
             if let Err(error) = store.create("CustomResourceDefinition", None, definition) {
@@ -286,10 +291,13 @@ impl Store {
             .collect())
     }
 
-    /// The changes after `revision`, of all kinds. Error: 410 where they are no longer all known.
-    pub(super) fn changes_since(&self, revision: u64) -> Result<Vec<Arc<Change>>, ApiError> {
+    /// The changes of a kind after `revision`, and the resourceVersion that they reach to. Error: 410 where they are no
+    /// longer all known.
+    pub(super) fn changes_of(&self, kind: &Kind, revision: u64) -> Result<(Vec<Arc<Change>>, u64), ApiError> {
         let state = self.lock();
-        state.history.since(revision, state.revision)
+        let mut changes = state.history.since(revision, state.revision)?;
+        changes.retain(|change| change.concerns(kind));
+        Ok((changes, state.revision))
     }
 
     pub(super) fn create_as(
@@ -480,6 +488,7 @@ impl Store {
             resource_version: state.revision,
             previous,
             of: kind.clone(),
+            rendered: Mutex::default(),
         });
         state.history.push(change.clone());
         // Nobody may be listening: that is no error.

@@ -1,11 +1,13 @@
 //! The last changes, so that a watch can start where a list ended. Bounded: what is older is gone, and said to be.
 
+use axum::body::Bytes;
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ApiError;
 use crate::sandbox::kinds::Kind;
+use crate::sandbox::shape::Shape;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +38,22 @@ pub struct Change {
     /// The object before it; none for an addition.
     pub previous: Option<Arc<Value>>,
     pub(in crate::sandbox) of: Arc<Kind>,
+    /// The object as it was written for one watch, for the others that want it in the same shape.
+    pub(super) rendered: Mutex<Vec<(Shape, Bytes)>>,
 }
 
 impl Change {
+    /// The object in a shape: written by `render` the first time, and shared after that.
+    pub(in crate::sandbox) fn rendered(&self, shape: &Shape, render: impl FnOnce() -> Vec<u8>) -> Bytes {
+        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bytes)) = rendered.iter().find(|(known, _)| known == shape) {
+            return bytes.clone();
+        }
+        let bytes = Bytes::from(render());
+        rendered.push((shape.clone(), bytes.clone()));
+        bytes
+    }
+
     /// Whether it is of that very kind (names alone may be shared by groups).
     pub(in crate::sandbox) fn concerns(&self, kind: &Kind) -> bool {
         self.of.plural == kind.plural && self.of.group == kind.group

@@ -296,9 +296,10 @@ fn what_is_no_longer_kept_is_expired() {
     for name in ["a", "b", "c"] {
         store.create("Namespace", None, json!({ "metadata": { "name": name } })).unwrap();
     }
-    let error = store.changes_since(start).unwrap_err();
+    let kind = store.kind("Namespace").unwrap();
+    let error = store.changes_of(&kind, start).unwrap_err();
     assert_eq!((error.code, error.reason), (410, "Expired"));
-    assert_eq!(store.changes_since(start + 1).unwrap().len(), 2);
+    assert_eq!(store.changes_of(&kind, start + 1).unwrap().0.len(), 2);
 }
 
 #[test]

@@ -1,0 +1,242 @@
+//! A sandbox that runs: its store, its API server over HTTPS, its Prometheus in plain, and the handle to stop, disturb
+//! and ask it. What a test may do to it is here too: close it, take its Prometheus down, deny or delay requests.
+
+use anyhow::Context;
+use axum::Router;
+use chrono::Utc;
+use rand::RngExt;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::base;
+use super::kubeconfig::{self, Access};
+use super::listener::Listener;
+use super::server::{Api, Attributes};
+use super::store::{Clock, HISTORY_LIMIT, Store};
+use super::tls;
+
+/// Who the kubeconfig's user is.
+pub const OPERATOR: &str = "sandbox-operator";
+/// Where the sandbox's Prometheus stands in the cluster.
+pub const PROMETHEUS: (&str, &str, u16) = ("istio-system", "prometheus", 9090);
+
+/// How a sandbox is set up.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the API is served; port 0 takes a free one. Loopback alone.
+    pub listen: SocketAddr,
+    /// Where Prometheus is served in plain, for `--prometheus`.
+    pub listen_prometheus: SocketAddr,
+    /// Decides uids, generated names and the traffic.
+    pub seed: u64,
+    /// How many apps with a Canary there are.
+    pub canaries: usize,
+    /// Pods of each app's primary.
+    pub replicas: u32,
+    /// The Canaries' analysis interval.
+    pub interval: Duration,
+    /// How long a pod takes to become ready.
+    pub ready_after: Duration,
+    /// How often Prometheus samples.
+    pub scrape: Duration,
+    /// The namespace of the apps, and of the kubeconfig's context.
+    pub namespace: String,
+    /// How many changes a watch may be behind before it gets 410 Gone.
+    pub history: usize,
+    /// After how much silence a watch gets a bookmark.
+    pub bookmark_every: Duration,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            listen: anywhere,
+            listen_prometheus: anywhere,
+            seed: 0,
+            canaries: 3,
+            replicas: 3,
+            interval: Duration::from_secs(10),
+            ready_after: Duration::from_secs(2),
+            scrape: Duration::from_secs(1),
+            namespace: "jx-production".into(),
+            history: HISTORY_LIMIT,
+            bookmark_every: Duration::from_secs(60),
+            clock: Arc::new(Utc::now),
+        }
+    }
+}
+
+/// A running sandbox. Dropping it ends it: the listeners, the connections, and what runs in it.
+pub struct Sandbox {
+    store: Store,
+    api: Arc<Api>,
+    listener: Arc<Listener>,
+    prometheus: Arc<Prometheus>,
+    authority: String,
+    token: String,
+    namespace: String,
+    tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+impl Sandbox {
+    /// Starts a cluster with its namespaces and its Prometheus Service.
+    /// Errors: an address that is not loopback or is taken, or no certificate could be made.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let store = Store::seeded(options.clock.clone(), options.seed, options.history);
+        base::furnish(&store, &options.namespace).context("furnishing the sandbox")?;
+        Self::start_over(&options, store, Router::new()).await
+    }
+
+    /// Serves a cluster over a store that is furnished already. `prometheus` answers for the Service
+    /// `istio-system/prometheus` and on a port of its own.
+    /// Errors: an address that is not loopback or is taken, or no certificate could be made.
+    pub async fn start_over(options: &Options, store: Store, prometheus: Router) -> anyhow::Result<Self> {
+        let identity = tls::identity()?;
+        let api = Api::new(store.clone(), options.bookmark_every);
+        let token = random_token();
+        api.admit(token.clone(), OPERATOR);
+        let prometheus = Prometheus::serve(options.listen_prometheus, prometheus).await?;
+        let (namespace, service, port) = PROMETHEUS;
+        api.set_backend(namespace, service, port, Some(prometheus.router.clone()));
+        let listener = Listener::open(options.listen, api.router(), Some(identity.acceptor)).await?;
+        Ok(Self {
+            store,
+            api,
+            listener,
+            prometheus,
+            authority: identity.authority,
+            token,
+            namespace: options.namespace.clone(),
+            tasks: Mutex::default(),
+        })
+    }
+
+    /// Lets a task run for as long as the sandbox does.
+    pub fn keep(&self, task: tokio::task::JoinHandle<()>) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+
+    /// The kubeconfig of its operator.
+    pub fn kubeconfig(&self) -> String {
+        self.kubeconfig_of(OPERATOR, &self.token)
+    }
+
+    /// Lets in another user, and returns their kubeconfig: for tests of what one may and another may not.
+    pub fn kubeconfig_for(&self, user: &str) -> String {
+        let token = random_token();
+        self.api.admit(token.clone(), user);
+        self.kubeconfig_of(user, &token)
+    }
+
+    fn kubeconfig_of(&self, user: &str, token: &str) -> String {
+        let url = self.url();
+        let namespace = &self.namespace;
+        kubeconfig::text(&Access { url: &url, authority: &self.authority, user, token, namespace })
+    }
+
+    /// Writes the operator's kubeconfig to a file that only its owner can read.
+    pub fn write_kubeconfig(&self, path: &Path) -> anyhow::Result<()> {
+        kubeconfig::write(path, &self.kubeconfig())
+    }
+
+    /// `https://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("https://{}", self.listener.address())
+    }
+
+    /// `http://127.0.0.1:PORT`, for `--prometheus`.
+    pub fn prometheus_url(&self) -> String {
+        format!("http://{}", self.prometheus.listener.address())
+    }
+
+    /// The objects.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How many requests the API has had, by verb and resource.
+    pub fn requests(&self) -> BTreeMap<(String, String), u64> {
+        self.api.requests()
+    }
+
+    /// Closes the API's port and breaks off its connections, as a dead API server does.
+    pub fn stop_serving(&self) {
+        self.listener.close();
+    }
+
+    /// Serves the API on the same port again. Error: the port was taken meanwhile.
+    pub async fn resume_serving(&self) -> anyhow::Result<()> {
+        self.listener.reopen().await.context("serving the sandbox again")
+    }
+
+    /// Takes Prometheus down (503 on its own port, no endpoints behind its Service) or brings it back.
+    pub fn set_prometheus_down(&self, down: bool) {
+        self.prometheus.down.store(down, Ordering::SeqCst);
+        let (namespace, service, port) = PROMETHEUS;
+        let backend = (!down).then(|| self.prometheus.router.clone());
+        self.api.set_backend(namespace, service, port, backend);
+    }
+
+    /// Refuses with 403 whatever `denies` says yes to; `None` allows all again.
+    pub fn deny(&self, denies: Option<Arc<dyn Fn(&Attributes) -> bool + Send + Sync>>) {
+        self.api.deny(denies);
+    }
+
+    /// Holds each request back for as long as `delay` says; `None` holds none.
+    pub fn delay(&self, delay: Option<Arc<dyn Fn(&Attributes) -> Duration + Send + Sync>>) {
+        self.api.delay(delay);
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.listener.close();
+        self.prometheus.listener.close();
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+    }
+}
+
+/// Prometheus on its own port, which can be down.
+struct Prometheus {
+    router: Router,
+    down: Arc<AtomicBool>,
+    listener: Arc<Listener>,
+}
+
+impl Prometheus {
+    async fn serve(address: SocketAddr, router: Router) -> anyhow::Result<Arc<Self>> {
+        let down = Arc::new(AtomicBool::new(false));
+        let is_down = down.clone();
+        let guarded = router.clone().layer(axum::middleware::from_fn(
+            move |request: axum::extract::Request, next: axum::middleware::Next| {
+                let down = is_down.load(Ordering::SeqCst);
+                async move {
+                    if down {
+                        return axum::response::IntoResponse::into_response((
+                            axum::http::StatusCode::SERVICE_UNAVAILABLE,
+                            "Service Unavailable",
+                        ));
+                    }
+                    next.run(request).await
+                }
+            },
+        ));
+        let listener = Listener::open(address, guarded, None).await?;
+        Ok(Arc::new(Self { router, down, listener }))
+    }
+}
+
+/// Long enough that nobody guesses it; it lives as long as the sandbox.
+fn random_token() -> String {
+    let mut random = rand::rng();
+    (0..32).map(|_| format!("{:02x}", random.random::<u8>())).collect()
+}

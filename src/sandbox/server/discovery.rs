@@ -1,0 +1,238 @@
+//! Discovery: which groups, versions and resources there are, in the old form and in the one-document form.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::kinds::{Kind, Kinds};
+use super::super::status::ApiError;
+use super::path::Discovery;
+use super::{Api, Call, accept, bytes_response, json_response, review};
+
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+pub fn answer(api: &Arc<Api>, call: &Call, about: &Discovery) -> Result<Response, ApiError> {
+    let kinds = api.store.kinds();
+    let groups = groups(&kinds);
+    let aggregated = accept::takes_aggregated_discovery(&call.headers);
+    let document = match about {
+        Discovery::Core | Discovery::Groups if aggregated => {
+            let core = *about == Discovery::Core;
+            let items: Vec<Value> = groups
+                .iter()
+                .filter(|(group, _)| group.is_empty() == core)
+                .map(|(group, versions)| aggregated_group(&kinds, group, versions))
+                .collect();
+            let list = json!({
+                "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
+            });
+            let bytes = serde_json::to_vec(&list).map_err(ApiError::internal)?;
+            return Ok(bytes_response(StatusCode::OK, AGGREGATED, bytes.into()));
+        }
+        Discovery::Core => json!({
+            "kind": "APIVersions",
+            "versions": ["v1"],
+            "serverAddressByClientCIDRs": [],
+        }),
+        Discovery::Groups => {
+            let groups: Vec<Value> = groups
+                .iter()
+                .filter(|(group, _)| !group.is_empty())
+                .map(|(group, versions)| group_document(group, versions))
+                .collect();
+            json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
+        }
+        Discovery::Group(group) => {
+            let versions = groups.get(group).ok_or_else(ApiError::no_such_path)?;
+            let mut document = group_document(group, versions);
+            document["kind"] = json!("APIGroup");
+            document["apiVersion"] = json!("v1");
+            document
+        }
+        Discovery::Version { group, version } => {
+            if !groups.get(group).is_some_and(|versions| versions.contains(version)) {
+                return Err(ApiError::no_such_path());
+            }
+            let resources: Vec<Value> = resources(&kinds, group, version)
+                .into_iter()
+                .map(|resource| {
+                    let mut document = json!({
+                        "name": resource.path(),
+                        "singularName": resource.singular,
+                        "namespaced": resource.namespaced,
+                        "kind": resource.kind,
+                        "verbs": resource.verbs,
+                    });
+                    if let Some((group, version)) = resource.of {
+                        document["group"] = json!(group);
+                        document["version"] = json!(version);
+                    }
+                    if !resource.short_names.is_empty() {
+                        document["shortNames"] = json!(resource.short_names);
+                    }
+                    if !resource.categories.is_empty() {
+                        document["categories"] = json!(resource.categories);
+                    }
+                    document
+                })
+                .collect();
+            json!({
+                "kind": "APIResourceList",
+                "apiVersion": "v1",
+                "groupVersion": group_version(group, version),
+                "resources": resources,
+            })
+        }
+    };
+    Ok(json_response(StatusCode::OK, &document))
+}
+
+/// `/version`: the Kubernetes whose API this is like.
+pub fn version() -> Value {
+    json!({
+        "major": "1",
+        "minor": "33",
+        "gitVersion": "v1.33.0+sandbox",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}
+
+/// One line of discovery: a resource, or a part of one.
+struct Resource<'a> {
+    plural: &'a str,
+    part: &'static str,
+    singular: &'a str,
+    kind: &'a str,
+    namespaced: bool,
+    verbs: &'static [&'static str],
+    short_names: &'a [String],
+    categories: &'a [String],
+    /// The group and version of the kind, where they are not those of the list.
+    of: Option<(&'static str, &'static str)>,
+}
+
+impl Resource<'_> {
+    fn path(&self) -> String {
+        if self.part.is_empty() { self.plural.to_owned() } else { format!("{}/{}", self.plural, self.part) }
+    }
+}
+
+const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const PART_VERBS: &[&str] = &["get", "patch", "update"];
+const PROXY_VERBS: &[&str] = &["create", "delete", "get", "patch", "update"];
+
+fn resources<'a>(kinds: &'a Kinds, group: &str, version: &str) -> Vec<Resource<'a>> {
+    let mut all = Vec::new();
+    for kind in kinds.iter().filter(|kind| kind.group == group && kind.version(version).is_some()) {
+        let resource = |part, verbs| Resource {
+            plural: &kind.plural,
+            part,
+            singular: if part == "" { &kind.singular } else { "" },
+            kind: &kind.kind,
+            namespaced: kind.namespaced,
+            verbs,
+            short_names: if part == "" { &kind.short_names } else { &[] },
+            categories: if part == "" { &kind.categories } else { &[] },
+            of: None,
+        };
+        all.push(resource("", VERBS));
+        if kind.has_status {
+            all.push(resource("status", PART_VERBS));
+        }
+        if kind.has_scale {
+            let scale = resource("scale", PART_VERBS);
+            all.push(Resource { kind: "Scale", of: Some(("autoscaling", "v1")), ..scale });
+        }
+        if is_service(kind) {
+            let proxy = resource("proxy", PROXY_VERBS);
+            all.push(Resource { kind: "ServiceProxyOptions", ..proxy });
+        }
+    }
+    for review in review::REVIEWS.iter().filter(|one| (one.group, one.version) == (group, version)) {
+        all.push(Resource {
+            plural: review.plural,
+            part: "",
+            singular: review.singular,
+            kind: review.kind,
+            namespaced: false,
+            verbs: &["create"],
+            short_names: &[],
+            categories: &[],
+            of: None,
+        });
+    }
+    all
+}
+
+fn is_service(kind: &Kind) -> bool {
+    kind.group.is_empty() && kind.kind == "Service"
+}
+
+/// Served versions by group, the preferred first.
+pub fn groups(kinds: &Kinds) -> BTreeMap<String, Vec<String>> {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let served =
+        kinds.iter().flat_map(|kind| kind.versions.iter().map(|version| (kind.group.as_str(), &*version.name)));
+    for (group, version) in served.chain(review::REVIEWS.iter().map(|one| (one.group, one.version))) {
+        let versions = groups.entry(group.to_owned()).or_default();
+        if !versions.iter().any(|one| one == version) {
+            versions.push(version.to_owned());
+        }
+    }
+    for versions in groups.values_mut() {
+        versions.sort_by_key(|version| std::cmp::Reverse(super::super::definitions::priority(version)));
+    }
+    groups
+}
+
+fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+fn group_document(group: &str, versions: &[String]) -> Value {
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| json!({ "groupVersion": group_version(group, version), "version": version }))
+        .collect();
+    json!({ "name": group, "preferredVersion": versions.first(), "versions": versions })
+}
+
+fn aggregated_group(kinds: &Kinds, group: &str, versions: &[String]) -> Value {
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| {
+            let mut documents: Vec<Value> = Vec::new();
+            for resource in resources(kinds, group, version) {
+                let (of_group, of_version) = resource.of.unwrap_or((group, version));
+                let response = json!({ "group": of_group, "version": of_version, "kind": resource.kind });
+                if resource.part.is_empty() {
+                    documents.push(json!({
+                        "resource": resource.plural,
+                        "responseKind": response,
+                        "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
+                        "singularResource": resource.singular,
+                        "verbs": resource.verbs,
+                        "shortNames": resource.short_names,
+                        "categories": resource.categories,
+                        "subresources": [],
+                    }));
+                } else if let Some(parts) = documents.last_mut().and_then(|last| last["subresources"].as_array_mut()) {
+                    parts.push(json!({
+                        "subresource": resource.part,
+                        "responseKind": response,
+                        "verbs": resource.verbs,
+                    }));
+                }
+            }
+            json!({ "version": version, "freshness": "Current", "resources": documents })
+        })
+        .collect();
+    json!({ "metadata": { "name": group, "creationTimestamp": null }, "versions": versions })
+}

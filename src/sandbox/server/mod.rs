@@ -1,0 +1,278 @@
+//! The Kubernetes API over HTTP: one axum router over the store. It turns requests into calls of the store and objects
+//! into what the client accepts, and answers every error with a Status. It keeps no state of the cluster itself.
+
+mod accept;
+mod discovery;
+mod hooks;
+mod openapi;
+mod path;
+mod proxy;
+mod read;
+mod render;
+mod review;
+mod table;
+mod typed;
+mod watch;
+mod write;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::status::ApiError;
+use super::store::Store;
+pub use hooks::Attributes;
+use hooks::Hooks;
+use path::{Place, Query};
+
+/// The largest body that is read, in bytes: what an API server takes.
+pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// Everything that answering a request needs.
+pub struct Api {
+    store: Store,
+    /// User names by bearer token.
+    users: RwLock<BTreeMap<String, String>>,
+    proxies: RwLock<BTreeMap<proxy::Backend, Router>>,
+    hooks: Hooks,
+    requests: Mutex<BTreeMap<(String, String), u64>>,
+    bookmark_every: Duration,
+}
+
+/// One request, read and authenticated.
+struct Call {
+    attributes: Attributes,
+    method: Method,
+    query: Query,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Api {
+    /// An API over `store`. Watches that ask for bookmarks get one after each `bookmark_every` of silence.
+    pub fn new(store: Store, bookmark_every: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            users: RwLock::default(),
+            proxies: RwLock::default(),
+            hooks: Hooks::default(),
+            requests: Mutex::default(),
+            bookmark_every,
+        })
+    }
+
+    /// The router to serve. It answers every path.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new().fallback(answer).with_state(self.clone())
+    }
+
+    /// Lets in `user` under a bearer token.
+    pub fn admit(&self, token: impl Into<String>, user: impl Into<String>) {
+        let users = self.users.write();
+        users.unwrap_or_else(PoisonError::into_inner).insert(token.into(), user.into());
+    }
+
+    /// Answers the proxy path of a Service's port with `backend`. `None` takes it down: 503.
+    pub fn set_backend(&self, namespace: &str, service: &str, port: u16, backend: Option<Router>) {
+        let mut proxies = self.proxies.write().unwrap_or_else(PoisonError::into_inner);
+        let key = proxy::Backend::new(namespace, service, port);
+        match backend {
+            Some(backend) => proxies.insert(key, backend),
+            None => proxies.remove(&key),
+        };
+    }
+
+    /// Refuses with 403 whatever `denies` says yes to; `None` allows all again.
+    pub fn deny(&self, denies: Option<Arc<dyn Fn(&Attributes) -> bool + Send + Sync>>) {
+        self.hooks.set_denial(denies);
+    }
+
+    /// Holds each request back for as long as `delay` says; `None` holds none.
+    pub fn delay(&self, delay: Option<Arc<dyn Fn(&Attributes) -> Duration + Send + Sync>>) {
+        self.hooks.set_delay(delay);
+    }
+
+    /// How many requests came, by verb and resource (`deployments.apps`, `services/proxy`, or a path).
+    pub fn requests(&self) -> BTreeMap<(String, String), u64> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn user(&self, headers: &HeaderMap) -> Option<String> {
+        let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        let token = token.strip_prefix("Bearer ")?;
+        self.users.read().unwrap_or_else(PoisonError::into_inner).get(token.trim()).cloned()
+    }
+
+    fn count(&self, attributes: &Attributes) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((attributes.verb.clone(), attributes.counted_as())).or_default() += 1;
+    }
+}
+
+async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
+    match try_answer(&api, request).await {
+        Ok(response) => response,
+        Err(error) => refusal(&error),
+    }
+}
+
+async fn try_answer(api: &Arc<Api>, request: Request) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let place = path::parse(head.uri.path());
+    if let Place::Health = place {
+        return Ok(plain("ok"));
+    }
+    let user = api.user(&head.headers);
+    if let (Place::Version, None) = (&place, &user) {
+        return Ok(json_response(StatusCode::OK, &discovery::version()));
+    }
+    let user = user.ok_or_else(ApiError::unauthorized)?;
+    let query = Query::of(&head.uri)?;
+    let attributes = Attributes::of(&user, &head.method, &place, &query, head.uri.path());
+    api.count(&attributes);
+    let delay = api.hooks.delay(&attributes);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    if api.hooks.denies(&attributes) && !matches!(place, Place::Version) {
+        return Err(attributes.forbidden());
+    }
+    if let Place::Proxy(target) = &place {
+        return proxy::forward(api, target, head, body).await;
+    }
+    let body = read_body(&head.headers, body).await?;
+    let call = Call { attributes, method: head.method, query, headers: head.headers, body };
+    match place {
+        Place::Version => Ok(json_response(StatusCode::OK, &discovery::version())),
+        Place::Discovery(about) => discovery::answer(api, &call, &about),
+        Place::OpenApi(about) => openapi::answer(api, &about),
+        Place::Resource(target) => match review::answer(api, &call, &target) {
+            Some(answer) => answer,
+            None => on_resource(api, call, target),
+        },
+        Place::Health | Place::Proxy(_) | Place::Unknown => Err(ApiError::no_such_path()),
+    }
+}
+
+fn on_resource(api: &Arc<Api>, call: Call, target: path::Target) -> Result<Response, ApiError> {
+    let kinds = api.store.kinds();
+    let kind = kinds
+        .by_resource(&target.group, &target.version, &target.plural)
+        .cloned()
+        .ok_or_else(ApiError::no_such_path)?;
+    if target.namespace.is_some() != kind.namespaced && (target.name.is_some() || target.namespace.is_some()) {
+        return Err(ApiError::no_such_path());
+    }
+    match target.subresource.as_deref() {
+        None => {}
+        Some("status") if kind.has_status => {}
+        Some("scale") if kind.has_scale => {}
+        Some(_) => return Err(ApiError::no_such_path()),
+    }
+    let watching = call.query.flag("watch")?;
+    match (&call.method, &target.name) {
+        (&Method::GET, name) if watching && target.subresource.is_none() => {
+            watch::answer(api, &call, &target, &kind, name.as_deref())
+        }
+        (&Method::GET, None) => read::list(api, &call, &target, &kind),
+        (&Method::GET, Some(name)) => read::get(api, &call, &target, &kind, name),
+        (&Method::POST, None) => write::create(api, &call, &target, &kind),
+        (&Method::PUT, Some(name)) => write::update(api, &call, &target, &kind, name),
+        (&Method::PATCH, Some(name)) => write::patch(api, &call, &target, &kind, name),
+        (&Method::DELETE, Some(name)) if target.subresource.is_none() => {
+            write::delete(api, &call, &target, &kind, name)
+        }
+        (&Method::DELETE, None) => write::delete_collection(api, &call, &target, &kind),
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_LIMIT) {
+        return Err(ApiError::too_large(BODY_LIMIT));
+    }
+    // A body that breaks off looks the same as one that is too long; the length tells them apart.
+    axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|error| {
+        if announced.is_some() {
+            ApiError::bad_request(format!("the body could not be read: {error}"))
+        } else {
+            ApiError::too_large(BODY_LIMIT)
+        }
+    })
+}
+
+impl Call {
+    /// The body as a value: JSON, or YAML where the content type says so.
+    fn value(&self) -> Result<Value, ApiError> {
+        let kind = self.content_type();
+        match kind {
+            "" | "application/json" | "*/*" => serde_json::from_slice(&self.body)
+                .map_err(|error| ApiError::bad_request(format!("the body is no JSON: {error}"))),
+            "application/yaml" | "application/x-yaml" => std::str::from_utf8(&self.body)
+                .map_err(ApiError::bad_request)
+                .and_then(|text| serde_saphyr::from_str(text).map_err(ApiError::bad_request)),
+            other => Err(ApiError::unsupported_media_type(format!(
+                "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, application/yaml"
+            ))),
+        }
+    }
+
+    fn content_type(&self) -> &str {
+        let value = self.headers.get(header::CONTENT_TYPE);
+        let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        text.split(';').next().unwrap_or_default().trim()
+    }
+
+    /// Under which name the caller's fields are recorded.
+    fn manager(&self) -> Result<String, ApiError> {
+        let given = match self.query.get("fieldManager") {
+            Some(manager) if !manager.is_empty() => manager,
+            _ => {
+                let agent = self.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+                agent.unwrap_or_default().split('/').next().unwrap_or_default()
+            }
+        };
+        if given.len() > 128 {
+            return Err(ApiError::bad_request("fieldManager may not be longer than 128 bytes"));
+        }
+        Ok(if given.is_empty() { "unknown".into() } else { given.to_owned() })
+    }
+}
+
+fn refusal(error: &ApiError) -> Response {
+    let status = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json_response(status, &error.status());
+    if error.code == 503 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn json_response(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => bytes_response(status, "application/json", bytes.into()),
+        // Values out of the store always serialise; a failure here is a fault of ours.
+        Err(_) => bytes_response(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Bytes::new()),
+    }
+}
+
+fn bytes_response(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+fn plain(text: &'static str) -> Response {
+    bytes_response(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}

@@ -1,0 +1,163 @@
+//! Whether a body is of its kind at all: unknown fields (`fieldValidation`), and fields of the wrong type.
+//! Custom kinds are held to their schema, Kubernetes' own kinds to the types that clients have of them.
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::super::kinds::Kind;
+use super::super::status::ApiError;
+use super::super::{defaults, schema};
+
+/// Checks a body and takes unknown fields out of it. What is returned are the warnings for the client.
+/// Errors: 400 for a field of the wrong type, and for an unknown one where the client is strict.
+pub fn check(
+    kind: &Kind,
+    version: &str,
+    object: &mut Value,
+    validation: Option<&str>,
+) -> Result<Vec<String>, ApiError> {
+    let strict = match validation {
+        None | Some("" | "Warn") => Some(false),
+        Some("Strict") => Some(true),
+        Some("Ignore") => None,
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "invalid fieldValidation {other:?}: supported values: \"Ignore\", \"Warn\", \"Strict\""
+            )));
+        }
+    };
+    let unknown = if kind.custom {
+        match kind.version(version).and_then(|version| version.schema.as_deref()) {
+            Some(schema) => schema::prune(schema, object),
+            None => Vec::new(),
+        }
+    } else {
+        defaults::quantities(object);
+        let typed = as_typed(kind, object).map_err(|error| {
+            ApiError::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {error}", kind.kind))
+        })?;
+        let mut unknown = Vec::new();
+        if let Some(typed) = typed {
+            take_unknown(object, &typed, "", &mut unknown);
+        }
+        unknown
+    };
+    let named: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+    match strict {
+        Some(true) if !named.is_empty() => {
+            Err(ApiError::bad_request(format!("strict decoding error: {}", named.join(", "))))
+        }
+        Some(false) => Ok(named),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The object as its type writes it: without what the type does not know.
+fn as_typed(kind: &Kind, object: &Value) -> Result<Option<Value>, serde_json::Error> {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Namespace") => through::<Namespace>(object),
+        ("", "Node") => through::<Node>(object),
+        ("", "Pod") => through::<Pod>(object),
+        ("", "Service") => through::<Service>(object),
+        ("", "ConfigMap") => through::<ConfigMap>(object),
+        ("", "Secret") => through::<Secret>(object),
+        ("", "ServiceAccount") => through::<ServiceAccount>(object),
+        ("", "Event") => through::<Event>(object),
+        ("apps", "Deployment") => through::<Deployment>(object),
+        ("apps", "ReplicaSet") => through::<ReplicaSet>(object),
+        ("autoscaling", "HorizontalPodAutoscaler") => through::<HorizontalPodAutoscaler>(object),
+        ("coordination.k8s.io", "Lease") => through::<Lease>(object),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => through::<CustomResourceDefinition>(object),
+        _ => Ok(None),
+    }
+}
+
+fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Result<Option<Value>, serde_json::Error> {
+    let typed = T::deserialize(object)?;
+    serde_json::to_value(typed).map(Some)
+}
+
+fn take_unknown(object: &mut Value, typed: &Value, path: &str, unknown: &mut Vec<String>) {
+    match (object, typed) {
+        (Value::Object(fields), Value::Object(known)) => fields.retain(|field, value| {
+            let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+            match known.get(field) {
+                Some(known) => {
+                    take_unknown(value, known, &path, unknown);
+                    true
+                }
+                // A type writes nothing for what is empty, whether it knows the field or not.
+                None if is_empty(value) || is_the_servers(&path) => true,
+                None => {
+                    unknown.push(path);
+                    false
+                }
+            }
+        }),
+        (Value::Array(items), Value::Array(known)) => {
+            for (index, (item, known)) in items.iter_mut().zip(known).enumerate() {
+                take_unknown(item, known, &format!("{path}[{index}]"), unknown);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+/// Newer than the types that are compiled in, yet known to every cluster.
+fn is_the_servers(path: &str) -> bool {
+    path.starts_with("metadata.managedFields") || path == "status.terminatingReplicas"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::kinds::Kinds;
+    use serde_json::json;
+
+    fn deployment() -> Value {
+        json!({ "metadata": { "name": "a" }, "spec": {
+            "selector": { "matchLabels": { "app": "a" } },
+            "template": { "spec": { "containers": [{
+                "name": "a", "image": "a", "imagge": "b", "resources": { "limits": { "cpu": 1 } },
+            }] } },
+        } })
+    }
+
+    #[test]
+    fn unknown_fields_are_taken_out_or_refused() {
+        let kinds = Kinds::built_in();
+        let kind = kinds.by_kind("Deployment").unwrap();
+        let mut object = deployment();
+        let warnings = check(kind, "v1", &mut object, None).unwrap();
+        assert_eq!(warnings, ["unknown field \"spec.template.spec.containers[0].imagge\""]);
+        assert_eq!(object["spec"]["template"]["spec"]["containers"][0].get("imagge"), None);
+        let error = check(kind, "v1", &mut deployment(), Some("Strict")).unwrap_err();
+        assert_eq!(error.code, 400);
+        assert!(check(kind, "v1", &mut deployment(), Some("Ignore")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused() {
+        let kinds = Kinds::built_in();
+        let kind = kinds.by_kind("Deployment").unwrap();
+        let mut object = deployment();
+        object["spec"]["replicas"] = json!("three");
+        let error = check(kind, "v1", &mut object, None).unwrap_err();
+        assert!(error.message.starts_with("Deployment in version \"v1\" cannot be handled as a Deployment"));
+    }
+}

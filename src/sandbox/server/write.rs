@@ -1,0 +1,325 @@
+//! Creating, replacing, patching and deleting, as the store's writes.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use super::super::kinds::Kind;
+use super::super::status::ApiError;
+use super::super::store::{DeleteOptions, Part, Propagation, Write};
+use super::super::strategic;
+use super::path::Target;
+use super::read::{self, Selection};
+use super::{Api, Call, bytes_response, json_response, render, typed};
+
+pub fn create(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) -> Result<Response, ApiError> {
+    let mut object = call.value()?;
+    expect_type(kind, target, &object)?;
+    let write = write_of(call, target, kind)?;
+    let warnings = typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"))?;
+    let made = api.store.create_as(kind, target.namespace.as_deref(), object, &write)?;
+    answer(api, call, target, kind, StatusCode::CREATED, &made, &warnings)
+}
+
+pub fn update(
+    api: &Arc<Api>,
+    call: &Call,
+    target: &Target,
+    kind: &Arc<Kind>,
+    name: &str,
+) -> Result<Response, ApiError> {
+    let mut object = call.value()?;
+    let write = write_of(call, target, kind)?;
+    let namespace = target.namespace.as_deref();
+    if write.part == Part::Scale {
+        let made =
+            api.store.update_as(kind, namespace, name, &write, |current| scaled(kind, name, current, &object))?;
+        return Ok(json_response(StatusCode::OK, &scale_of(&made)));
+    }
+    expect_type(kind, target, &object)?;
+    let warnings = typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"))?;
+    let made = api.store.update_as(kind, namespace, name, &write, |_| {
+        let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if kind.custom && version.is_empty() {
+            let error = super::super::status::FieldError {
+                field: "metadata.resourceVersion".into(),
+                reason: "FieldValueInvalid",
+                message: "Invalid value: 0x0: must be specified for an update".into(),
+            };
+            return Err(ApiError::invalid(kind, name, vec![error]));
+        }
+        Ok(object)
+    })?;
+    answer(api, call, target, kind, StatusCode::OK, &made, &warnings)
+}
+
+pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name: &str) -> Result<Response, ApiError> {
+    let patch = Patch::of(call, kind)?;
+    let write = write_of(call, target, kind)?;
+    let namespace = target.namespace.as_deref();
+    if write.part == Part::Scale {
+        let made = api.store.update_as(kind, namespace, name, &write, |current| {
+            let mut scale = scale_of(current);
+            patch.apply(&mut scale)?;
+            scaled(kind, name, current, &scale)
+        })?;
+        return Ok(json_response(StatusCode::OK, &scale_of(&made)));
+    }
+    let api_version = kind.api_version(&target.version);
+    let validation = call.query.get("fieldValidation");
+    let mut warnings = Vec::new();
+    let made = api.store.update_as(kind, namespace, name, &write, |current| {
+        let mut object = current.clone();
+        object["apiVersion"] = json!(api_version);
+        patch.apply(&mut object)?;
+        expect_type(kind, target, &object)?;
+        warnings = typed::check(kind, &target.version, &mut object, validation)?;
+        // Back to what it is kept in, so that a patch of nothing changes nothing.
+        object["apiVersion"] = json!(kind.storage_api_version());
+        Ok(object)
+    })?;
+    answer(api, call, target, kind, StatusCode::OK, &made, &warnings)
+}
+
+pub fn delete(
+    api: &Arc<Api>,
+    call: &Call,
+    target: &Target,
+    kind: &Arc<Kind>,
+    name: &str,
+) -> Result<Response, ApiError> {
+    let options = delete_options(call)?;
+    let deleted = api.store.delete_of(kind, target.namespace.as_deref(), name, &options)?;
+    let whole = !deleted.gone || (kind.kind == "Pod" && !kind.custom);
+    if whole {
+        return answer(api, call, target, kind, StatusCode::OK, &deleted.object, &[]);
+    }
+    let mut details = json!({ "name": name, "kind": kind.plural, "uid": deleted.object["metadata"]["uid"] });
+    if !kind.group.is_empty() {
+        details["group"] = json!(kind.group);
+    }
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+    });
+    Ok(json_response(StatusCode::OK, &status))
+}
+
+pub fn delete_collection(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) -> Result<Response, ApiError> {
+    if kind.namespaced && target.namespace.is_none() {
+        return Err(ApiError::method_not_allowed());
+    }
+    let options = delete_options(call)?;
+    let selection = Selection::of(call, kind, None)?;
+    let (objects, _) = api.store.list_of(kind, target.namespace.as_deref());
+    let chosen: Vec<Arc<Value>> = objects.into_iter().filter(|object| selection.matches(object)).collect();
+    for object in &chosen {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        match api.store.delete_of(kind, target.namespace.as_deref(), name, &options) {
+            Ok(_) => {}
+            // Something else took it along meanwhile: it is gone, which is what was asked for.
+            Err(error) if error.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let metadata = json!({ "resourceVersion": api.store.revision().to_string() });
+    let shape = read::shape(call, target)?;
+    let objects = chosen.iter().map(|object| &**object);
+    let bytes = render::list(kind, &shape, objects, metadata, api.store.now());
+    Ok(bytes_response(StatusCode::OK, "application/json", bytes.into()))
+}
+
+fn answer(
+    api: &Arc<Api>,
+    call: &Call,
+    target: &Target,
+    kind: &Kind,
+    status: StatusCode,
+    object: &Value,
+    warnings: &[String],
+) -> Result<Response, ApiError> {
+    let shape = read::shape(call, target)?;
+    let bytes = render::object(kind, &shape, object, true, api.store.now());
+    let mut response = bytes_response(status, "application/json", bytes.into());
+    for warning in warnings {
+        let quoted: String = warning.chars().filter(|c| !c.is_control()).collect::<String>().replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+    Ok(response)
+}
+
+fn write_of(call: &Call, target: &Target, kind: &Kind) -> Result<Write, ApiError> {
+    let part = match target.subresource.as_deref() {
+        Some("status") => Part::Status,
+        Some("scale") => Part::Scale,
+        _ => Part::Main,
+    };
+    Ok(Write {
+        api_version: Some(kind.api_version(&target.version)),
+        dry_run: call.query.dry_run()?,
+        ..Write::by(call.manager()?, part)
+    })
+}
+
+/// The body must be of the kind and version in the path, as far as it says.
+fn expect_type(kind: &Kind, target: &Target, object: &Value) -> Result<(), ApiError> {
+    if !object.is_object() {
+        return Err(ApiError::bad_request("the object provided is no JSON object"));
+    }
+    let wanted = kind.api_version(&target.version);
+    let found = object["apiVersion"].as_str().unwrap_or(&wanted);
+    if found != wanted {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({found}) does not match the expected API version ({wanted})"
+        )));
+    }
+    let found = object["kind"].as_str().unwrap_or(&kind.kind);
+    if found != kind.kind {
+        return Err(ApiError::bad_request(format!(
+            "the kind in the data ({found}) does not match the expected kind ({})",
+            kind.kind
+        )));
+    }
+    Ok(())
+}
+
+/// A patch, of one of the three kinds that are carried out.
+enum Patch {
+    Json(json_patch::Patch),
+    Merge(Value),
+    Strategic(Value),
+}
+
+impl Patch {
+    fn of(call: &Call, kind: &Kind) -> Result<Self, ApiError> {
+        let known = if kind.custom {
+            "application/json-patch+json, application/merge-patch+json"
+        } else {
+            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
+        };
+        let unknown = || {
+            ApiError::unsupported_media_type(format!(
+                "the body of the request was in an unknown format - accepted media types include: {known}"
+            ))
+        };
+        let value = || {
+            serde_json::from_slice::<Value>(&call.body)
+                .map_err(|error| ApiError::bad_request(format!("the patch is no JSON: {error}")))
+        };
+        match call.content_type() {
+            "application/json-patch+json" => serde_json::from_slice(&call.body)
+                .map(Self::Json)
+                .map_err(|error| ApiError::bad_request(format!("the patch is no JSON patch: {error}"))),
+            "application/merge-patch+json" => value().map(Self::Merge),
+            "application/strategic-merge-patch+json" if !kind.custom => value().map(Self::Strategic),
+            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+                Err(ApiError::unsupported_media_type(format!(
+                    "server-side apply is not served by the sandbox; use kubectl apply without --server-side - accepted media types include: {known}"
+                )))
+            }
+            _ => Err(unknown()),
+        }
+    }
+
+    fn apply(&self, object: &mut Value) -> Result<(), ApiError> {
+        match self {
+            Self::Json(patch) => json_patch::patch(object, patch).map_err(ApiError::unprocessable)?,
+            Self::Merge(patch) => {
+                if !patch.is_object() {
+                    return Err(ApiError::bad_request("the patch is no JSON object"));
+                }
+                json_patch::merge(object, patch);
+            }
+            Self::Strategic(patch) => strategic::apply(object, patch).map_err(ApiError::bad_request)?,
+        }
+        match object["metadata"].is_object() {
+            true => Ok(()),
+            false => Err(ApiError::bad_request("metadata is no JSON object after the patch")),
+        }
+    }
+}
+
+fn delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
+    let body = if call.body.is_empty() { Value::Null } else { call.value()? };
+    let given = |field: &str| {
+        let in_body = body[field].as_str().map(str::to_owned);
+        in_body.or_else(|| call.query.get(field).map(str::to_owned)).filter(|text| !text.is_empty())
+    };
+    let orphans = body["orphanDependents"] == true || call.query.flag("orphanDependents")?;
+    let propagation = match given("propagationPolicy").as_deref() {
+        None if orphans => Propagation::Orphan,
+        None | Some("Background") => Propagation::Background,
+        Some("Foreground") => Propagation::Foreground,
+        Some("Orphan") => Propagation::Orphan,
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "invalid propagationPolicy {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
+            )));
+        }
+    };
+    let grace = match call.query.number("gracePeriodSeconds")? {
+        Some(seconds) => Some(i64::try_from(seconds).unwrap_or(i64::MAX)),
+        None => body["gracePeriodSeconds"].as_i64(),
+    };
+    let dry_run = match &body["dryRun"] {
+        Value::Array(all) => !all.is_empty(),
+        _ => false,
+    };
+    let precondition = |field: &str| body["preconditions"][field].as_str().map(str::to_owned);
+    Ok(DeleteOptions {
+        uid: precondition("uid"),
+        resource_version: precondition("resourceVersion"),
+        propagation,
+        grace_period_seconds: grace,
+        dry_run: dry_run || call.query.dry_run()?,
+    })
+}
+
+/// The `Scale` of a workload.
+pub fn scale_of(object: &Value) -> Value {
+    let metadata = &object["metadata"];
+    let labels = object["spec"]["selector"]["matchLabels"].as_object();
+    let selector: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+            "creationTimestamp": metadata["creationTimestamp"],
+        },
+        "spec": { "replicas": object["spec"]["replicas"].as_i64().unwrap_or(0) },
+        "status": {
+            "replicas": object["status"]["replicas"].as_i64().unwrap_or(0),
+            "selector": selector.join(","),
+        },
+    })
+}
+
+/// The workload with a Scale's replicas.
+fn scaled(kind: &Kind, name: &str, current: &Value, scale: &Value) -> Result<Value, ApiError> {
+    if scale["kind"] != "Scale" {
+        return Err(ApiError::bad_request("the object provided is no Scale"));
+    }
+    let asked = scale["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if !asked.is_empty() && current["metadata"]["resourceVersion"] != asked {
+        return Err(ApiError::modified(kind, name));
+    }
+    let replicas = match &scale["spec"]["replicas"] {
+        Value::Null => json!(0),
+        replicas => replicas.clone(),
+    };
+    let mut object = current.clone();
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.insert("replicas".into(), replicas);
+    }
+    Ok(object)
+}
