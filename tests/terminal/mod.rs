@@ -36,7 +36,9 @@ impl Terminal {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_canary-tui"));
         command.args(arguments);
         command.env_clear();
-        for (key, value) in [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("USER", "alice"), ("PATH", "/usr/bin:/bin")] {
+        for (key, value) in
+            [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("USER", "alice"), ("PATH", "/usr/bin:/bin")]
+        {
             command.env(key, value);
         }
         command.env("HOME", home);
