@@ -48,6 +48,10 @@ struct World {
     next_request: u32,
     faults: bool,
     trail: Vec<(i64, Phase, Effect)>,
+    /// When the weight last rose.
+    stepped: DateTime<Utc>,
+    /// Flagger's Events, with the second in which they were written.
+    synced: Vec<(i64, String)>,
 }
 
 const INTERVAL: i64 = 10;
@@ -87,6 +91,8 @@ impl World {
             next_request: 0,
             faults: true,
             trail: Vec::new(),
+            stepped: DateTime::UNIX_EPOCH,
+            synced: Vec::new(),
         }
     }
 
@@ -174,6 +180,9 @@ impl World {
         let soon = self.now + Duration::seconds(self.rng.random_range(0..8));
         match effect {
             Effect::Event(note) => {
+                if note.reason == "Synced" {
+                    self.synced.push((self.now.timestamp(), note.message.clone()));
+                }
                 if let canary_tui::rollout::Occasion::Request(id) = note.occasion
                     && !self.outcomes.iter().any(|(known, _)| *known == id)
                 {
@@ -182,6 +191,13 @@ impl World {
             }
             Effect::WriteService(_) | Effect::WriteRule(_) => {}
             Effect::WriteRoutes { canary, request } => {
+                let weight = self.routes.as_ref().map_or(0, |(weight, _)| *weight);
+                if self.status.phase == Phase::Progressing && canary > weight && self.primary_serves() {
+                    let asked = self.request.as_ref().is_some_and(|r| r.verb == Verb::Advance);
+                    let rested = self.now - self.stepped >= Duration::seconds(INTERVAL);
+                    assert!(weight == 0 || asked || rested, "a step too early: {:?}", self.trail);
+                    self.stepped = self.now;
+                }
                 let before = self.routes.as_ref().and_then(|(_, id)| id.clone());
                 self.routes = Some((canary, request.or(before)));
             }
@@ -253,6 +269,10 @@ impl World {
             }
             Effect::ClearPaused => self.paused = None,
         }
+    }
+
+    fn primary_serves(&self) -> bool {
+        self.primary.as_ref().is_some_and(|p| p.available > 0)
     }
 
     /// A rolling update: what cannot get ready keeps the old pods, as maxUnavailable does; now and then none are left.
@@ -363,13 +383,18 @@ impl World {
                     hit.ready_at = Some(back);
                 }
             }
+            // A hand on the annotations.
+            25..27 => self.request = None,
             23..25 => {
                 // A hand on the routes.
                 let weight = self.rng.random_range(0..=100);
                 if let (Some(routes), Phase::Progressing) = (self.routes.as_mut(), self.status.phase)
                     && self.target.available > 0
+                    && routes.0 != weight
                 {
                     routes.0 = weight;
+                    // Whatever the driver makes of it, it is no step too early.
+                    self.stepped = DateTime::UNIX_EPOCH;
                 }
             }
             _ => {}
@@ -446,6 +471,145 @@ fn one_rollout(seed: u64) {
         stalled || w.status.phase.at_rest() && (w.status.last_applied == present || w.status.last_promoted == present)
     };
     world.run_until(end, "stuck");
+    if world.status.phase.at_rest() {
+        let serves = world.primary.as_ref().map(|p| revision_name(p.revision));
+        assert_eq!(serves, world.status.last_promoted, "the status says what serves: {:?}", world.trail);
+    }
+}
+
+/// A world with the seed's analysis, initialized, without faults.
+fn seeded() -> World {
+    let mut world = World::new(1);
+    world.faults = false;
+    world.spec = Arc::new(
+        Spec::read(&json!({
+            "targetRef": {"kind": "Deployment", "name": "app"},
+            "service": {"port": 80},
+            "progressDeadlineSeconds": 60,
+            "analysis": {"interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10,
+                "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}}]},
+        }))
+        .unwrap(),
+    );
+    world.run_until(|w| w.status.phase == Phase::Initialized, "never initialized");
+    let last = world.synced.last().map(|(_, message)| message.as_str());
+    assert_eq!(last, Some("Initialization done! app.test"));
+    world.synced.clear();
+    world
+}
+
+/// Rolls out a version that behaves so, to its end; answers the distinct messages in their order.
+fn rolled_out(world: &mut World, version: Version) -> Vec<String> {
+    world.versions.push(version);
+    world.set_target(world.versions.len() - 1);
+    world.run_until(|w| w.status.phase.at_rest() && !w.synced.is_empty(), "no end");
+    let mut said: Vec<String> = Vec::new();
+    for (_, message) in &world.synced {
+        if !message.contains("not ready") && !said.contains(message) {
+            said.push(message.clone());
+        }
+    }
+    said
+}
+
+#[test]
+fn a_good_version_says_what_flagger_says_in_its_order() {
+    let mut world = seeded();
+    let said = rolled_out(&mut world, Version { gets_ready: true, good: true });
+    assert_eq!(
+        said,
+        [
+            "New revision detected! Scaling up app.test",
+            "Starting canary analysis for app.test",
+            "Advance app.test canary weight 10",
+            "Advance app.test canary weight 20",
+            "Advance app.test canary weight 30",
+            "Advance app.test canary weight 40",
+            "Advance app.test canary weight 50",
+            "Copying app.test template spec to app-primary.test",
+            "Routing all traffic to primary",
+            "Promotion completed! Scaling down app.test",
+        ]
+    );
+    assert_eq!((world.status.phase, world.target.desired), (Phase::Succeeded, 0));
+    assert_eq!(world.status.last_promoted.as_deref(), Some("rev1"));
+}
+
+#[test]
+fn a_bad_version_is_rolled_back_in_the_step_that_reaches_the_threshold() {
+    let mut world = seeded();
+    let said = rolled_out(&mut world, Version { gets_ready: true, good: false });
+    assert_eq!(
+        said[2..],
+        [
+            "Advance app.test canary weight 10",
+            "Halt app.test advancement success rate 50.00% < 99%",
+            "Rolling back app.test failed checks threshold reached 5",
+            "Canary failed! Scaling down app.test",
+        ]
+    );
+    let halts: Vec<i64> = world.synced.iter().filter(|(_, m)| m.starts_with("Halt")).map(|(at, _)| *at).collect();
+    let rolled_back = world.synced.iter().find(|(_, m)| m.starts_with("Rolling back")).map(|(at, _)| *at);
+    assert_eq!((halts.len(), halts.last().copied()), (5, rolled_back), "no further interval of bad traffic");
+    assert!(halts.windows(2).all(|w| w[1] - w[0] == INTERVAL), "one check an interval: {halts:?}");
+    assert_eq!((world.status.phase, world.status.failed_checks), (Phase::Failed, 5));
+    assert_eq!((world.routes.as_ref().unwrap().0, world.target.desired), (0, 0));
+}
+
+#[test]
+fn a_version_that_never_gets_ready_fails_at_its_deadline() {
+    let mut world = seeded();
+    let said = rolled_out(&mut world, Version { gets_ready: false, good: true });
+    assert!(said.iter().any(|m| m.starts_with("Rolling back app.test progress deadline exceeded")), "{said:?}");
+    let took = world.synced.last().unwrap().0 - world.synced.first().unwrap().0;
+    assert!((60..=66).contains(&took), "{took} s");
+}
+
+#[test]
+fn back_on_the_promoted_revision_nothing_is_rolled_again() {
+    let mut world = seeded();
+    world.versions.push(Version { gets_ready: true, good: true });
+    world.set_target(1);
+    world.run_until(|w| w.status.canary_weight == 20, "no weight");
+    world.set_target(0);
+    world.run_until(|w| w.status.phase.at_rest(), "no end");
+    assert_eq!((world.status.phase, world.target.desired), (Phase::Succeeded, 0));
+    let before = world.synced.len();
+    world.pass_time(100);
+    world.drive();
+    assert_eq!(world.synced.len(), before);
+}
+
+#[test]
+fn a_failed_revision_that_is_started_again_gets_all_its_checks_again() {
+    let mut world = seeded();
+    rolled_out(&mut world, Version { gets_ready: true, good: false });
+    world.versions[1].good = true;
+    while world.request.as_ref().is_none_or(|r| r.revision == "gone" || r.image.is_some()) {
+        world.ask(Verb::Start);
+    }
+    world.run_until(|w| w.request.is_none() && w.status.phase.at_rest(), "no end");
+    assert_eq!((world.status.phase, world.status.last_promoted.as_deref()), (Phase::Succeeded, Some("rev1")));
+}
+
+#[test]
+fn a_pause_holds_the_weight_and_keeps_the_safety_net() {
+    let mut world = seeded();
+    world.versions.push(Version { gets_ready: true, good: true });
+    world.set_target(1);
+    world.run_until(|w| w.status.canary_weight == 20, "no weight");
+    world.rng = Pcg64Mcg::seed_from_u64(7);
+    while world.request.as_ref().is_none_or(|r| r.revision == "gone") {
+        world.ask(Verb::Pause);
+    }
+    for _ in 0..20 {
+        world.drive();
+        world.pass_time(5);
+    }
+    assert_eq!((world.status.canary_weight, world.paused.is_some()), (20, true));
+    world.versions[1].good = false;
+    world.run_until(|w| w.status.phase == Phase::Failed, "a paused rollout that fails is rolled back");
+    assert!(world.paused.is_none(), "a pause ends with its rollout");
 }
 
 #[test]
