@@ -163,7 +163,9 @@ fn line(svg: &mut String, buffer: &Buffer, y: u16) {
             } else {
                 format!(" fill=\"{colour}\"")
             };
-            let _ = writeln!(svg, "<path d=\"{}\"{stroke}{opacity}/>", shapes.trim_end());
+            // Neighbouring areas meet without a seam.
+            let edges = if stretches(symbol) && !stroked(symbol) { " shape-rendering=\"crispEdges\"" } else { "" };
+            let _ = writeln!(svg, "<path d=\"{}\"{stroke}{opacity}{edges}/>", shapes.trim_end());
             continue;
         }
         let mut text = String::new();

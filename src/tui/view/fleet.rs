@@ -222,7 +222,7 @@ fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, li
         let filled = (u32::from(columns.bar) * u32::from(row.weight()) + 50) / 100;
         for at in 0..columns.bar {
             let (shape, role) = match u32::from(at) < filled {
-                true => (glyphs.bar_full, Role::Canary),
+                true => (glyphs.bar_full, Role::CanaryChart),
                 false => (glyphs.bar_empty, Role::Faint),
             };
             canvas.put_on(x + at, y, 1, shape, role, ground, Cut::End);
