@@ -20,6 +20,9 @@ const KINDS: [&str; 6] = ["VirtualService", "Service", "Deployment", "ReplicaSet
 /// A burst of changes is looked at once it has lasted this long.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// How often the facts are read anew because the store has changed meanwhile.
+const MOST_TRIES: u32 = 8;
+
 /// Reads the facts out of a store, and remembers which hosts users have called: they go on calling one whose route is
 /// gone, and that is what an outage is.
 #[derive(Debug, Default)]
@@ -28,15 +31,28 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// The facts as the store has them now.
+    /// The facts as the store has them now: all of one moment, or else a route could seem to lead to pods that left
+    /// only after it was changed.
     pub fn facts(&mut self, store: &Store) -> Facts {
+        for _ in 0..MOST_TRIES {
+            let before = store.revision();
+            let facts = self.read(store);
+            if store.revision() == before {
+                return facts;
+            }
+        }
+        self.read(store)
+    }
+
+    fn read(&mut self, store: &Store) -> Facts {
         let deployments = store.list("Deployment", None).0;
         let services: HashMap<(String, String), Arc<Value>> =
             store.list("Service", None).0.into_iter().map(|service| (place(&service), service)).collect();
+        let by_label = by_label(&deployments);
         let mut routes = BTreeMap::new();
         for virtual_service in store.list("VirtualService", None).0 {
             let (namespace, host) = place(&virtual_service);
-            let destinations = destinations(&virtual_service, &services, &deployments);
+            let destinations = destinations(&virtual_service, &services, &by_label);
             routes.insert((namespace, host), destinations);
         }
         self.hosts.extend(routes.keys().cloned());
@@ -46,7 +62,7 @@ impl Feed {
                 // Without a route the mesh goes by the Service of that name, if there still is one.
                 let destination = services.get(host).map(|_| Destination {
                     service: host.1.clone(),
-                    workload: workload_behind(&host.0, &host.1, &services, &deployments),
+                    workload: workload_behind(&host.0, &host.1, &services, &by_label),
                     weight: 100,
                 });
                 routes.insert(host.clone(), destination.into_iter().collect());
@@ -105,7 +121,7 @@ fn place(object: &Value) -> (String, String) {
 fn destinations(
     virtual_service: &Value,
     services: &HashMap<(String, String), Arc<Value>>,
-    deployments: &[Arc<Value>],
+    deployments: &ByLabel<'_>,
 ) -> Vec<Destination> {
     let (namespace, _) = place(virtual_service);
     let routes = virtual_service["spec"]["http"].as_array().map_or(&[][..], Vec::as_slice);
@@ -136,7 +152,7 @@ fn workload_behind(
     namespace: &str,
     service: &str,
     services: &HashMap<(String, String), Arc<Value>>,
-    deployments: &[Arc<Value>],
+    deployments: &ByLabel<'_>,
 ) -> String {
     let Some(service) = services.get(&(namespace.to_owned(), service.to_owned())) else {
         return String::new();
@@ -144,12 +160,32 @@ fn workload_behind(
     let Some(selector) = service["spec"]["selector"].as_object().filter(|selector| !selector.is_empty()) else {
         return String::new();
     };
-    let is_selected = |deployment: &&Arc<Value>| {
-        let labels = &deployment["spec"]["template"]["metadata"]["labels"];
-        deployment["metadata"]["namespace"] == namespace
-            && selector.iter().all(|(name, value)| labels[name.as_str()] == *value)
+    let Some((name, value)) = selector.iter().next() else {
+        return String::new();
     };
-    deployments.iter().find(is_selected).map(|deployment| place(deployment).1).unwrap_or_default()
+    let candidates = deployments.get(&(namespace, name.as_str(), value.as_str().unwrap_or_default()));
+    let is_selected = |deployment: &&&Value| {
+        let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+        selector.iter().all(|(name, value)| labels[name.as_str()] == *value)
+    };
+    let found = candidates.into_iter().flatten().find(is_selected);
+    found.map(|deployment| place(deployment).1).unwrap_or_default()
+}
+
+/// Deployments by namespace and each label of their pods.
+type ByLabel<'a> = HashMap<(&'a str, &'a str, &'a str), Vec<&'a Value>>;
+
+fn by_label(deployments: &[Arc<Value>]) -> ByLabel<'_> {
+    let mut found = ByLabel::new();
+    for deployment in deployments {
+        let namespace = deployment["metadata"]["namespace"].as_str().unwrap_or_default();
+        let labels = deployment["spec"]["template"]["metadata"]["labels"].as_object();
+        for (name, value) in labels.into_iter().flatten() {
+            let key = (namespace, name.as_str(), value.as_str().unwrap_or_default());
+            found.entry(key).or_default().push(deployment);
+        }
+    }
+    found
 }
 
 fn workloads(store: &Store, deployments: &[Arc<Value>]) -> Vec<Workload> {

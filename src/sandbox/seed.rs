@@ -165,11 +165,8 @@ fn create(store: &Store, kind: &str, namespace: &str, object: Value) -> anyhow::
 fn revision(store: &Store, deployment: &Value) -> Option<String> {
     let key = "deployment.kubernetes.io/revision";
     let present = &deployment["metadata"]["annotations"][key];
-    let uid = deployment["metadata"]["uid"].as_str();
-    let (sets, _) = store.list("ReplicaSet", deployment["metadata"]["namespace"].as_str());
-    let set = sets
-        .iter()
-        .find(|set| super::workloads::controller_uid(set) == uid && set["metadata"]["annotations"][key] == *present)?;
+    let sets = store.owned_by("ReplicaSet", deployment["metadata"]["uid"].as_str()?);
+    let set = sets.iter().find(|set| set["metadata"]["annotations"][key] == *present)?;
     set["metadata"]["labels"]["pod-template-hash"].as_str().map(str::to_owned)
 }
 

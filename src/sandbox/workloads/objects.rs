@@ -23,9 +23,9 @@ pub fn started_at(pod: &Value) -> Option<DateTime<Utc>> {
 
 /// The objects of a kind that an owner controls.
 pub fn controlled(store: &Store, kind: &str, owner: &Value) -> Vec<Arc<Value>> {
-    let uid = &owner["metadata"]["uid"];
-    let (mut objects, _) = store.list(kind, owner["metadata"]["namespace"].as_str());
-    objects.retain(|object| controller_of(object).is_some_and(|controller| controller["uid"] == *uid));
+    let uid = owner["metadata"]["uid"].as_str().unwrap_or_default();
+    let mut objects = store.owned_by(kind, uid);
+    objects.retain(|object| controller_uid(object) == Some(uid));
     objects
 }
 
