@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod consequences;
+pub mod controller;
 pub mod events;
 pub mod exit;
 pub mod get;
@@ -12,7 +13,9 @@ pub mod logging;
 pub mod manifests;
 pub mod plain;
 pub mod request;
+pub mod sandbox;
 pub mod session;
+pub mod signals;
 pub mod status;
 pub mod table;
 pub mod watching;
@@ -37,7 +40,9 @@ pub async fn run(cli: Cli) -> Exit {
     // Locked for no longer than a write: a command that waits must not keep others from it.
     let out = &mut std::io::stdout();
     let result = match run {
-        Run::Console { .. } | Run::Sandbox(_) | Run::Controller { .. } => Err(anyhow::anyhow!("this is not built yet")),
+        Run::Console { .. } => Err(anyhow::anyhow!("the console is not built yet")),
+        Run::Sandbox(args) => sandbox::run(args, out).await,
+        Run::Controller { cluster, driver } => controller::run(cluster, driver, clock, out).await,
         Run::Get(args) => get::run(args, out).await,
         Run::Events(args) => events::run(args, out).await,
         Run::Status(args) => status::run(args, clock, out).await,
