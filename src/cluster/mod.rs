@@ -1,1 +1,24 @@
-//! (opening)
+//! All else that talks to the Kubernetes API: the client, the watches, Events, the Lease, and the operator's requests.
+//!
+//! What this room writes goes through three doors only: [`requests`] for operators, [`lease`] for who drives, and the
+//! driver's fenced [`writes`].
+
+pub mod access;
+pub mod clock;
+pub mod connect;
+pub mod events;
+pub mod flagger;
+pub mod kinds;
+pub mod lease;
+pub mod mirror;
+pub mod object;
+pub mod records;
+pub mod requests;
+pub mod writes;
+
+pub use clock::Clock;
+pub use connect::{ConnectError, Connection, ConnectionOptions};
+pub use kinds::Kinds;
+pub use lease::{Driver, Fence};
+pub use mirror::{Changed, Health, Mirror, Source, World};
+pub use records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};

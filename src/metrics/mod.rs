@@ -1,1 +1,20 @@
-//! (opening)
+//! Prometheus: how it is reached, where it is found, the queries of the checks and of the screen.
+//!
+//! Callers decide when to ask: there is no timer in here, no cache and no retry. What Prometheus answers is data, and
+//! is handed on as it came; whoever shows it escapes it.
+
+pub mod checks;
+pub mod discovery;
+pub mod locator;
+pub mod promql;
+pub mod query;
+pub mod reach;
+pub mod screen;
+#[cfg(test)]
+mod stub;
+
+pub use discovery::FindError;
+pub use locator::Locator;
+pub use query::{QueryError, Sample, Series};
+pub use reach::{Prometheus, ReachError};
+pub use screen::{History, Metric, Snapshot, WorkloadMetrics};

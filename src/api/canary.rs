@@ -1,0 +1,451 @@
+//! The Canary's spec, read from any of its versions into what the controller carries out.
+//!
+//! Reading is by allow-list: a field that we do not carry out, and that asks for something, is a [`Problem`], so that
+//! a gate is never silently skipped. Nothing is dropped from the object by reading it: it is patched, never rewritten.
+
+use super::{Problem, duration};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// A Canary's spec as far as we carry it out: Deployment targets, Istio routes, the two built-in metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// Name of the Deployment that `targetRef` names, in the Canary's namespace.
+    pub target: String,
+    pub service: Service,
+    pub analysis: Analysis,
+    /// How long a workload may stay without its ready pods before the rollout fails. Flagger's default is 600 s.
+    pub progress_deadline: Duration,
+    /// Address of the Prometheus to ask, where the Canary names one.
+    pub metrics_server: Option<String>,
+}
+
+impl Spec {
+    /// Name of the primary workload.
+    pub fn primary(&self) -> String {
+        format!("{}-primary", self.target)
+    }
+}
+
+/// `spec.service`: the name and port under which the workloads are served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// The apex name: the VirtualService's and the Service's; `<apex>-primary` and `<apex>-canary` are derived of it.
+    pub apex: String,
+    pub port: u16,
+    /// `http` unless given.
+    pub port_name: String,
+    /// A port's number or name; the port itself unless given.
+    pub target_port: Value,
+    pub hosts: Vec<String>,
+    pub gateways: Vec<String>,
+}
+
+/// `spec.analysis`, or `spec.canaryAnalysis` of the alpha versions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Analysis {
+    /// Time between two checks; the controller bounds it from below.
+    pub interval: Duration,
+    /// Failed checks that end the rollout; at least 1.
+    pub threshold: u32,
+    /// Weight from which the canary is promoted, 1 to 100.
+    pub max_weight: u8,
+    /// Percent of traffic added by a step, 1 to 100.
+    pub step_weight: u8,
+    pub checks: Vec<Check>,
+}
+
+/// One entry of `analysis.metrics`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// The name as the Canary writes it.
+    pub name: String,
+    pub kind: CheckKind,
+    pub era: Era,
+    /// Lowest value that passes.
+    pub min: Option<f64>,
+    /// Highest value that passes.
+    pub max: Option<f64>,
+    /// Window of the rate.
+    pub interval: Duration,
+}
+
+/// What a built-in check measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckKind {
+    /// Requests that were not answered with 5xx, in percent.
+    SuccessRate,
+    /// The 99th percentile of the request duration, in milliseconds.
+    Duration,
+}
+
+/// Which of Istio's metric names a check is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Era {
+    /// `istio_requests_total`, `istio_request_duration_seconds_bucket`: Flagger before 0.14, Istio before 1.5.
+    Early,
+    /// `request-success-rate`, `request-duration`.
+    Current,
+}
+
+impl Spec {
+    /// Reads `spec`. All that is wrong is reported, not only the first.
+    pub fn read(spec: &Value) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let parsed = Reader { problems: &mut problems }.spec(spec);
+        match parsed {
+            Some(parsed) if problems.is_empty() => Ok(parsed),
+            _ => Err(problems),
+        }
+    }
+}
+
+struct Reader<'a> {
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, field: impl Into<String>, why: impl Into<String>) {
+        self.problems.push(Problem::new(field, why));
+    }
+
+    fn spec(&mut self, value: &Value) -> Option<Spec> {
+        let Some(spec) = value.as_object() else {
+            self.problem("spec", "is missing");
+            return None;
+        };
+        let known = ["targetRef", "service", "analysis", "canaryAnalysis", "progressDeadlineSeconds", "metricsServer"];
+        self.only("spec", spec, &[&known[..], &["provider"]].concat());
+        if let Some(provider) = spec.get("provider").and_then(Value::as_str).filter(|p| !p.is_empty() && *p != "istio")
+        {
+            self.problem("spec.provider", format!("is {provider:?}; only istio is supported"));
+        }
+        let target = self.target(spec.get("targetRef").unwrap_or(&Value::Null));
+        let service = self.service(spec.get("service").unwrap_or(&Value::Null), target.as_deref());
+        let (path, analysis) = match (spec.get("analysis"), spec.get("canaryAnalysis")) {
+            (Some(Value::Object(analysis)), _) => ("spec.analysis", Some(analysis)),
+            (_, Some(Value::Object(analysis))) => ("spec.canaryAnalysis", Some(analysis)),
+            _ => ("spec.analysis", None),
+        };
+        let analysis = match analysis {
+            Some(analysis) => self.analysis(path, analysis),
+            None => {
+                self.problem(path, "is missing");
+                None
+            }
+        };
+        let deadline =
+            self.whole("spec.progressDeadlineSeconds", spec.get("progressDeadlineSeconds"), 600, 1, 31_536_000);
+        Some(Spec {
+            target: target?,
+            service: service?,
+            analysis: analysis?,
+            progress_deadline: Duration::from_secs(deadline?),
+            metrics_server: spec
+                .get("metricsServer")
+                .and_then(Value::as_str)
+                .filter(|s| !s.is_empty())
+                .map(str::to_string),
+        })
+    }
+
+    fn target(&mut self, target: &Value) -> Option<String> {
+        let text = |key: &str| target.get(key).and_then(Value::as_str).unwrap_or("");
+        match text("kind") {
+            "Deployment" => {}
+            "" => self.problem("spec.targetRef.kind", "is missing"),
+            kind => self.problem("spec.targetRef.kind", format!("is {kind:?}; only Deployment is supported")),
+        }
+        match text("name") {
+            "" => {
+                self.problem("spec.targetRef.name", "is missing");
+                None
+            }
+            name => Some(name.to_string()),
+        }
+    }
+
+    fn service(&mut self, value: &Value, target: Option<&str>) -> Option<Service> {
+        let Some(service) = value.as_object() else {
+            self.problem("spec.service", "is missing");
+            return None;
+        };
+        self.only("spec.service", service, &["name", "port", "portName", "targetPort", "hosts", "gateways"]);
+        let port = match service.get("port") {
+            None | Some(Value::Null) => {
+                self.problem("spec.service.port", "is missing");
+                None
+            }
+            given => self.whole("spec.service.port", given, 0, 1, 65_535),
+        };
+        let text = |key: &str| service.get(key).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_string);
+        let target_port = match service.get("targetPort") {
+            Some(Value::String(name)) if !name.is_empty() && name != "0" => Some(Value::String(name.clone())),
+            Some(Value::Number(n)) if n.as_f64() != Some(0.0) => Some(Value::Number(n.clone())),
+            _ => None,
+        };
+        Some(Service {
+            apex: text("name").or_else(|| target.map(str::to_string))?,
+            port: port? as u16,
+            port_name: text("portName").unwrap_or_else(|| "http".into()),
+            target_port: target_port.unwrap_or_else(|| Value::from(port.unwrap_or_default())),
+            hosts: self.strings("spec.service.hosts", service.get("hosts")),
+            gateways: self.strings("spec.service.gateways", service.get("gateways")),
+        })
+    }
+
+    fn analysis(&mut self, path: &str, analysis: &Map<String, Value>) -> Option<Analysis> {
+        let known = ["interval", "threshold", "maxWeight", "stepWeight", "metrics"];
+        // These two say something only where they differ from their default.
+        let ready = ["primaryReadyThreshold", "canaryReadyThreshold"];
+        self.only(path, analysis, &[&known[..], &ready].concat());
+        for key in ready {
+            if analysis.get(key).is_some_and(|v| !v.is_null() && v.as_f64() != Some(100.0)) {
+                self.problems.push(Problem::unsupported(format!("{path}.{key}")));
+            }
+        }
+        let interval = self.duration(&format!("{path}.interval"), analysis.get("interval"));
+        let threshold = self.whole(&format!("{path}.threshold"), analysis.get("threshold"), 1, 0, 1_000_000);
+        let max = self.whole(&format!("{path}.maxWeight"), analysis.get("maxWeight"), 100, 0, 100);
+        let step = self.whole(&format!("{path}.stepWeight"), analysis.get("stepWeight"), 0, 0, 100);
+        if step == Some(0) {
+            self.problem(format!("{path}.stepWeight"), "is 0 or missing: no step would ever be taken; give 1 to 100");
+        }
+        let checks = match analysis.get("metrics") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(list)) => list
+                .iter()
+                .enumerate()
+                .filter_map(|(index, metric)| self.check(&format!("{path}.metrics[{index}]"), metric))
+                .collect(),
+            Some(_) => {
+                self.problem(format!("{path}.metrics"), "is no list");
+                Vec::new()
+            }
+        };
+        Some(Analysis {
+            interval: interval?,
+            threshold: threshold?.max(1) as u32,
+            // 0 means that none is set, as in Flagger.
+            max_weight: match max? {
+                0 => 100,
+                max => max as u8,
+            },
+            step_weight: step? as u8,
+            checks,
+        })
+    }
+
+    fn check(&mut self, path: &str, value: &Value) -> Option<Check> {
+        let Some(metric) = value.as_object() else {
+            self.problem(path, "is no object");
+            return None;
+        };
+        self.only(path, metric, &["name", "interval", "threshold", "thresholdRange"]);
+        let name = metric.get("name").and_then(Value::as_str).unwrap_or("");
+        let (kind, era) = match name {
+            "request-success-rate" => (CheckKind::SuccessRate, Era::Current),
+            "request-duration" => (CheckKind::Duration, Era::Current),
+            "istio_requests_total" => (CheckKind::SuccessRate, Era::Early),
+            "istio_request_duration_seconds_bucket" => (CheckKind::Duration, Era::Early),
+            _ => {
+                self.problem(
+                    format!("{path}.name"),
+                    format!("is {name:?}; only request-success-rate and request-duration are built in"),
+                );
+                return None;
+            }
+        };
+        let interval = self.duration(&format!("{path}.interval"), metric.get("interval"))?;
+        if interval.is_zero() {
+            self.problem(format!("{path}.interval"), "is 0: no rate has an empty window");
+        }
+        let (min, max) = match metric.get("thresholdRange") {
+            Some(Value::Object(range)) => {
+                let bound = |key: &str| range.get(key).and_then(Value::as_f64);
+                (bound("min"), bound("max"))
+            }
+            _ => {
+                let limit = metric.get("threshold").and_then(Value::as_f64).unwrap_or(0.0);
+                if limit < 0.0 {
+                    self.problem(format!("{path}.threshold"), format!("is {limit}; it must not be negative"));
+                }
+                match kind {
+                    CheckKind::SuccessRate => (Some(limit), None),
+                    CheckKind::Duration => (None, Some(limit)),
+                }
+            }
+        };
+        Some(Check { name: name.to_string(), kind, era, min, max, interval })
+    }
+
+    /// A duration, 60 s where none is given (Flagger's default, and v1alpha2 has no analysis interval at all).
+    fn duration(&mut self, path: &str, value: Option<&Value>) -> Option<Duration> {
+        match value {
+            None | Some(Value::Null) => Some(Duration::from_secs(60)),
+            Some(Value::String(text)) if text.is_empty() => Some(Duration::from_secs(60)),
+            Some(Value::String(text)) => duration::parse(text).map_err(|why| self.problem(path, why)).ok(),
+            Some(other) => {
+                self.problem(path, format!("is {other}, which is no duration: write it like 30s"));
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds; CRDs of every era declare `number`, so `10.0` is one too.
+    fn whole(&mut self, path: &str, value: Option<&Value>, default: u64, min: u64, max: u64) -> Option<u64> {
+        let number = match value {
+            None | Some(Value::Null) => return Some(default),
+            Some(value) => value.as_f64(),
+        };
+        match number {
+            Some(n) if n.fract() == 0.0 && n >= min as f64 && n <= max as f64 => Some(n as u64),
+            _ => {
+                let given = value.unwrap_or(&Value::Null);
+                self.problem(path, format!("is {given}; it must be a whole number from {min} to {max}"));
+                None
+            }
+        }
+    }
+
+    fn strings(&mut self, path: &str, value: Option<&Value>) -> Vec<String> {
+        match value {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
+                list.iter().filter_map(Value::as_str).map(str::to_string).collect()
+            }
+            Some(_) => {
+                self.problem(path, "is no list of strings");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Reports every key that is not known and asks for something.
+    fn only(&mut self, path: &str, map: &Map<String, Value>, known: &[&str]) {
+        for (key, value) in map {
+            if !known.contains(&key.as_str()) && asks(value) {
+                self.problems.push(Problem::unsupported(format!("{path}.{key}")));
+            }
+        }
+    }
+}
+
+/// Whether a value asks for anything: Flagger's fields are off when absent, empty, zero or false.
+fn asks(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(on) => *on,
+        Value::Number(n) => n.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn good() -> Value {
+        json!({
+            "provider": "istio",
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"},
+            "service": {"port": 80, "targetPort": 8080, "hosts": ["app.example.com"]},
+            "analysis": {
+                "interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10,
+                "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}, "interval": "30s"}]
+            }
+        })
+    }
+
+    fn fields(spec: &Value) -> Vec<String> {
+        Spec::read(spec).expect_err("refused").into_iter().map(|p| p.field).collect()
+    }
+
+    #[test]
+    fn reads_the_present_version() {
+        let spec = Spec::read(&good()).unwrap();
+        assert_eq!((spec.target.as_str(), spec.service.apex.as_str()), ("app", "app"));
+        assert_eq!(spec.analysis.checks[0].min, Some(99.0));
+        assert_eq!(spec.progress_deadline, Duration::from_secs(600));
+    }
+
+    #[test]
+    fn reads_the_alpha_version_with_its_names() {
+        let mut spec = good();
+        let mut analysis = spec["analysis"].take();
+        spec.as_object_mut().unwrap().remove("analysis");
+        analysis["metrics"] = json!([
+            {"name": "istio_requests_total", "threshold": 99, "interval": "60s"},
+            {"name": "istio_request_duration_seconds_bucket", "threshold": 500}
+        ]);
+        analysis.as_object_mut().unwrap().remove("interval");
+        spec["canaryAnalysis"] = analysis;
+        let read = Spec::read(&spec).unwrap().analysis;
+        assert_eq!(read.interval, Duration::from_secs(60));
+        assert_eq!((read.checks[0].era, read.checks[0].min), (Era::Early, Some(99.0)));
+        assert_eq!((read.checks[1].kind, read.checks[1].max), (CheckKind::Duration, Some(500.0)));
+    }
+
+    #[test]
+    fn names_every_field_that_is_not_carried_out() {
+        let mut spec = good();
+        spec["autoscalerRef"] = json!({"kind": "HorizontalPodAutoscaler", "name": "app"});
+        spec["skipAnalysis"] = json!(true);
+        spec["service"]["retries"] = json!({"attempts": 3});
+        spec["analysis"]["webhooks"] = json!([{"name": "gate", "url": "http://x"}]);
+        spec["analysis"]["match"] = json!([{}]);
+        spec["analysis"]["canaryReadyThreshold"] = json!(50);
+        spec["analysis"]["metrics"][0]["templateRef"] = json!({"name": "x"});
+        let mut fields = fields(&spec);
+        fields.sort();
+        assert_eq!(
+            fields,
+            [
+                "spec.analysis.canaryReadyThreshold",
+                "spec.analysis.match",
+                "spec.analysis.metrics[0].templateRef",
+                "spec.analysis.webhooks",
+                "spec.autoscalerRef",
+                "spec.service.retries",
+                "spec.skipAnalysis",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_field_that_asks_for_nothing_is_no_problem() {
+        let mut spec = good();
+        spec["skipAnalysis"] = json!(false);
+        spec["suspend"] = json!(false);
+        spec["analysis"]["webhooks"] = json!([]);
+        spec["analysis"]["iterations"] = json!(0);
+        assert!(Spec::read(&spec).is_ok());
+    }
+
+    #[test]
+    fn nonsense_is_named_field_by_field() {
+        for (pointer, value, field) in [
+            ("/analysis/interval", json!("soon"), "spec.analysis.interval"),
+            ("/analysis/interval", json!(60), "spec.analysis.interval"),
+            ("/analysis/threshold", json!(-1), "spec.analysis.threshold"),
+            ("/analysis/maxWeight", json!(101), "spec.analysis.maxWeight"),
+            ("/analysis/stepWeight", json!(0), "spec.analysis.stepWeight"),
+            ("/analysis/stepWeight", json!(1e308), "spec.analysis.stepWeight"),
+            ("/analysis/metrics", json!("x"), "spec.analysis.metrics"),
+            ("/analysis/metrics/0/name", json!("no-such"), "spec.analysis.metrics[0].name"),
+            ("/targetRef/kind", json!("DaemonSet"), "spec.targetRef.kind"),
+            ("/service/port", json!(70000), "spec.service.port"),
+            ("/provider", json!("linkerd"), "spec.provider"),
+        ] {
+            let mut spec = good();
+            *spec.pointer_mut(pointer).unwrap() = value;
+            assert_eq!(fields(&spec), [field], "{pointer}");
+        }
+        for spec in [json!(null), json!([]), json!({}), json!({"analysis": 3, "service": "x", "targetRef": []})] {
+            assert!(Spec::read(&spec).is_err());
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The operator's requests: JSON in an annotation on the Canary, carried out by the driver.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What an operator may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// A Failed revision is tried again; else the image is set on the target.
+    Start,
+    /// Hold the weight where it is; the checks go on.
+    Pause,
+    Resume,
+    /// Run the checks now and take the step if they pass.
+    Advance,
+    /// All the way now, without the remaining checks.
+    Promote,
+    /// All traffic back to the last promoted version.
+    Abort,
+}
+
+impl Verb {
+    /// All verbs, in the order in which help lists them.
+    pub const ALL: [Verb; 6] = [Verb::Start, Verb::Pause, Verb::Resume, Verb::Advance, Verb::Promote, Verb::Abort];
+
+    /// The word, as in the annotation and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Start => "start",
+            Verb::Pause => "pause",
+            Verb::Resume => "resume",
+            Verb::Advance => "advance",
+            Verb::Promote => "promote",
+            Verb::Abort => "abort",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The annotation `canary-tui/request`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Unique; the outcome is found by it.
+    pub id: String,
+    pub verb: Verb,
+    /// The target's revision that the operator saw; the request is refused when the target bears another one.
+    pub revision: String,
+    /// Who asks, in the API server's words (SelfSubjectReview).
+    pub by: String,
+    pub at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// For start: the image to set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// For start: the container to set it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+/// The annotation `canary-tui/paused`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    pub by: String,
+    pub at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}

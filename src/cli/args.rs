@@ -1,0 +1,383 @@
+//! The command line: what may be given, and what it means. Nothing is done here.
+
+use crate::api::{Verb, duration};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An interactive console for progressive delivery on Kubernetes with Istio and Prometheus.
+///
+/// Without a command it opens the console on the cluster of the present kubeconfig.
+#[derive(Debug, Parser)]
+#[command(name = "canary-tui", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+pub struct Cli {
+    /// Open the console on an embedded cluster; nothing else is needed
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context"])]
+    pub sandbox: bool,
+
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    #[command(flatten)]
+    pub driver: DriverArgs,
+
+    /// Look on only: never drive a rollout from this console
+    #[arg(long)]
+    pub no_controller: bool,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Which cluster, and which part of it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ClusterArgs {
+    /// Namespace of the canaries [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Kubeconfig file [default: $KUBECONFIG, then ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context in the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// Address of Prometheus as seen from here [default: looked for in the cluster]
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+}
+
+impl ClusterArgs {
+    /// What was given before the command holds where the command itself says nothing.
+    fn or(self, before: ClusterArgs) -> Self {
+        Self {
+            namespace: self.namespace.or(before.namespace),
+            kubeconfig: self.kubeconfig.or(before.kubeconfig),
+            context: self.context.or(before.context),
+            prometheus: self.prometheus.or(before.prometheus),
+        }
+    }
+}
+
+/// How rollouts are driven.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DriverArgs {
+    /// Shortest time between two checks, whatever a Canary says [default: 10s]
+    #[arg(long, value_name = "D", value_parser = positive)]
+    pub min_interval: Option<Duration>,
+}
+
+impl DriverArgs {
+    /// The bound, 10 s unless given (Flagger's).
+    pub fn min_interval(&self) -> Duration {
+        self.min_interval.unwrap_or(Duration::from_secs(10))
+    }
+
+    fn or(self, before: DriverArgs) -> Self {
+        Self { min_interval: self.min_interval.or(before.min_interval) }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the embedded cluster for kubectl and other consoles
+    Sandbox(SandboxArgs),
+    /// Drive the rollouts of a namespace without a screen
+    Controller(ControllerArgs),
+    /// List the canaries, or show one
+    Get(GetArgs),
+    /// List the events of the canaries
+    Events(EventsArgs),
+    /// Say how the rollout of the target's present revision stands
+    ///
+    /// Exit code: 0 Succeeded or Initialized, 1 Failed, 2 error, 3 timeout, 4 under way.
+    Status(StatusArgs),
+    /// Start a rollout, or try a failed revision again
+    Start(StartArgs),
+    /// Hold the weight where it is; the checks go on
+    Pause(RequestArgs),
+    /// Let a paused rollout go on
+    Resume(RequestArgs),
+    /// Run the checks now and take the next step if they pass
+    Advance(RequestArgs),
+    /// Promote now, without the remaining checks
+    Promote(RequestArgs),
+    /// Give all traffic back to the version last promoted, now
+    Abort(RequestArgs),
+    /// Print the definitions for a cluster without Flagger
+    Manifests,
+}
+
+#[derive(Args, Debug)]
+pub struct SandboxArgs {
+    /// Where to write the kubeconfig of the embedded cluster
+    #[arg(long, value_name = "FILE", required = true)]
+    pub kubeconfig: PathBuf,
+
+    /// Address to serve on; loopback alone [default: 127.0.0.1, a free port]
+    #[arg(long, value_name = "127.0.0.1:PORT", value_parser = loopback)]
+    pub listen: Option<SocketAddr>,
+
+    /// How many apps with a Canary each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub canaries: u32,
+
+    /// Seed of everything that is random in it
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct ControllerArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub driver: DriverArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct GetArgs {
+    /// Name of a Canary [default: all]
+    pub name: Option<String>,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Output>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Wide,
+    Json,
+    Yaml,
+}
+
+#[derive(Args, Debug)]
+pub struct EventsArgs {
+    /// Name of a Canary [default: all]
+    pub name: Option<String>,
+    /// Go on printing events as they come
+    #[arg(short, long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Name of a Canary
+    pub name: String,
+    /// The revision that is meant; an error once the target bears another one
+    #[arg(long, value_name = "HASH")]
+    pub revision: Option<String>,
+    /// Wait until the rollout has ended
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait [default: without end]
+    #[arg(long, value_name = "D", value_parser = positive, requires = "wait")]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct StartArgs {
+    /// Image to set on the target
+    #[arg(long, value_name = "IMAGE", value_parser = text)]
+    pub image: Option<String>,
+    /// Tag to set on the target's image
+    #[arg(long, value_name = "TAG", conflicts_with = "image", value_parser = text)]
+    pub version: Option<String>,
+    /// Container to set it on [default: the only one, else the one named like the target]
+    #[arg(long, value_name = "C")]
+    pub container: Option<String>,
+    #[command(flatten)]
+    pub request: RequestArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct RequestArgs {
+    /// Name of a Canary
+    pub name: String,
+    /// Why; it is kept with the request
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
+    /// Do not ask; required where there is no terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// A request as the command line has it.
+#[derive(Debug)]
+pub struct Ask {
+    pub verb: Verb,
+    pub request: RequestArgs,
+    pub image: Option<String>,
+    pub version: Option<String>,
+    pub container: Option<String>,
+}
+
+/// What to run.
+#[derive(Debug)]
+pub enum Run {
+    Console { sandbox: bool, cluster: ClusterArgs, driver: DriverArgs, no_controller: bool },
+    Sandbox(SandboxArgs),
+    Controller { cluster: ClusterArgs, driver: DriverArgs },
+    Get(GetArgs),
+    Events(EventsArgs),
+    Status(StatusArgs),
+    Request(Ask),
+    Manifests,
+}
+
+impl Cli {
+    /// What the line asks for, with what stands before the command carried over to it.
+    ///
+    /// # Errors
+    /// Where the two do not go together.
+    pub fn resolve(self) -> Result<Run, String> {
+        let Cli { sandbox, cluster: before, driver: driving, no_controller, command } = self;
+        let Some(command) = command else {
+            return Ok(Run::Console { sandbox, cluster: before, driver: driving, no_controller });
+        };
+        if sandbox || no_controller {
+            let flag = if sandbox { "--sandbox" } else { "--no-controller" };
+            return Err(format!("{flag} is for the console and goes with no command: see canary-tui --help"));
+        }
+        if driving.min_interval.is_some() && !matches!(command, Command::Controller(_)) {
+            return Err("--min-interval is for the console and the controller: see canary-tui --help".into());
+        }
+        let ask = |verb: Verb, request: RequestArgs, before: ClusterArgs| {
+            let request = RequestArgs { cluster: request.cluster.clone().or(before), ..request };
+            Run::Request(Ask { verb, request, image: None, version: None, container: None })
+        };
+        Ok(match command {
+            Command::Sandbox(args) => Run::Sandbox(args),
+            Command::Controller(args) => {
+                Run::Controller { cluster: args.cluster.or(before), driver: args.driver.or(driving) }
+            }
+            Command::Get(args) => Run::Get(GetArgs { cluster: args.cluster.or(before), ..args }),
+            Command::Events(args) => Run::Events(EventsArgs { cluster: args.cluster.or(before), ..args }),
+            Command::Status(args) => Run::Status(StatusArgs { cluster: args.cluster.or(before), ..args }),
+            Command::Start(StartArgs { image, version, container, request }) => {
+                let request = RequestArgs { cluster: request.cluster.clone().or(before), ..request };
+                Run::Request(Ask { verb: Verb::Start, request, image, version, container })
+            }
+            Command::Pause(args) => ask(Verb::Pause, args, before),
+            Command::Resume(args) => ask(Verb::Resume, args, before),
+            Command::Advance(args) => ask(Verb::Advance, args, before),
+            Command::Promote(args) => ask(Verb::Promote, args, before),
+            Command::Abort(args) => ask(Verb::Abort, args, before),
+            Command::Manifests => Run::Manifests,
+        })
+    }
+}
+
+fn positive(given: &str) -> Result<Duration, String> {
+    match duration::parse(given) {
+        Ok(Duration::ZERO) => Err("it is 0".into()),
+        other => other,
+    }
+}
+
+fn text(given: &str) -> Result<String, String> {
+    let trimmed = given.trim();
+    if trimmed.is_empty() || trimmed.contains(char::is_whitespace) || trimmed.contains(char::is_control) {
+        return Err("it is empty or holds white space".into());
+    }
+    Ok(trimmed.to_string())
+}
+
+fn loopback(given: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = given.parse().map_err(|_| "write it like 127.0.0.1:6443".to_string())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("the sandbox serves on loopback alone: write it like 127.0.0.1:6443".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn run(line: &str) -> Run {
+        Cli::try_parse_from(line.split(' ')).unwrap().resolve().unwrap()
+    }
+
+    fn refused(line: &str) -> ErrorKind {
+        Cli::try_parse_from(line.split(' ')).unwrap_err().kind()
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_may_stand_before_the_command_or_after_it() {
+        for line in ["canary-tui -n prod --context eu get web", "canary-tui get web -n prod --context eu"] {
+            let Run::Get(args) = run(line) else { panic!("{line}") };
+            assert_eq!(
+                (args.cluster.namespace.as_deref(), args.cluster.context.as_deref()),
+                (Some("prod"), Some("eu"))
+            );
+        }
+        let Run::Get(args) = run("canary-tui -n before get -n after") else { panic!() };
+        assert_eq!(args.cluster.namespace.as_deref(), Some("after"));
+    }
+
+    #[test]
+    fn no_command_is_the_console() {
+        let Run::Console { sandbox, cluster, driver, no_controller } =
+            run("canary-tui --namespace prod --no-controller --min-interval 500ms")
+        else {
+            panic!()
+        };
+        assert_eq!((sandbox, no_controller, cluster.namespace.as_deref()), (false, true, Some("prod")));
+        assert_eq!(driver.min_interval(), Duration::from_millis(500));
+        assert!(matches!(run("canary-tui --sandbox"), Run::Console { sandbox: true, .. }));
+    }
+
+    #[test]
+    fn a_start_takes_an_image_or_a_version() {
+        let Run::Request(ask) = run("canary-tui start web --version 1.1.0 --container app --reason why --yes") else {
+            panic!()
+        };
+        assert_eq!(
+            (ask.verb, ask.version.as_deref(), ask.container.as_deref()),
+            (Verb::Start, Some("1.1.0"), Some("app"))
+        );
+        assert!(ask.request.yes);
+        assert_eq!(refused("canary-tui start web --version 1 --image x:1"), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for line in [
+            "canary-tui --nonsense",
+            "canary-tui frobnicate",
+            "canary-tui status",
+            "canary-tui status web --wait --timeout soon",
+            "canary-tui status web --timeout 5s",
+            "canary-tui sandbox",
+            "canary-tui sandbox --kubeconfig f --listen 0.0.0.0:1",
+            "canary-tui sandbox --kubeconfig f --canaries 0",
+            "canary-tui --min-interval 0s",
+            "canary-tui --sandbox --context x",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+        for line in ["canary-tui --sandbox get", "canary-tui --no-controller get", "canary-tui --min-interval 1s get"] {
+            assert!(Cli::try_parse_from(line.split(' ')).unwrap().resolve().is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `canary-tui controller`: the driver without a screen. It says what it is to the namespace's rollouts, on stdout, each
+//! time that changes; what it does is in the log and in the Canaries' Events.
+
+use super::args::{ClusterArgs, DriverArgs};
+use super::exit::Exit;
+use super::plain::escaped;
+use super::session::Session;
+use super::signals::Ending;
+use crate::cluster::{Clock, Mirror};
+use crate::controller::{Controller, Options, Role};
+use crate::metrics::{Locator, Prometheus};
+use anyhow::Result;
+use std::io::Write;
+
+/// Drives until SIGINT, SIGTERM or SIGHUP, then gives the lease back.
+pub async fn run(cluster: ClusterArgs, driver: DriverArgs, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
+    let mut ending = Ending::listen()?;
+    if let Some(url) = &cluster.prometheus {
+        // Said now, not by each check of each Canary.
+        Prometheus::from_flag(url)?;
+    }
+    let session = Session::open(&cluster).await?;
+    let namespace = session.namespace().to_string();
+    let Session { connection, kinds } = session;
+    let mirror = Mirror::start(&connection.client, &kinds, &namespace, clock.clone(), true);
+    let locator = Locator::new(connection.client.clone(), &namespace, cluster.prometheus.as_deref());
+    let options = Options { min_interval: driver.min_interval() };
+    let controller = Controller::start(connection, kinds, mirror, locator, clock, options);
+
+    let mut role = controller.role();
+    let end = loop {
+        let text = match &*role.borrow_and_update() {
+            Role::Waiting => format!("waiting for the lease of {namespace}"),
+            Role::Driving => format!("driving the rollouts of {namespace}"),
+            Role::Observing(why) => format!("not driving {namespace}: {why}"),
+        };
+        // Whoever read this may have gone; the rollouts go on.
+        let _ = writeln!(out, "{}", escaped(&text)).and_then(|()| out.flush());
+        tokio::select! {
+            signal = ending.wait() => break signal,
+            changed = role.changed() => if changed.is_err() { break "the controller's end" },
+        }
+    };
+    tracing::info!(%namespace, "stopping after {end}");
+    controller.stop().await;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,320 @@
+//! `canary-tui start`, `pause`, `resume`, `advance`, `promote` and `abort`: a request is written on the Canary, and its
+//! outcome waited for. Traffic is never touched from here.
+
+use super::args::Ask;
+use super::consequences::question;
+use super::exit::{Exit, tell};
+use super::plain::escaped;
+use super::session::{Session, within};
+use super::watching;
+use crate::api::{Phase, Verb};
+use crate::cluster::access::whoami;
+use crate::cluster::requests::{Outcome, RequestError, Wish, outcome, send};
+use crate::cluster::{Clock, Driver, Health, Mirror, Source, World, flagger};
+use crate::rollout::{Standing, allowed};
+use anyhow::{Result, anyhow, bail};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+/// How long the Deployment controller may take to name a revision that was made a moment ago.
+const NAMING: Duration = Duration::from_secs(5);
+/// How long a request may take that waits for nothing but the driver and its checks.
+const PROMPT: Duration = Duration::from_secs(30);
+
+/// Asks, writes, waits.
+pub async fn run(ask: Ask, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
+    let verb = ask.verb;
+    let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !ask.request.yes && !asks {
+        bail!("{verb} changes the cluster and there is no terminal to ask on: give --yes");
+    }
+    let session = Session::open(&ask.request.cluster).await?;
+    let (mirror, by) = futures::join!(watching::begin(&session, clock.clone()), whoami(&session.connection.client));
+    let mirror = mirror?;
+    let by = by.map_err(|why| anyhow!(why))?;
+    revision_named(&mirror, &ask.request.name).await;
+
+    let (wish, question) = {
+        let world = mirror.read();
+        match prepare(&world, &ask, session.namespace())? {
+            Prepared::Refused(why) => {
+                drop(world);
+                writeln!(out, "refused: {}", escaped(&why))?;
+                return Ok(Exit::Failed);
+            }
+            Prepared::Ready(wish, question) => (*wish, question),
+        }
+    };
+    if let Some(why) = no_driver(&mirror, &session, &clock).await {
+        tell(&why);
+        return Ok(Exit::NotInTime);
+    }
+    if !ask.request.yes && !confirmed(question).await? {
+        tell("nothing was changed");
+        return Ok(Exit::Failed);
+    }
+
+    let Session { connection, kinds } = &session;
+    let sent = send(connection, kinds, &by, &wish, clock.now()).await?;
+    let end = tokio::select! {
+        end = outcome(connection, &sent, limit(&mirror.read(), &wish)) => end,
+        () = driver_gone(&mirror, &clock) => {
+            tell("the driver has gone; the request stays on the canary for the next one");
+            return Ok(Exit::NotInTime);
+        }
+    };
+    match end {
+        Ok(Outcome::CarriedOut(message)) => {
+            writeln!(out, "{}", escaped(&message))?;
+            Ok(Exit::Done)
+        }
+        Ok(Outcome::Refused(message)) => {
+            writeln!(out, "{}", escaped(&message))?;
+            Ok(Exit::Failed)
+        }
+        Err(error @ RequestError::NoOutcome(_)) => {
+            tell(&error.to_string());
+            Ok(Exit::NotInTime)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+enum Prepared {
+    Ready(Box<Wish>, String),
+    /// It would be refused; nothing need be written for that.
+    Refused(String),
+}
+
+/// The request, and the question that goes before it.
+fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
+    let name = &ask.request.name;
+    let (canary, target) = watching::pair(world, name, namespace)?;
+    let revision = world.revision(target).map(str::to_string);
+    let standing =
+        Standing { phase: canary.status.phase, paused: canary.paused.is_some(), revision_known: revision.is_some() };
+    if let Err(why) = allowed(ask.verb, standing) {
+        return Ok(Prepared::Refused(format!("{} of {name}: {why}", ask.verb)));
+    }
+    // An abort may name what is being rolled out while the newest template has no revision yet.
+    let Some(revision) = revision.or_else(|| canary.status.last_applied.clone()) else {
+        return Ok(Prepared::Refused(format!("{} of {name}: the target's revision is not known yet", ask.verb)));
+    };
+    let image = match &ask.version {
+        Some(version) => Some(with_tag(image_of(&target.containers, ask.container.as_deref(), &target.name)?, version)),
+        None => ask.image.clone(),
+    };
+    let question = question(ask.verb, world, canary, target, image.as_deref());
+    let wish = Wish {
+        canary: name.clone(),
+        verb: ask.verb,
+        revision,
+        reason: ask.request.reason.clone(),
+        image,
+        container: ask.container.clone(),
+    };
+    Ok(Prepared::Ready(Box::new(wish), question))
+}
+
+/// The present image of the container that a start means: the one named, else the only one, else the one named like
+/// the target.
+fn image_of<'a>(containers: &'a [(String, String)], named: Option<&str>, target: &str) -> Result<&'a str> {
+    let found = match (named, containers) {
+        (None, [only]) => Some(only),
+        (named, all) => all.iter().find(|(container, _)| container == named.unwrap_or(target)),
+    };
+    found.map(|(_, image)| image.as_str()).ok_or_else(|| {
+        let list = containers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        anyhow!("cannot tell which container of {target} is meant: give --container with one of {list}")
+    })
+}
+
+/// The image with another tag; a digest falls away with the tag that it belonged to.
+fn with_tag(image: &str, tag: &str) -> String {
+    let name = image.split_once('@').map_or(image, |(name, _)| name);
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    let bare = name[last..].find(':').map_or(name, |colon| &name[..last + colon]);
+    format!("{bare}:{tag}")
+}
+
+/// A new template has no revision for a moment: a script's `kubectl set image` may lie just behind.
+async fn revision_named(mirror: &Mirror, name: &str) {
+    let mut changes = mirror.count();
+    let named = async {
+        loop {
+            changes.borrow_and_update();
+            {
+                let world = mirror.read();
+                match watching::pair(&world, name, "") {
+                    Ok((_, target)) if world.revision(target).is_none() => {}
+                    _ => return,
+                }
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(NAMING, named).await;
+}
+
+/// Why nobody would carry a request out; None where somebody would, or where it cannot be known.
+async fn no_driver(mirror: &Mirror, session: &Session, clock: &Clock) -> Option<String> {
+    if !driverless(mirror, clock) {
+        return None;
+    }
+    let namespace = session.namespace();
+    let at_work = within(flagger::at_work(&session.connection.client, namespace, clock.now())).await.ok().flatten();
+    Some(match at_work {
+        Some(sign) => {
+            format!("Flagger drives the canaries here ({sign}), and it knows no requests; nothing was written")
+        }
+        None => format!(
+            "nobody drives the rollouts of {namespace}, so nothing was written: open the console there, or run \
+             canary-tui controller -n {namespace}"
+        ),
+    })
+}
+
+fn driverless(mirror: &Mirror, clock: &Clock) -> bool {
+    let world = mirror.read();
+    let known = world.health.get(&Source::Lease) == Some(&Health::Live);
+    known && !matches!(world.driver(clock.now()), Driver::Somebody(_))
+}
+
+/// Comes when the driver has given its lease back or has stopped renewing it.
+async fn driver_gone(mirror: &Mirror, clock: &Clock) {
+    let mut changes = mirror.count();
+    loop {
+        changes.borrow_and_update();
+        if driverless(mirror, clock) {
+            return;
+        }
+        // A lease runs out without a change.
+        let look = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
+        if matches!(look, Ok(Err(_))) {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// How long the outcome may take: a promotion that was asked for still waits for ready pods, and an abort of one for
+/// the primary's.
+fn limit(world: &World, wish: &Wish) -> Duration {
+    let canary = world.canaries.get(&wish.canary);
+    let waits = match wish.verb {
+        Verb::Promote => true,
+        Verb::Abort => canary.is_some_and(|c| matches!(c.status.phase, Phase::Promoting | Phase::Finalising)),
+        _ => false,
+    };
+    let deadline = canary.and_then(|c| c.spec.as_deref().ok()).map_or(PROMPT, |spec| spec.progress_deadline);
+    if waits { PROMPT + deadline } else { PROMPT }
+}
+
+/// The operator's answer; anything but yes is no.
+async fn confirmed(question: String) -> Result<bool> {
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut err = io::stderr().lock();
+        write!(err, "{} [y/N] ", escaped(&question))?;
+        err.flush()?;
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        io::Result::Ok(line)
+    })
+    .await??;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{ClusterArgs, RequestArgs};
+    use crate::cluster::{CanaryRecord, ReplicaSetRecord, WorkloadRecord};
+    use serde_json::json;
+
+    fn ask(verb: Verb) -> Ask {
+        let request =
+            RequestArgs { name: "web".into(), reason: "r".into(), yes: true, cluster: ClusterArgs::default() };
+        Ask { verb, request, image: None, version: None, container: None }
+    }
+
+    fn world(phase: &str) -> World {
+        let mut world = World::default();
+        world.canaries.insert(
+            "web".into(),
+            CanaryRecord::of(&json!({
+                "metadata": {"name": "web"},
+                "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                    "service": {"port": 80}, "analysis": {"stepWeight": 10}},
+                "status": {"phase": phase, "lastAppliedSpec": "applied"},
+            })),
+        );
+        world.workloads.insert(
+            "web".into(),
+            WorkloadRecord::of(&json!({
+                "metadata": {"name": "web", "uid": "u", "annotations": {"deployment.kubernetes.io/revision": "2"}},
+                "spec": {"template": {"spec": {"containers": [
+                    {"name": "side", "image": "side:9"}, {"name": "web", "image": "reg:5000/web:1.0.0"}]}}},
+            })),
+        );
+        world.replica_sets.insert(
+            "web-x".into(),
+            ReplicaSetRecord {
+                name: "web-x".into(),
+                hash: "present".into(),
+                revision_number: "2".into(),
+                owner: "u".into(),
+            },
+        );
+        world
+    }
+
+    #[test]
+    fn a_request_names_the_present_revision_and_the_full_image() {
+        let start = Ask { version: Some("1.1.0".into()), ..ask(Verb::Start) };
+        let Prepared::Ready(wish, question) = prepare(&world("Succeeded"), &start, "prod").unwrap() else { panic!() };
+        assert_eq!((wish.revision.as_str(), wish.image.as_deref()), ("present", Some("reg:5000/web:1.1.0")));
+        assert!(question.starts_with("Start web? web gets the image reg:5000/web:1.1.0."), "{question}");
+    }
+
+    #[test]
+    fn what_the_driver_would_refuse_is_not_written() {
+        let Prepared::Refused(why) = prepare(&world("Succeeded"), &ask(Verb::Abort), "prod").unwrap() else { panic!() };
+        assert_eq!(why, "abort of web: no rollout is under way");
+    }
+
+    #[test]
+    fn an_abort_is_not_held_up_by_a_revision_without_a_name() {
+        let mut world = world("Progressing");
+        world.replica_sets.clear();
+        let Prepared::Ready(wish, _) = prepare(&world, &ask(Verb::Abort), "prod").unwrap() else { panic!() };
+        assert_eq!(wish.revision, "applied");
+        assert!(matches!(prepare(&world, &ask(Verb::Promote), "prod").unwrap(), Prepared::Refused(_)));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = prepare(&World::default(), &ask(Verb::Abort), "prod").err().unwrap().to_string();
+        assert!(error.contains("no canary web in namespace prod"), "{error}");
+        let mut without = world("Progressing");
+        without.workloads.clear();
+        let error = prepare(&without, &ask(Verb::Abort), "prod").err().unwrap().to_string();
+        assert!(error.contains("no Deployment web"), "{error}");
+    }
+
+    #[test]
+    fn a_tag_is_put_in_the_place_of_the_tag() {
+        assert_eq!(with_tag("web", "2"), "web:2");
+        assert_eq!(with_tag("reg:5000/a/web", "2"), "reg:5000/a/web:2");
+        assert_eq!(with_tag("reg:5000/a/web:1@sha256:00", "2"), "reg:5000/a/web:2");
+    }
+
+    #[test]
+    fn the_container_is_the_one_named_else_the_targets() {
+        let two = [("a".to_string(), "x:1".to_string()), ("web".to_string(), "y:1".to_string())];
+        assert_eq!(image_of(&two, None, "web").unwrap(), "y:1");
+        assert_eq!(image_of(&two, Some("a"), "web").unwrap(), "x:1");
+        assert_eq!(image_of(&two[..1], None, "web").unwrap(), "x:1");
+        assert!(image_of(&two, None, "other").unwrap_err().to_string().contains("a, web"));
+    }
+}

@@ -1,0 +1,76 @@
+//! The connection that the commands share.
+
+use super::args::ClusterArgs;
+use crate::cluster::connect::explain;
+use crate::cluster::object::Object;
+use crate::cluster::{Connection, ConnectionOptions, Kinds};
+use anyhow::{Context, Result, anyhow};
+use kube::Api;
+use kube::api::ListParams;
+use kube::core::ApiResource;
+use serde_json::Value;
+use std::future::Future;
+use std::time::Duration;
+
+/// How long a command without `--wait` may take for its calls.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A cluster that answers, and the versions that it serves.
+pub struct Session {
+    pub connection: Connection,
+    pub kinds: Kinds,
+}
+
+impl Session {
+    /// Connects, and asks the cluster which kinds it serves.
+    pub async fn open(args: &ClusterArgs) -> Result<Self> {
+        let connection = connect(args).await?;
+        let kinds = within(Kinds::discover(&connection.client)).await??;
+        Ok(Self { connection, kinds })
+    }
+
+    /// All objects of a kind in the namespace.
+    pub async fn list(&self, kind: &ApiResource, parameters: &ListParams) -> Result<Vec<Value>> {
+        let list = within(self.api(kind).list(parameters)).await?;
+        let list = list.map_err(|e| anyhow!("cannot list {} in {}: {}", kind.plural, self.namespace(), explain(&e)))?;
+        Ok(list.items.into_iter().map(|object| object.value).collect())
+    }
+
+    /// One Canary.
+    pub async fn canary(&self, name: &str) -> Result<Value> {
+        let found = within(self.api(&self.kinds.canary).get_opt(name)).await?;
+        let found = found.map_err(|e| anyhow!("cannot read canary {name} in {}: {}", self.namespace(), explain(&e)))?;
+        found.map(|object| object.value).ok_or_else(|| no_canary(name, self.namespace()))
+    }
+
+    /// The calls for a kind in the namespace.
+    pub fn api(&self, kind: &ApiResource) -> Api<Object> {
+        Api::namespaced_with(self.connection.client.clone(), self.namespace(), kind)
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.connection.namespace
+    }
+}
+
+/// Reads the kubeconfig and makes a client; nothing is sent.
+pub async fn connect(args: &ClusterArgs) -> Result<Connection> {
+    let options = ConnectionOptions {
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+        namespace: args.namespace.clone(),
+    };
+    Ok(Connection::open(&options).await?)
+}
+
+/// Bounds a call: a command must answer.
+pub async fn within<T>(call: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(LIMIT, call)
+        .await
+        .with_context(|| format!("the API server did not answer within {} s", LIMIT.as_secs()))
+}
+
+/// What to say of a Canary that is not there.
+pub fn no_canary(name: &str, namespace: &str) -> anyhow::Error {
+    anyhow!("there is no canary {name} in namespace {namespace}: list them with canary-tui get -n {namespace}")
+}

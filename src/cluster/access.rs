@@ -1,0 +1,81 @@
+//! Who the caller is and what the caller may do, in the API server's words.
+
+use super::connect::explain;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The caller's name (SelfSubjectReview). Old API servers do not know the question: then there is no name.
+pub async fn whoami(client: &Client) -> Result<String, String> {
+    let api: Api<SelfSubjectReview> = Api::all(client.clone());
+    let ask = SelfSubjectReview::default();
+    let answer = tokio::time::timeout(LIMIT, async { api.create(&PostParams::default(), &ask).await })
+        .await
+        .map_err(|_| "the API server did not say who you are in time".to_string())?
+        .map_err(|e| format!("the API server does not say who you are: {}", explain(&e)))?;
+    let user = answer.status.and_then(|s| s.user_info).and_then(|u| u.username);
+    user.filter(|name| !name.is_empty()).ok_or_else(|| "the API server knows no name for you".into())
+}
+
+/// A right: verb, group, resource (with `/status` where it is that), as in an RBAC rule.
+pub type Right = (&'static str, &'static str, &'static str);
+
+/// What a request needs.
+pub const TO_REQUEST: [Right; 1] = [("patch", "flagger.app", "canaries")];
+
+/// What driving needs.
+pub const TO_DRIVE: [Right; 14] = [
+    ("get", "coordination.k8s.io", "leases"),
+    ("create", "coordination.k8s.io", "leases"),
+    ("patch", "coordination.k8s.io", "leases"),
+    ("patch", "flagger.app", "canaries"),
+    ("patch", "flagger.app", "canaries/status"),
+    ("create", "apps", "deployments"),
+    ("patch", "apps", "deployments"),
+    ("create", "", "services"),
+    ("patch", "", "services"),
+    ("create", "networking.istio.io", "virtualservices"),
+    ("patch", "networking.istio.io", "virtualservices"),
+    ("create", "networking.istio.io", "destinationrules"),
+    ("create", "", "events"),
+    ("patch", "", "events"),
+];
+
+/// The first of these rights that the caller lacks in a namespace, as `verb resource.group`. Where the API server does
+/// not answer, the rights are taken for granted: the writes themselves will say.
+pub async fn lacks(client: &Client, namespace: &str, rights: &[Right]) -> Option<String> {
+    let asked = rights.iter().map(|right| may(client, namespace, *right));
+    let answers = futures::future::join_all(asked).await;
+    rights.iter().zip(answers).find(|(_, may)| !may).map(|((verb, group, resource), _)| match *group {
+        "" => format!("{verb} {resource}"),
+        group => format!("{verb} {resource}.{group}"),
+    })
+}
+
+async fn may(client: &Client, namespace: &str, (verb, group, resource): Right) -> bool {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let (resource, subresource) = match resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_string())),
+        None => (resource, None),
+    };
+    let ask = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                namespace: Some(namespace.to_string()),
+                verb: Some(verb.to_string()),
+                group: Some(group.to_string()),
+                resource: Some(resource.to_string()),
+                subresource,
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let answer = tokio::time::timeout(LIMIT, async { api.create(&PostParams::default(), &ask).await }).await;
+    !matches!(answer, Ok(Ok(review)) if review.status.as_ref().is_some_and(|s| !s.allowed))
+}

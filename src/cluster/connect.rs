@@ -1,0 +1,119 @@
+//! From a kubeconfig to a client, and from an error of that client to words.
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the command line says about the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionOptions {
+    /// Else `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Else the current context.
+    pub context: Option<String>,
+    /// Else the context's.
+    pub namespace: Option<String>,
+}
+
+/// A client and where it leads.
+#[derive(Clone)]
+pub struct Connection {
+    /// Retries are off: an operator's key must answer, and a driver's write is decided anew, not repeated.
+    pub client: Client,
+    /// The context's name, or `in-cluster`.
+    pub context: String,
+    pub namespace: String,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("cannot read the kubeconfig{file}: {why}. Give one with --kubeconfig FILE, or try: canary-tui --sandbox")]
+    Kubeconfig { file: String, why: String },
+    #[error("there is no context {wanted:?} in the kubeconfig; it has: {known}")]
+    NoContext { wanted: String, known: String },
+    #[error("no client can be made for context {context}: {why}")]
+    Client { context: String, why: String },
+}
+
+impl Connection {
+    /// Reads the kubeconfig and makes a client. Nothing is sent yet.
+    pub async fn open(options: &ConnectionOptions) -> Result<Self, ConnectError> {
+        let unreadable = |e: kube::config::KubeconfigError| ConnectError::Kubeconfig {
+            file: options.kubeconfig.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default(),
+            why: e.to_string(),
+        };
+        let kubeconfig = match &options.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path).map(Some).map_err(unreadable)?,
+            None => match Kubeconfig::read() {
+                Ok(kubeconfig) => Some(kubeconfig),
+                Err(_) if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => None,
+                Err(e) => return Err(unreadable(e)),
+            },
+        };
+        let (config, context) = match kubeconfig {
+            None => {
+                let config = Config::incluster()
+                    .map_err(|e| ConnectError::Client { context: "in-cluster".into(), why: e.to_string() })?;
+                (config, "in-cluster".to_string())
+            }
+            Some(kubeconfig) => {
+                let wanted = options.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
+                let known: Vec<String> = kubeconfig.contexts.iter().map(|c| c.name.clone()).collect();
+                if !known.contains(&wanted) {
+                    let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+                    return Err(ConnectError::NoContext { wanted, known });
+                }
+                let select = KubeConfigOptions { context: Some(wanted.clone()), ..Default::default() };
+                let config = Config::from_custom_kubeconfig(kubeconfig, &select)
+                    .await
+                    .map_err(|e| ConnectError::Client { context: wanted.clone(), why: e.to_string() })?;
+                (config, wanted)
+            }
+        };
+        Self::with_config(config, context, options.namespace.clone())
+    }
+
+    fn with_config(mut config: Config, context: String, namespace: Option<String>) -> Result<Self, ConnectError> {
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config)
+            .map_err(|e| ConnectError::Client { context: context.clone(), why: explain(&e) })?;
+        Ok(Self { client, context, namespace })
+    }
+}
+
+/// An error of the API in an operator's words: what was refused or what could not be reached, without Rust's wrapping.
+pub fn explain(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => {
+            let hint = match status.code {
+                401 => " (the credentials were not accepted: log in again)",
+                _ => "",
+            };
+            if status.message.is_empty() {
+                format!("{} {}{hint}", status.code, status.reason)
+            } else {
+                format!("{}{hint}", status.message)
+            }
+        }
+        other => {
+            // The innermost cause is what says anything: "Connection refused (os error 111)".
+            let mut cause: &dyn std::error::Error = other;
+            while let Some(inner) = cause.source() {
+                cause = inner;
+            }
+            cause.to_string()
+        }
+    }
+}
+
+/// The HTTP status of an API error.
+pub fn code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}

@@ -1,0 +1,59 @@
+//! The kinds that we use, in the version that the cluster serves.
+
+use crate::api::{GROUP, ISTIO_GROUP, ISTIO_VERSIONS, VERSIONS};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Event, Service};
+use kube::Client;
+use kube::core::{ApiResource, GroupVersionKind};
+
+/// Which version of each kind is read and written.
+#[derive(Clone, Debug)]
+pub struct Kinds {
+    pub canary: ApiResource,
+    /// None where the cluster has no Istio.
+    pub virtual_service: Option<ApiResource>,
+    pub destination_rule: Option<ApiResource>,
+    pub deployment: ApiResource,
+    pub replica_set: ApiResource,
+    pub service: ApiResource,
+    pub event: ApiResource,
+}
+
+/// Why the kinds could not be found.
+#[derive(Debug, thiserror::Error)]
+pub enum KindsError {
+    #[error(
+        "the cluster serves no Canary ({GROUP}). Install the definitions first: canary-tui manifests | kubectl apply -f -"
+    )]
+    NoCanary,
+    #[error("cannot ask the cluster which kinds it serves: {}", super::connect::explain(.0))]
+    Api(#[from] kube::Error),
+}
+
+impl Kinds {
+    /// Asks the cluster once which versions it serves and takes the newest that we know.
+    pub async fn discover(client: &Client) -> Result<Self, KindsError> {
+        let groups = client.list_api_groups().await?;
+        let served = |group: &str, wanted: &[&'static str]| -> Option<&'static str> {
+            let group = groups.groups.iter().find(|g| g.name == group)?;
+            wanted.iter().copied().find(|version| group.versions.iter().any(|v| v.version == *version))
+        };
+        let canary = served(GROUP, &VERSIONS).ok_or(KindsError::NoCanary)?;
+        Ok(Self::with_versions(canary, served(ISTIO_GROUP, &ISTIO_VERSIONS)))
+    }
+
+    /// The kinds with these versions of the Canary and of Istio's objects.
+    pub fn with_versions(canary: &str, istio: Option<&str>) -> Self {
+        let istio_kind =
+            |kind: &str| istio.map(|version| ApiResource::from_gvk(&GroupVersionKind::gvk(ISTIO_GROUP, version, kind)));
+        Self {
+            canary: ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, canary, "Canary"), "canaries"),
+            virtual_service: istio_kind("VirtualService"),
+            destination_rule: istio_kind("DestinationRule"),
+            deployment: ApiResource::erase::<Deployment>(&()),
+            replica_set: ApiResource::erase::<ReplicaSet>(&()),
+            service: ApiResource::erase::<Service>(&()),
+            event: ApiResource::erase::<Event>(&()),
+        }
+    }
+}

@@ -1,0 +1,496 @@
+//! What the cluster says, kept up to date by watches, reduced to records.
+//!
+//! One mirror serves both the driver and the console. It never writes to the cluster. A record is never replaced by an
+//! older one: what the driver has just written is seen at once, not when the watch brings it back.
+
+use super::connect::{code, explain};
+use super::lease::{Driver, LeaseRecord};
+use super::object::Object;
+use super::records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};
+use super::{Clock, Kinds};
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use kube::api::PartialObjectMeta;
+use kube::core::ApiResource;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+
+/// One kind of objects that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    Canaries,
+    Deployments,
+    ReplicaSets,
+    VirtualServices,
+    DestinationRules,
+    Services,
+    Events,
+    Lease,
+}
+
+impl Source {
+    /// The resource's name, as in an RBAC rule.
+    pub fn resource(self) -> &'static str {
+        match self {
+            Source::Canaries => "canaries.flagger.app",
+            Source::Deployments => "deployments.apps",
+            Source::ReplicaSets => "replicasets.apps",
+            Source::VirtualServices => "virtualservices.networking.istio.io",
+            Source::DestinationRules => "destinationrules.networking.istio.io",
+            Source::Services => "services",
+            Source::Events => "events",
+            Source::Lease => "leases.coordination.k8s.io",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.resource())
+    }
+}
+
+/// How a watch stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// The first list has not arrived.
+    Connecting,
+    /// The records are what the cluster has.
+    Live,
+    /// The records are of before `since`.
+    Lost { since: DateTime<Utc>, error: String },
+    /// The API server refuses; the text is its own.
+    Forbidden { error: String },
+}
+
+/// All that is known of one namespace.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    pub canaries: BTreeMap<String, CanaryRecord>,
+    pub workloads: BTreeMap<String, WorkloadRecord>,
+    pub replica_sets: BTreeMap<String, ReplicaSetRecord>,
+    pub routes: BTreeMap<String, RouteRecord>,
+    pub rules: BTreeMap<String, PartRecord>,
+    pub services: BTreeMap<String, PartRecord>,
+    pub events: BTreeMap<String, EventRecord>,
+    pub lease: Option<LeaseRecord>,
+    pub health: BTreeMap<Source, Health>,
+}
+
+impl World {
+    /// The present revision of a Deployment: `pod-template-hash` of the ReplicaSet that bears its newest template.
+    /// None until the Deployment controller has seen that template.
+    pub fn revision(&self, workload: &WorkloadRecord) -> Option<&str> {
+        if workload.observed_generation < workload.generation {
+            return None;
+        }
+        let number = workload.revision_number.as_deref()?;
+        self.replica_sets
+            .values()
+            .find(|r| r.owner == workload.uid && r.revision_number == number && !r.hash.is_empty())
+            .map(|r| r.hash.as_str())
+    }
+
+    /// Who drives this namespace, at `now`.
+    pub fn driver(&self, now: DateTime<Utc>) -> Driver {
+        self.lease.as_ref().map_or(Driver::Nobody, |lease| lease.driver(now))
+    }
+
+    /// The first source among these that does not show what the cluster has.
+    pub fn not_live(&self, sources: &[Source]) -> Option<(Source, &Health)> {
+        sources.iter().find_map(|source| {
+            let health = self.health.get(source).unwrap_or(&Health::Connecting);
+            (*health != Health::Live).then_some((*source, health))
+        })
+    }
+}
+
+/// An object that has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub source: Source,
+    /// Name of the object; empty when the whole list was read anew or the watch's health changed.
+    pub name: String,
+}
+
+/// The watches of one namespace and what they have brought.
+#[derive(Clone)]
+pub struct Mirror {
+    shared: Arc<Shared>,
+    _tasks: Arc<JoinSet<()>>,
+}
+
+struct Shared {
+    world: RwLock<World>,
+    changed: broadcast::Sender<Changed>,
+    count: watch::Sender<u64>,
+    clock: Clock,
+}
+
+impl Mirror {
+    /// Begins to watch. With `driving`, the objects that only a driver looks at are watched too.
+    pub fn start(client: &Client, kinds: &Kinds, namespace: &str, clock: Clock, driving: bool) -> Self {
+        let mut world = World::default();
+        let mut tasks = JoinSet::new();
+        let shared = Arc::new(Shared {
+            world: RwLock::default(),
+            changed: broadcast::channel(4096).0,
+            count: watch::channel(0).0,
+            clock,
+        });
+        let mut sources = vec![
+            (Source::Canaries, Some(&kinds.canary)),
+            (Source::Deployments, Some(&kinds.deployment)),
+            (Source::VirtualServices, kinds.virtual_service.as_ref()),
+            (Source::Events, Some(&kinds.event)),
+        ];
+        if driving {
+            sources.push((Source::Services, Some(&kinds.service)));
+            sources.push((Source::DestinationRules, kinds.destination_rule.as_ref()));
+        }
+        for (source, kind) in sources {
+            let Some(kind) = kind else {
+                let error = format!("the cluster serves no {source}: is Istio installed?");
+                world.health.insert(source, Health::Forbidden { error });
+                continue;
+            };
+            world.health.insert(source, Health::Connecting);
+            let mut config = watcher::Config::default();
+            if source == Source::Events {
+                config = config.fields("involvedObject.kind=Canary");
+            }
+            let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
+            tasks.spawn(follow(shared.clone(), source, watcher::watcher(api, config), |object| object.value));
+        }
+        world.health.insert(Source::ReplicaSets, Health::Connecting);
+        let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
+            Api::namespaced(client.clone(), namespace);
+        tasks.spawn(follow(
+            shared.clone(),
+            Source::ReplicaSets,
+            watcher::watcher(api, watcher::Config::default()),
+            |mut object| {
+                object.metadata.managed_fields = None;
+                serde_json::json!({ "metadata": object.metadata })
+            },
+        ));
+        world.health.insert(Source::Lease, Health::Connecting);
+        let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
+        let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &lease);
+        let config = watcher::Config::default().fields(&format!("metadata.name={}", super::lease::NAME));
+        tasks.spawn(follow(shared.clone(), Source::Lease, watcher::watcher(api, config), |object| object.value));
+        shared.with(|present| *present = world);
+        Self { shared, _tasks: Arc::new(tasks) }
+    }
+
+    /// A mirror that watches nothing and holds what a test puts there.
+    pub fn of(world: World, clock: Clock) -> Self {
+        let shared =
+            Shared { world: RwLock::new(world), changed: broadcast::channel(16).0, count: watch::channel(0).0, clock };
+        Self { shared: Arc::new(shared), _tasks: Arc::new(JoinSet::new()) }
+    }
+
+    /// What is known now. Hold it only while reading.
+    pub fn read(&self) -> RwLockReadGuard<'_, World> {
+        // A thread that panicked while writing left whole records behind: each is replaced at one stroke.
+        self.shared.world.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Says which object has changed, each time one has.
+    pub fn changes(&self) -> broadcast::Receiver<Changed> {
+        self.shared.changed.subscribe()
+    }
+
+    /// Wakes when anything has changed; many changes may be one wake.
+    pub fn count(&self) -> watch::Receiver<u64> {
+        self.shared.count.subscribe()
+    }
+
+    /// Takes in the API server's answer to a write of our own.
+    pub fn note_written(&self, source: Source, object: &Value) {
+        self.shared.apply(source, object);
+    }
+
+    /// Waits until every watch has its first list or says why not.
+    pub async fn ready(&self) {
+        let mut count = self.count();
+        while self.read().health.values().any(|h| *h == Health::Connecting) {
+            if count.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// From a fifth of a second to five: an operator waits for this.
+struct Reconnect(Duration);
+
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+impl Iterator for Reconnect {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let delay = self.0;
+        self.0 = (delay * 2).min(RECONNECT.1);
+        Some(delay)
+    }
+}
+
+impl Backoff for Reconnect {
+    fn reset(&mut self) {
+        self.0 = RECONNECT.0;
+    }
+}
+
+async fn follow<K: Send + 'static>(
+    shared: Arc<Shared>,
+    source: Source,
+    stream: impl futures::Stream<Item = watcher::Result<Event<K>>> + Send,
+    value: fn(K) -> Value,
+) {
+    let stream = stream.backoff(Reconnect(RECONNECT.0));
+    futures::pin_mut!(stream);
+    let mut listed: Vec<Value> = Vec::new();
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(object)) => listed.push(value(object)),
+            Ok(Event::InitDone) => shared.replace(source, std::mem::take(&mut listed)),
+            Ok(Event::Apply(object)) => {
+                shared.apply(source, &value(object));
+                shared.healthy(source);
+            }
+            Ok(Event::Delete(object)) => {
+                shared.remove(source, &value(object));
+                shared.healthy(source);
+            }
+            Err(error) => shared.failed(source, &error),
+        }
+    }
+}
+
+impl Shared {
+    fn with<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
+        change(&mut self.world.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn announce(&self, source: Source, name: &str) {
+        let _ = self.changed.send(Changed { source, name: name.to_string() });
+        self.count.send_modify(|count| *count += 1);
+    }
+
+    fn replace(&self, source: Source, objects: Vec<Value>) {
+        let now = self.clock.now();
+        self.with(|world| {
+            world.clear(source);
+            for object in &objects {
+                world.put(source, object, now);
+            }
+            world.health.insert(source, Health::Live);
+        });
+        self.announce(source, "");
+    }
+
+    fn apply(&self, source: Source, object: &Value) {
+        let now = self.clock.now();
+        let name = name_of(object);
+        if self.with(|world| !world.is_older(source, object) && world.put(source, object, now)) {
+            self.announce(source, name);
+        }
+    }
+
+    fn remove(&self, source: Source, object: &Value) {
+        let name = name_of(object);
+        self.with(|world| world.take(source, name));
+        self.announce(source, name);
+    }
+
+    /// An object came through: the connection stands.
+    fn healthy(&self, source: Source) {
+        let was_lost = self.with(|world| {
+            let health = world.health.entry(source).or_insert(Health::Live);
+            // After Forbidden or Connecting only a whole list makes it live.
+            let lost = matches!(health, Health::Lost { .. });
+            if lost {
+                *health = Health::Live;
+            }
+            lost
+        });
+        if was_lost {
+            self.announce(source, "");
+        }
+    }
+
+    fn failed(&self, source: Source, error: &watcher::Error) {
+        let api = match error {
+            watcher::Error::InitialListFailed(e)
+            | watcher::Error::WatchStartFailed(e)
+            | watcher::Error::WatchFailed(e) => Some(e),
+            _ => None,
+        };
+        if let watcher::Error::WatchError(status) = error
+            && status.code == 410
+        {
+            // Too far behind: the next list brings everything.
+            return;
+        }
+        let text = api.map_or_else(|| error.to_string(), explain);
+        let now = self.clock.now();
+        let changed = self.with(|world| {
+            let health = world.health.entry(source).or_insert(Health::Connecting);
+            let next = match (&*health, api.and_then(code)) {
+                (_, Some(403)) => Health::Forbidden { error: text },
+                (Health::Lost { since, .. }, _) => Health::Lost { since: *since, error: text },
+                _ => Health::Lost { since: now, error: text },
+            };
+            let changed = *health != next;
+            *health = next;
+            changed
+        });
+        tracing::warn!(%source, %error, "watch failed");
+        if changed {
+            self.announce(source, "");
+        }
+    }
+}
+
+fn name_of(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("")
+}
+
+impl World {
+    fn clear(&mut self, source: Source) {
+        match source {
+            Source::Canaries => self.canaries.clear(),
+            Source::Deployments => self.workloads.clear(),
+            Source::ReplicaSets => self.replica_sets.clear(),
+            Source::VirtualServices => self.routes.clear(),
+            Source::DestinationRules => self.rules.clear(),
+            Source::Services => self.services.clear(),
+            Source::Events => self.events.clear(),
+            Source::Lease => self.lease = None,
+        }
+    }
+
+    fn take(&mut self, source: Source, name: &str) {
+        match source {
+            Source::Canaries => drop(self.canaries.remove(name)),
+            Source::Deployments => drop(self.workloads.remove(name)),
+            Source::ReplicaSets => drop(self.replica_sets.remove(name)),
+            Source::VirtualServices => drop(self.routes.remove(name)),
+            Source::DestinationRules => drop(self.rules.remove(name)),
+            Source::Services => drop(self.services.remove(name)),
+            Source::Events => drop(self.events.remove(name)),
+            Source::Lease => self.lease = None,
+        }
+    }
+
+    /// Puts an object's record; answers whether it differs from the one before.
+    fn put(&mut self, source: Source, object: &Value, now: DateTime<Utc>) -> bool {
+        fn differs<T: PartialEq>(map: &mut BTreeMap<String, T>, name: &str, record: T) -> bool {
+            if map.get(name) == Some(&record) {
+                return false;
+            }
+            map.insert(name.to_string(), record);
+            true
+        }
+        let name = name_of(object);
+        match source {
+            Source::Canaries => differs(&mut self.canaries, name, CanaryRecord::of(object)),
+            Source::Deployments => differs(&mut self.workloads, name, WorkloadRecord::of(object)),
+            Source::ReplicaSets => differs(&mut self.replica_sets, name, ReplicaSetRecord::of(object)),
+            Source::VirtualServices => differs(&mut self.routes, name, RouteRecord::of(object)),
+            Source::DestinationRules => differs(&mut self.rules, name, PartRecord::of(object)),
+            Source::Services => differs(&mut self.services, name, PartRecord::of_service(object)),
+            Source::Events => differs(&mut self.events, name, EventRecord::of(object)),
+            Source::Lease => {
+                let lease = LeaseRecord::of(object, self.lease.as_ref(), now);
+                // A renewal alone is no news to anyone.
+                let same = self.lease.as_ref().is_some_and(|l| l.holder == lease.holder && l.term == lease.term);
+                self.lease = Some(lease);
+                !same
+            }
+        }
+    }
+
+    /// Whether what is kept of this object is newer than what has come. Resource versions are compared as numbers,
+    /// which every API server's are; where one is not, the newcomer counts.
+    fn is_older(&self, source: Source, object: &Value) -> bool {
+        let name = name_of(object);
+        let kept = match source {
+            Source::Canaries => self.canaries.get(name).map(|r| (&r.resource_version, Some(r.uid.as_str()))),
+            Source::Deployments => self.workloads.get(name).map(|r| (&r.resource_version, Some(r.uid.as_str()))),
+            Source::VirtualServices => self.routes.get(name).map(|r| (&r.resource_version, None)),
+            Source::DestinationRules => self.rules.get(name).map(|r| (&r.resource_version, None)),
+            Source::Services => self.services.get(name).map(|r| (&r.resource_version, None)),
+            Source::ReplicaSets | Source::Events | Source::Lease => None,
+        };
+        let Some((kept, uid)) = kept else { return false };
+        if uid.is_some() && object.pointer("/metadata/uid").and_then(Value::as_str) != uid {
+            return false;
+        }
+        let come = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or("");
+        match (kept.parse::<u64>(), come.parse::<u64>()) {
+            (Ok(kept), Ok(come)) => come < kept,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn canary(version: &str, weight: u8) -> Value {
+        json!({"metadata": {"name": "app", "uid": "u", "resourceVersion": version}, "status": {"canaryWeight": weight}})
+    }
+
+    #[test]
+    fn an_older_object_never_replaces_a_newer_one() {
+        let mirror = Mirror::of(World::default(), Clock::system());
+        mirror.note_written(Source::Canaries, &canary("10", 30));
+        mirror.shared.apply(Source::Canaries, &canary("9", 20));
+        assert_eq!(mirror.read().canaries["app"].status.canary_weight, 30);
+        mirror.shared.apply(Source::Canaries, &canary("11", 40));
+        assert_eq!(mirror.read().canaries["app"].status.canary_weight, 40);
+    }
+
+    #[test]
+    fn a_list_read_anew_counts_whatever_its_version() {
+        let mirror = Mirror::of(World::default(), Clock::system());
+        mirror.note_written(Source::Canaries, &canary("10", 30));
+        mirror.shared.replace(Source::Canaries, vec![canary("2", 20)]);
+        assert_eq!(mirror.read().canaries["app"].status.canary_weight, 20);
+    }
+
+    #[test]
+    fn the_revision_is_known_once_the_newest_template_was_seen() {
+        let mut world = World::default();
+        let deployment = |observed: i64| {
+            json!({"metadata": {"name": "app", "uid": "d", "generation": 2,
+                    "annotations": {"deployment.kubernetes.io/revision": "3"}},
+                "status": {"observedGeneration": observed}})
+        };
+        let set = |number: &str, hash: &str| {
+            json!({"metadata": {"name": hash, "labels": {"pod-template-hash": hash},
+                "annotations": {"deployment.kubernetes.io/revision": number},
+                "ownerReferences": [{"uid": "d", "controller": true}]}})
+        };
+        let now = DateTime::UNIX_EPOCH;
+        world.put(Source::ReplicaSets, &set("2", "old"), now);
+        world.put(Source::ReplicaSets, &set("3", "new"), now);
+        assert_eq!(world.revision(&WorkloadRecord::of(&deployment(1))), None);
+        assert_eq!(world.revision(&WorkloadRecord::of(&deployment(2))), Some("new"));
+    }
+}

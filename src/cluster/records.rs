@@ -1,0 +1,369 @@
+//! What is kept of each object: the few fields that are decided on or shown. API objects are reduced to these on
+//! arrival, so that a console over many canaries stays small.
+
+use crate::api::{Paused, Problem, Request, Spec, Status, annotation, routes, shapes};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+/// A Canary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CanaryRecord {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub resource_version: String,
+    pub created: Option<DateTime<Utc>>,
+    /// Set once deletion was asked for.
+    pub deleting: bool,
+    /// What the spec asks for, or why this Canary cannot be driven.
+    pub spec: Result<Box<Spec>, Vec<Problem>>,
+    pub status: Status,
+    /// The pending request; an annotation that cannot be read is a [`Problem`].
+    pub request: Option<Result<Request, Problem>>,
+    /// The request's annotation as it stands, for the test under which it is removed.
+    pub request_text: Option<String>,
+    pub paused: Option<Paused>,
+    /// When Flagger's field manager last wrote the status.
+    pub flagger_wrote: Option<DateTime<Utc>>,
+}
+
+/// A Deployment: the target or the primary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadRecord {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub resource_version: String,
+    pub generation: i64,
+    pub observed_generation: i64,
+    /// `spec.replicas`.
+    pub desired: u32,
+    /// `status.replicas`: pods of all revisions.
+    pub replicas: u32,
+    pub updated: u32,
+    pub ready: u32,
+    pub available: u32,
+    /// Paused by hand: it gets no ReplicaSet for a new template.
+    pub paused: bool,
+    /// `deployment.kubernetes.io/revision`.
+    pub revision_number: Option<String>,
+    /// Reason of the Progressing condition.
+    pub progressing: Option<String>,
+    /// Since when the Available condition is False with MinimumReplicasUnavailable.
+    pub unavailable_since: Option<DateTime<Utc>>,
+    /// Name and image of each container, in order.
+    pub containers: Vec<(String, String)>,
+    /// ConfigMaps and Secrets that the template mounts.
+    pub configs: Vec<String>,
+    /// Label and value that tell its pods; the error says what is missing.
+    pub selector: Result<shapes::Selector, String>,
+    /// `canary-tui/revision` (primary), `canary-tui/request-id`, and whether a last promoted template is kept.
+    pub revision: Option<String>,
+    pub request_id: Option<String>,
+    pub keeps_last_promoted: bool,
+    /// Versions that may be offered for a start: tag and note.
+    pub offered: Vec<(String, String)>,
+    /// Uid of the controlling owner.
+    pub owner: Option<String>,
+}
+
+impl WorkloadRecord {
+    /// The version to show: the tag of the container named like the target, else of the first one.
+    pub fn version(&self) -> &str {
+        let base = self.name.strip_suffix("-primary").unwrap_or(&self.name);
+        let container = self.containers.iter().find(|(name, _)| name == base).or_else(|| self.containers.first());
+        container.map_or("", |(_, image)| tag(image))
+    }
+}
+
+/// The tag (or the short digest) of an image reference; the whole reference where it has neither.
+pub fn tag(image: &str) -> &str {
+    if let Some((_, digest)) = image.split_once('@') {
+        let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
+        return hex.get(..12).unwrap_or(hex);
+    }
+    let last = image.rfind('/').map_or(0, |slash| slash + 1);
+    image[last..].split_once(':').map_or(image, |(_, tag)| tag)
+}
+
+/// A ReplicaSet of some Deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplicaSetRecord {
+    pub name: String,
+    /// `pod-template-hash`.
+    pub hash: String,
+    /// `deployment.kubernetes.io/revision`.
+    pub revision_number: String,
+    /// Uid of the controlling Deployment.
+    pub owner: String,
+}
+
+/// A VirtualService.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteRecord {
+    pub name: String,
+    pub resource_version: String,
+    pub spec: Value,
+    pub owner: Option<String>,
+    pub request_id: Option<String>,
+}
+
+impl RouteRecord {
+    /// The live weights of an apex.
+    pub fn weights(&self, apex: &str) -> Option<routes::Weights> {
+        routes::weights(&self.spec, apex)
+    }
+}
+
+/// A Service or a DestinationRule: enough to see whether it is as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartRecord {
+    pub name: String,
+    pub resource_version: String,
+    pub owner: Option<String>,
+    /// `spec.selector` and the ports of a Service; the whole spec of a DestinationRule.
+    pub spec: Value,
+}
+
+/// An Event on a Canary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRecord {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    /// `resourceVersion` as a number: of two Events of one second, the one written later has the higher one.
+    pub version: u64,
+    /// Name of the Canary.
+    pub canary: String,
+    pub warning: bool,
+    pub reason: String,
+    /// As it came: may hold anything, control characters too.
+    pub message: String,
+    pub count: u32,
+    pub first: Option<DateTime<Utc>>,
+    pub last: Option<DateTime<Utc>>,
+}
+
+/// Name of `status.phase`-like text in an object.
+fn text(object: &Value, pointer: &str) -> Option<String> {
+    object.pointer(pointer).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_string)
+}
+
+fn time(object: &Value, pointer: &str) -> Option<DateTime<Utc>> {
+    let text = object.pointer(pointer).and_then(Value::as_str)?;
+    DateTime::parse_from_rfc3339(text).ok().map(|t| t.with_timezone(&Utc))
+}
+
+fn annotation_of(object: &Value, key: &str) -> Option<String> {
+    let value = object.pointer("/metadata/annotations")?.get(key)?.as_str()?;
+    Some(value.to_string())
+}
+
+fn owner_of(object: &Value) -> Option<String> {
+    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let controller = owners.iter().find(|o| o.get("controller").and_then(Value::as_bool) == Some(true))?;
+    text(controller, "/uid")
+}
+
+fn name_of(object: &Value) -> String {
+    text(object, "/metadata/name").unwrap_or_default()
+}
+
+fn version_of(object: &Value) -> String {
+    text(object, "/metadata/resourceVersion").unwrap_or_default()
+}
+
+impl CanaryRecord {
+    /// Reduces a Canary.
+    pub fn of(object: &Value) -> Self {
+        let request_text = annotation_of(object, annotation::REQUEST);
+        let request = request_text.as_deref().map(|json| {
+            serde_json::from_str(json).map_err(|e| {
+                Problem::new(format!("annotation {}", annotation::REQUEST), format!("cannot be read: {e}"))
+            })
+        });
+        Self {
+            namespace: text(object, "/metadata/namespace").unwrap_or_default(),
+            name: name_of(object),
+            uid: text(object, "/metadata/uid").unwrap_or_default(),
+            resource_version: version_of(object),
+            created: time(object, "/metadata/creationTimestamp"),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|v| !v.is_null()),
+            spec: Spec::read(object.get("spec").unwrap_or(&Value::Null)).map(Box::new),
+            status: Status::read(object.get("status").unwrap_or(&Value::Null)),
+            request,
+            request_text,
+            paused: annotation_of(object, annotation::PAUSED).and_then(|json| serde_json::from_str(&json).ok()),
+            flagger_wrote: flagger_wrote(object),
+        }
+    }
+
+    /// The pending request, where it can be read.
+    pub fn pending(&self) -> Option<&Request> {
+        self.request.as_ref().and_then(|r| r.as_ref().ok())
+    }
+}
+
+fn flagger_wrote(object: &Value) -> Option<DateTime<Utc>> {
+    let fields = object.pointer("/metadata/managedFields")?.as_array()?;
+    let written = fields.iter().filter(|field| {
+        field.get("manager").and_then(Value::as_str) == Some("flagger")
+            && field.get("subresource").and_then(Value::as_str) == Some("status")
+    });
+    written.filter_map(|field| time(field, "/time")).max()
+}
+
+impl WorkloadRecord {
+    /// Reduces a Deployment.
+    pub fn of(object: &Value) -> Self {
+        let count =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).map(|n| n.min(u32::MAX.into()) as u32);
+        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+        let condition = |kind: &str| conditions?.iter().find(|c| c.get("type").and_then(Value::as_str) == Some(kind));
+        let unavailable = condition("Available").filter(|c| {
+            c.get("status").and_then(Value::as_str) == Some("False")
+                && c.get("reason").and_then(Value::as_str) == Some("MinimumReplicasUnavailable")
+        });
+        let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
+        let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+        let offered = annotation_of(object, annotation::VERSIONS)
+            .and_then(|json| serde_json::from_str::<Vec<Value>>(&json).ok())
+            .unwrap_or_default();
+        Self {
+            namespace: text(object, "/metadata/namespace").unwrap_or_default(),
+            name: name_of(object),
+            uid: text(object, "/metadata/uid").unwrap_or_default(),
+            resource_version: version_of(object),
+            generation: number("/metadata/generation"),
+            observed_generation: number("/status/observedGeneration"),
+            desired: count("/spec/replicas").unwrap_or(1),
+            replicas: count("/status/replicas").unwrap_or(0),
+            updated: count("/status/updatedReplicas").unwrap_or(0),
+            ready: count("/status/readyReplicas").unwrap_or(0),
+            available: count("/status/availableReplicas").unwrap_or(0),
+            paused: object.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or(false),
+            revision_number: annotation_of(object, "deployment.kubernetes.io/revision"),
+            progressing: condition("Progressing").and_then(|c| text(c, "/reason")),
+            unavailable_since: unavailable
+                .and_then(|c| time(c, "/lastUpdateTime").or_else(|| time(c, "/lastTransitionTime"))),
+            containers: containers
+                .map(|c| (text(c, "/name").unwrap_or_default(), text(c, "/image").unwrap_or_default()))
+                .collect(),
+            configs: shapes::configs(template),
+            selector: shapes::Selector::of(object),
+            revision: annotation_of(object, annotation::REVISION),
+            request_id: annotation_of(object, annotation::REQUEST_ID),
+            keeps_last_promoted: annotation_of(object, annotation::LAST_PROMOTED).is_some(),
+            offered: offered
+                .iter()
+                .filter_map(|v| Some((text(v, "/tag")?, text(v, "/note").unwrap_or_default())))
+                .collect(),
+            owner: owner_of(object),
+        }
+    }
+}
+
+impl ReplicaSetRecord {
+    /// Reduces a ReplicaSet, or its metadata alone.
+    pub fn of(object: &Value) -> Self {
+        let label = object.pointer("/metadata/labels").and_then(|l| l.get("pod-template-hash")).and_then(Value::as_str);
+        Self {
+            name: name_of(object),
+            hash: label.unwrap_or_default().to_string(),
+            revision_number: annotation_of(object, "deployment.kubernetes.io/revision").unwrap_or_default(),
+            owner: owner_of(object).unwrap_or_default(),
+        }
+    }
+}
+
+impl RouteRecord {
+    /// Reduces a VirtualService.
+    pub fn of(object: &Value) -> Self {
+        Self {
+            name: name_of(object),
+            resource_version: version_of(object),
+            spec: object.get("spec").cloned().unwrap_or(Value::Null),
+            owner: owner_of(object),
+            request_id: annotation_of(object, annotation::REQUEST_ID),
+        }
+    }
+}
+
+impl PartRecord {
+    /// Reduces a Service.
+    pub fn of_service(object: &Value) -> Self {
+        let ports = object.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+        let ports: Vec<Value> = ports
+            .map(|p| {
+                serde_json::json!({"name": p.get("name"), "port": p.get("port"), "targetPort": p.get("targetPort")})
+            })
+            .collect();
+        let selector = object.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
+        Self { spec: serde_json::json!({"selector": selector, "ports": ports}), ..Self::of(object) }
+    }
+
+    /// Reduces a DestinationRule.
+    pub fn of(object: &Value) -> Self {
+        Self {
+            name: name_of(object),
+            resource_version: version_of(object),
+            owner: owner_of(object),
+            spec: object.get("spec").cloned().unwrap_or(Value::Null),
+        }
+    }
+}
+
+impl EventRecord {
+    /// Reduces an Event of core/v1.
+    pub fn of(object: &Value) -> Self {
+        Self {
+            namespace: text(object, "/metadata/namespace").unwrap_or_default(),
+            name: name_of(object),
+            uid: text(object, "/metadata/uid").unwrap_or_default(),
+            version: version_of(object).parse().unwrap_or(0),
+            canary: text(object, "/involvedObject/name").unwrap_or_default(),
+            warning: object.get("type").and_then(Value::as_str) == Some("Warning"),
+            reason: text(object, "/reason").unwrap_or_default(),
+            message: text(object, "/message").unwrap_or_default(),
+            count: object.get("count").and_then(Value::as_u64).unwrap_or(1).clamp(1, u32::MAX.into()) as u32,
+            first: time(object, "/firstTimestamp").or_else(|| time(object, "/eventTime")),
+            last: time(object, "/lastTimestamp")
+                .or_else(|| time(object, "/series/lastObservedTime"))
+                .or_else(|| time(object, "/eventTime"))
+                .or_else(|| time(object, "/metadata/creationTimestamp")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_tag_is_found_behind_ports_and_digests() {
+        assert_eq!(tag("gcr.io/jx/app:1.0.0"), "1.0.0");
+        assert_eq!(tag("registry:5000/app:2"), "2");
+        assert_eq!(tag("registry:5000/app"), "registry:5000/app");
+        assert_eq!(tag("app@sha256:0123456789abcdef"), "0123456789ab");
+    }
+
+    #[test]
+    fn anything_may_come_and_nothing_panics() {
+        for object in [json!(null), json!([]), json!({"metadata": 3, "spec": [], "status": {"replicas": -1}})] {
+            CanaryRecord::of(&object);
+            WorkloadRecord::of(&object);
+            ReplicaSetRecord::of(&object);
+            RouteRecord::of(&object);
+            PartRecord::of_service(&object);
+            EventRecord::of(&object);
+        }
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_read_is_a_problem_of_its_own() {
+        let canary = CanaryRecord::of(&json!({"metadata": {"annotations": {"canary-tui/request": "{"}}}));
+        assert!(canary.request.unwrap().is_err());
+    }
+}

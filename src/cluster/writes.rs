@@ -1,0 +1,141 @@
+//! The driver's writes: each attempt stands behind the fence, has a time limit, carries the version that it was decided
+//! on, and is never retried by itself. A conflict means: look again, decide again.
+
+use super::lease::{Fence, NotHolding, WRITE_LIMIT};
+use super::object::Object;
+use crate::api::annotation;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::ApiResource;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+/// Field manager of everything that the driver writes.
+pub const MANAGER: &str = "canary-tui";
+
+/// Why a write did not happen, or may not have.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error(transparent)]
+    NotHolding(#[from] NotHolding),
+    #[error("{}", super::connect::explain(.0))]
+    Api(#[from] kube::Error),
+    #[error("no answer within {} s: it may or may not have been written", WRITE_LIMIT.as_secs())]
+    TimedOut,
+}
+
+impl WriteError {
+    /// The HTTP status that the API server answered with.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            WriteError::Api(error) => super::connect::code(error),
+            _ => None,
+        }
+    }
+}
+
+/// Writes for the driver of one namespace.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    namespace: String,
+    fence: Fence,
+}
+
+impl Writer {
+    /// A writer behind `fence`.
+    pub fn new(client: Client, namespace: String, fence: Fence) -> Self {
+        Self { client, namespace, fence }
+    }
+
+    fn api(&self, kind: &ApiResource) -> Api<Object> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, kind)
+    }
+
+    /// Reads one object afresh.
+    pub async fn get(&self, kind: &ApiResource, name: &str) -> Result<Value, WriteError> {
+        let read = tokio::time::timeout(WRITE_LIMIT, async { self.api(kind).get(name).await });
+        Ok(read.await.map_err(|_| WriteError::TimedOut)??.value)
+    }
+
+    /// Creates an object, with the driver's term on it.
+    pub async fn create(&self, kind: &ApiResource, mut object: Value) -> Result<Value, WriteError> {
+        let term = self.fence.check()?;
+        object["metadata"]["annotations"][annotation::TERM] = json!(term.to_string());
+        self.plain_create(kind, &object).await
+    }
+
+    /// Creates an object that bears no term: an Event.
+    pub async fn create_event(&self, kind: &ApiResource, object: &Value) -> Result<Value, WriteError> {
+        self.fence.check()?;
+        self.plain_create(kind, object).await
+    }
+
+    async fn plain_create(&self, kind: &ApiResource, object: &Value) -> Result<Value, WriteError> {
+        let params = PostParams { field_manager: Some(MANAGER.into()), ..Default::default() };
+        let api = self.api(kind);
+        let write = tokio::time::timeout(WRITE_LIMIT, create(&api, &params, object));
+        Ok(write.await.map_err(|_| WriteError::TimedOut)??)
+    }
+
+    /// Merges `patch` into an object if that still is of `version`, and leaves the driver's term on it.
+    pub async fn merge(
+        &self,
+        kind: &ApiResource,
+        name: &str,
+        version: &str,
+        mut patch: Value,
+    ) -> Result<Value, WriteError> {
+        let term = self.fence.check()?;
+        patch["metadata"]["annotations"][annotation::TERM] = json!(term.to_string());
+        patch["metadata"]["resourceVersion"] = json!(version);
+        self.patch(kind, name, Patch::Merge(patch), false).await
+    }
+
+    /// Merges `status` into an object's status if the object still is of `version`.
+    pub async fn merge_status(
+        &self,
+        kind: &ApiResource,
+        name: &str,
+        version: &str,
+        status: Value,
+    ) -> Result<Value, WriteError> {
+        self.fence.check()?;
+        let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
+        self.patch(kind, name, Patch::Merge(patch), true).await
+    }
+
+    /// Applies a JSON patch, whose own tests say on what it was decided.
+    pub async fn json_patch(&self, kind: &ApiResource, name: &str, patch: Value) -> Result<Value, WriteError> {
+        self.fence.check()?;
+        // The operations are ours; kube has no way to send them but as its own type.
+        let patch = serde_json::from_value(patch).map_err(|e| WriteError::Api(kube::Error::SerdeError(e)))?;
+        self.patch(kind, name, Patch::<Value>::Json(patch), false).await
+    }
+
+    async fn patch(
+        &self,
+        kind: &ApiResource,
+        name: &str,
+        patch: Patch<Value>,
+        status: bool,
+    ) -> Result<Value, WriteError> {
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() };
+        let api = self.api(kind);
+        let write = async {
+            match status {
+                true => api.patch_status(name, &params, &patch).await,
+                false => api.patch(name, &params, &patch).await,
+            }
+        };
+        let answer = tokio::time::timeout(WRITE_LIMIT, write).await.map_err(|_| WriteError::TimedOut)??;
+        Ok(answer.value)
+    }
+}
+
+/// Creates an object from JSON.
+pub(super) async fn create(api: &Api<Object>, params: &PostParams, object: &Value) -> kube::Result<Value> {
+    let bytes = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    let request =
+        kube::core::Request::new(api.resource_url()).create(params, bytes).map_err(kube::Error::BuildRequest)?;
+    api.clone().into_client().request::<Value>(request).await
+}

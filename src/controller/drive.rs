@@ -1,0 +1,241 @@
+//! Who drives: nothing of ours where Flagger is at work, where a right is missing or where another process holds the
+//! lease; else this process, with one worker for each Canary.
+
+use super::effects::Hands;
+use super::facts::concerned;
+use super::worker::Worker;
+use crate::cluster::lease::{Tenure, identity};
+use crate::cluster::writes::Writer;
+use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, access, flagger};
+use crate::metrics::Locator;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// How often rights and Flagger's absence are looked at again.
+const REVIEW: Duration = Duration::from_secs(60);
+
+/// How the controller runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Lower bound of every analysis interval; 10 s as in Flagger.
+    pub min_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { min_interval: Duration::from_secs(10) }
+    }
+}
+
+/// What this process is to the namespace's rollouts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Not known yet, or waiting for the lease that another process holds.
+    Waiting,
+    /// This process executes the rollouts.
+    Driving,
+    /// It does not, and why.
+    Observing(String),
+}
+
+/// The controller of one namespace.
+pub struct Controller {
+    role: watch::Receiver<Role>,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Controller {
+    /// Starts it. `mirror` must watch what a driver looks at.
+    pub fn start(
+        connection: Connection,
+        kinds: Kinds,
+        mirror: Mirror,
+        locator: Locator,
+        clock: Clock,
+        options: Options,
+    ) -> Self {
+        let (role_in, role) = watch::channel(Role::Waiting);
+        let (stop, stopped) = watch::channel(false);
+        let seat = Seat { connection, kinds, mirror, locator, clock, options, role: role_in };
+        let task = tokio::spawn(seat.run(stopped));
+        Self { role, stop, task }
+    }
+
+    /// What this process is to the rollouts; changes as it does.
+    pub fn role(&self) -> watch::Receiver<Role> {
+        self.role.clone()
+    }
+
+    /// Stops driving and gives the lease back. Nothing is undone: the next driver goes on from what the objects say.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(Duration::from_secs(6), self.task).await;
+    }
+}
+
+struct Seat {
+    connection: Connection,
+    kinds: Kinds,
+    mirror: Mirror,
+    locator: Locator,
+    clock: Clock,
+    options: Options,
+    role: watch::Sender<Role>,
+}
+
+impl Seat {
+    async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let identity = identity();
+        while !*stopped.borrow() {
+            if let Some(why) = self.obstacle().await {
+                self.set(Role::Observing(why));
+                tokio::select! {
+                    () = tokio::time::sleep(REVIEW) => continue,
+                    _ = stopped.changed() => break,
+                }
+            }
+            let tenure =
+                Tenure::begin(&self.connection.client, &self.connection.namespace, &identity, self.clock.clone());
+            self.serve(&tenure, &mut stopped).await;
+            tenure.release().await;
+        }
+    }
+
+    fn set(&self, role: Role) {
+        self.role.send_if_modified(|present| std::mem::replace(present, role.clone()) != role);
+    }
+
+    /// What forbids driving here, in words.
+    async fn obstacle(&self) -> Option<String> {
+        let (client, namespace) = (&self.connection.client, &self.connection.namespace);
+        let (flagger, right) = futures::join!(
+            flagger::at_work(client, namespace, self.clock.now()),
+            access::lacks(client, namespace, &access::TO_DRIVE)
+        );
+        if let Some(sign) = flagger {
+            return Some(format!("Flagger is at work: {sign}"));
+        }
+        if let Some(right) = right {
+            return Some(format!("you may not {right} in {namespace}"));
+        }
+        self.mirror.ready().await;
+        let wrote = flagger::wrote_recently(&self.mirror.read(), self.clock.now());
+        wrote.map(|sign| format!("Flagger is at work: {sign}"))
+    }
+
+    /// Drives whenever the lease is held, until something forbids it or the process stops.
+    async fn serve(&self, tenure: &Tenure, stopped: &mut watch::Receiver<bool>) {
+        let mut holding = tenure.holding();
+        let mut review = tokio::time::interval_at(tokio::time::Instant::now() + REVIEW, REVIEW);
+        let mut workers: Option<JoinSet<()>> = None;
+        loop {
+            let holds = *holding.borrow_and_update();
+            if holds && workers.is_none() {
+                tracing::info!(namespace = %self.connection.namespace, "driving");
+                let mut set = JoinSet::new();
+                set.spawn(self.foreman(tenure).run());
+                workers = Some(set);
+            } else if !holds {
+                workers = None;
+            }
+            self.set(if holds { Role::Driving } else { Role::Waiting });
+            tokio::select! {
+                changed = holding.changed() => if changed.is_err() { return },
+                _ = stopped.changed() => return,
+                _ = review.tick() => {
+                    if let Some(why) = self.obstacle().await {
+                        tracing::warn!(namespace = %self.connection.namespace, "no longer driving: {why}");
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn foreman(&self, tenure: &Tenure) -> Foreman {
+        Foreman {
+            writer: Writer::new(
+                self.connection.client.clone(),
+                self.connection.namespace.clone(),
+                tenure.fence().clone(),
+            ),
+            kinds: self.kinds.clone(),
+            mirror: self.mirror.clone(),
+            locator: self.locator.clone(),
+            clock: self.clock.clone(),
+            options: self.options.clone(),
+        }
+    }
+}
+
+/// Keeps one worker for each Canary and wakes those that a change concerns.
+struct Foreman {
+    writer: Writer,
+    kinds: Kinds,
+    mirror: Mirror,
+    locator: Locator,
+    clock: Clock,
+    options: Options,
+}
+
+impl Foreman {
+    async fn run(self) {
+        let mut changes = self.mirror.changes();
+        let mut tasks = JoinSet::new();
+        let mut workers: BTreeMap<String, (Arc<Notify>, AbortHandle)> = BTreeMap::new();
+        self.staff(&mut workers, &mut tasks);
+        loop {
+            match changes.recv().await {
+                Ok(change) => {
+                    if change.source == Source::Canaries {
+                        self.staff(&mut workers, &mut tasks);
+                    }
+                    let concerned = concerned(&self.mirror.read(), change.source, &change.name);
+                    for (notify, _) in concerned.iter().filter_map(|name| workers.get(name)) {
+                        notify.notify_one();
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {
+                    self.staff(&mut workers, &mut tasks);
+                    workers.values().for_each(|(notify, _)| notify.notify_one());
+                }
+                Err(RecvError::Closed) => return,
+            }
+            // Workers that ended were told to, or their Canary is gone.
+            while tasks.try_join_next().is_some() {}
+        }
+    }
+
+    /// A worker for each Canary that is there, and none for one that is not.
+    fn staff(&self, workers: &mut BTreeMap<String, (Arc<Notify>, AbortHandle)>, tasks: &mut JoinSet<()>) {
+        let world = self.mirror.read();
+        workers.retain(|name, (_, task)| {
+            let there = world.canaries.contains_key(name);
+            if !there {
+                task.abort();
+            }
+            there
+        });
+        for name in world.canaries.keys() {
+            if workers.get(name).is_none_or(|(_, task)| task.is_finished()) {
+                let changed = Arc::new(Notify::new());
+                let hands =
+                    Hands::new(self.writer.clone(), self.kinds.clone(), self.mirror.clone(), self.clock.clone());
+                let worker = Worker {
+                    name: name.clone(),
+                    hands,
+                    locator: self.locator.clone(),
+                    options: self.options.clone(),
+                    changed: changed.clone(),
+                };
+                let task = tasks.spawn(worker.run());
+                workers.insert(name.clone(), (changed, task));
+            }
+        }
+    }
+}

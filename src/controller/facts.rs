@@ -1,0 +1,167 @@
+//! From the mirror's records to the facts of one Canary.
+
+use crate::api::routes::same_but_weights;
+use crate::api::shapes::{self, Owner, Role, Selector};
+use crate::api::{Problem, Spec};
+use crate::cluster::records::{CanaryRecord, PartRecord, RouteRecord, WorkloadRecord};
+use crate::cluster::{Source, World};
+use crate::rollout::{Facts, Part, Routes, Workload};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is observed of a Canary.
+pub enum Observed {
+    /// There is no such Canary, or it is being deleted: nothing is to be done.
+    Gone,
+    /// Not all of it is known at present.
+    Unknown,
+    /// It asks for what is not carried out, or for nonsense.
+    Undriveable(Box<CanaryRecord>, Vec<Problem>),
+    Known(Box<CanaryRecord>, Box<Facts>),
+}
+
+/// Sources that every decision stands on.
+const NEEDED: [Source; 6] = [
+    Source::Canaries,
+    Source::Deployments,
+    Source::ReplicaSets,
+    Source::VirtualServices,
+    Source::DestinationRules,
+    Source::Services,
+];
+
+/// Gathers the facts of one Canary. Where any source is not live there are none: no decision on stale facts.
+pub fn observe(world: &World, name: &str, min_interval: Duration, now: DateTime<Utc>) -> Observed {
+    if world.not_live(&NEEDED).is_some() {
+        return Observed::Unknown;
+    }
+    let Some(canary) = world.canaries.get(name).filter(|c| !c.deleting) else { return Observed::Gone };
+    let spec = match &canary.spec {
+        Ok(spec) => spec,
+        Err(problems) => return Observed::Undriveable(Box::new(canary.clone()), problems.clone()),
+    };
+    let target = world.workloads.get(&spec.target);
+    let primary = world.workloads.get(&spec.primary());
+    let selector = target.and_then(|t| t.selector.as_ref().ok());
+    let owner = owner(canary);
+    let part = |role| service_part(world, canary, spec, &owner, selector, role);
+    let rule = |role| rule_part(world, canary, spec, &owner, role);
+    let facts = Facts {
+        now,
+        name: canary.name.clone(),
+        namespace: canary.namespace.clone(),
+        spec: Arc::new((**spec).clone()),
+        interval: spec.analysis.interval.max(min_interval),
+        status: canary.status.clone(),
+        target: target.map(|t| workload(t, canary)),
+        revision: target.and_then(|t| world.revision(t)).map(str::to_string),
+        primary: primary.map(|p| workload(p, canary)),
+        apex_service: part(Role::Apex),
+        primary_service: part(Role::Primary),
+        canary_service: part(Role::Canary),
+        primary_rule: rule(Role::Primary),
+        canary_rule: rule(Role::Canary),
+        routes: routes(world.routes.get(&spec.service.apex), canary, spec),
+        request: canary.request.clone().map(|r| r.map_err(|problem| problem.why)),
+        paused: canary.paused.clone(),
+        readings: None,
+        metrics_server: None,
+    };
+    Observed::Known(Box::new(canary.clone()), Box::new(facts))
+}
+
+/// The Canary as an owner.
+pub fn owner(canary: &CanaryRecord) -> Owner {
+    Owner { namespace: canary.namespace.clone(), name: canary.name.clone(), uid: canary.uid.clone() }
+}
+
+/// The Canaries that an object concerns.
+pub fn concerned(world: &World, source: Source, name: &str) -> Vec<String> {
+    if name.is_empty() || source == Source::Canaries {
+        return if name.is_empty() { world.canaries.keys().cloned().collect() } else { vec![name.to_string()] };
+    }
+    let workload = match source {
+        Source::Events | Source::Lease => return Vec::new(),
+        Source::ReplicaSets => {
+            let owner = world.replica_sets.get(name).map(|r| r.owner.as_str());
+            let workload = world.workloads.values().find(|w| Some(w.uid.as_str()) == owner);
+            workload.map(|w| w.name.as_str())
+        }
+        _ => Some(name),
+    };
+    let Some(workload) = workload else { return Vec::new() };
+    let base = workload.strip_suffix("-primary").or_else(|| workload.strip_suffix("-canary")).unwrap_or(workload);
+    let concerns = |canary: &&CanaryRecord| {
+        canary
+            .spec
+            .as_ref()
+            .is_ok_and(|spec| [workload, base].iter().any(|name| spec.target == *name || spec.service.apex == *name))
+    };
+    world.canaries.values().filter(concerns).map(|c| c.name.clone()).collect()
+}
+
+fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {
+    Workload {
+        name: record.name.clone(),
+        generation: record.generation,
+        observed_generation: record.observed_generation,
+        desired: record.desired,
+        replicas: record.replicas,
+        updated: record.updated,
+        available: record.available,
+        deadline_exceeded: record.progressing.as_deref() == Some("ProgressDeadlineExceeded"),
+        unavailable_since: record.unavailable_since,
+        paused: record.paused,
+        containers: record.containers.clone(),
+        configs: record.configs.clone(),
+        selector_problem: record.selector.as_ref().err().cloned(),
+        revision: record.revision.clone(),
+        keeps_last_promoted: record.keeps_last_promoted,
+        request_id: record.request_id.clone(),
+        foreign: record.owner.as_deref() != Some(&canary.uid),
+    }
+}
+
+fn held(part: Option<&PartRecord>, canary: &CanaryRecord, as_desired: impl FnOnce(&PartRecord) -> bool) -> Part {
+    match part {
+        None => Part::Missing,
+        Some(part) if part.owner.as_deref() != Some(&canary.uid) => Part::Foreign,
+        Some(part) if as_desired(part) => Part::AsDesired,
+        Some(_) => Part::Differs,
+    }
+}
+
+fn service_part(
+    world: &World,
+    canary: &CanaryRecord,
+    spec: &Spec,
+    owner: &Owner,
+    selector: Option<&Selector>,
+    role: Role,
+) -> Part {
+    held(world.services.get(&role.name(&spec.service.apex)), canary, |part| {
+        // Without a selector there is nothing to hold it against; that is an obstacle of its own.
+        selector.is_none_or(|selector| {
+            part.spec == PartRecord::of_service(&shapes::service(owner, &spec.service, selector, role)).spec
+        })
+    })
+}
+
+fn rule_part(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner, role: Role) -> Part {
+    held(world.rules.get(&role.name(&spec.service.apex)), canary, |part| {
+        part.spec == shapes::destination_rule(owner, &spec.service, role)["spec"]
+    })
+}
+
+fn routes(record: Option<&RouteRecord>, canary: &CanaryRecord, spec: &Spec) -> Routes {
+    let Some(record) = record else { return Routes::default() };
+    let part = match record.owner.as_deref() {
+        Some(uid) if uid == canary.uid => {
+            let desired = shapes::virtual_service_spec(&spec.service, 0);
+            if same_but_weights(&record.spec, &desired) { Part::AsDesired } else { Part::Differs }
+        }
+        _ => Part::Foreign,
+    };
+    Routes { part, weights: record.weights(&spec.service.apex), request_id: record.request_id.clone() }
+}

@@ -1,0 +1,265 @@
+//! The decision: what stands in the way of driving at all, what holds in every phase, then the phase's own turn.
+
+use super::readiness::expires;
+use super::{Decision, Effect, Facts, Need, Note, Occasion, Part, next_check};
+use crate::api::shapes::Role;
+use crate::api::{Phase, Status};
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// What to do next for one Canary.
+pub fn decide(facts: &Facts) -> Decision {
+    let mut plan = Plan::new(facts);
+    if let Some(obstacle) = obstacle(facts) {
+        plan.event(true, "NotDriven", format!("Not driven: {obstacle}"));
+        plan.refuse_any(&format!("{} is not driven: {obstacle}", facts.name));
+        plan.keep_serving();
+        return plan.done();
+    }
+    match facts.status.phase {
+        Phase::New | Phase::Initializing => plan.initialise(),
+        Phase::Initialized | Phase::Succeeded | Phase::Failed | Phase::Waiting => plan.at_rest(),
+        Phase::Progressing | Phase::WaitingPromotion => plan.progress(),
+        Phase::Promoting | Phase::Finalising => plan.promotion(),
+        // Deleted with a finalizer, or a phase of a future version: named as an obstacle above.
+        Phase::Terminating | Phase::Terminated | Phase::Unknown => {}
+    }
+    plan.done()
+}
+
+/// What keeps this Canary from being driven, whatever its phase.
+fn obstacle(facts: &Facts) -> Option<String> {
+    let (namespace, service) = (&facts.namespace, &facts.spec.service);
+    match facts.status.phase {
+        Phase::Unknown => return Some("status.phase is none that this version of canary-tui knows".into()),
+        Phase::Terminating | Phase::Terminated => return Some("it is being deleted".into()),
+        _ => {}
+    }
+    let target_name = &facts.spec.target;
+    let Some(target) = &facts.target else {
+        return Some(format!("deployment {target_name}.{namespace} does not exist"));
+    };
+    if let Some(problem) = &target.selector_problem {
+        return Some(problem.clone());
+    }
+    if let Some(config) = target.configs.first() {
+        return Some(format!(
+            "deployment {target_name}.{namespace} mounts {config}, and tracking ConfigMaps and Secrets is not supported \
+             by this version of canary-tui"
+        ));
+    }
+    if facts.primary.as_ref().is_some_and(|p| p.foreign) {
+        return Some(format!("deployment {}.{namespace} belongs to someone else", facts.spec.primary()));
+    }
+    let parts = [
+        ("service", Role::Apex, facts.apex_service),
+        ("service", Role::Primary, facts.primary_service),
+        ("service", Role::Canary, facts.canary_service),
+        ("destinationrule", Role::Primary, facts.primary_rule),
+        ("destinationrule", Role::Canary, facts.canary_rule),
+        ("virtualservice", Role::Apex, facts.routes.part),
+    ];
+    let (kind, role, _) = parts.into_iter().find(|(_, _, part)| *part == Part::Foreign)?;
+    let name = role.name(&service.apex);
+    Some(format!(
+        "{kind} {name}.{namespace} belongs to someone else, and taking it over is not supported by this version of \
+         canary-tui"
+    ))
+}
+
+/// A decision in the making.
+pub(super) struct Plan<'a> {
+    pub facts: &'a Facts,
+    decision: Decision,
+}
+
+impl<'a> Plan<'a> {
+    fn new(facts: &'a Facts) -> Self {
+        Self { facts, decision: Decision::default() }
+    }
+
+    fn done(self) -> Decision {
+        self.decision
+    }
+
+    pub fn push(&mut self, effect: Effect) {
+        self.decision.effects.push(effect);
+    }
+
+    pub fn need(&mut self, need: Need) {
+        self.decision.need = Some(need);
+    }
+
+    /// Look again at `time` at the latest.
+    pub fn wake(&mut self, time: Option<DateTime<Utc>>) {
+        self.decision.wake = match (self.decision.wake, time) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Stamp of the status that this is decided on: another status write makes it another occasion.
+    fn stamp(&self) -> String {
+        let status = &self.facts.status;
+        status.last_transition.map_or_else(String::new, |t| t.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+
+    /// An Event of ours or, with reason `Synced`, of Flagger's.
+    pub fn event(&mut self, warning: bool, reason: &'static str, message: String) {
+        let occasion = Occasion::Step(self.stamp());
+        self.push(Effect::Event(Note { warning, reason, message, occasion }));
+    }
+
+    /// One of Flagger's Events.
+    pub fn synced(&mut self, message: String) {
+        self.event(false, "Synced", message);
+    }
+
+    /// One of Flagger's warnings.
+    pub fn warning(&mut self, message: String) {
+        self.event(true, "Synced", message);
+    }
+
+    /// An Event about a wait: once an interval, counted, beginning with the first interval that passed.
+    pub fn waiting(&mut self, reason: &'static str, message: String) {
+        let facts = self.facts;
+        let Some(since) = facts.status.last_transition else { return };
+        let interval = (facts.interval.as_millis() as i64).max(1);
+        let passed = (facts.now - since).num_milliseconds().max(0) / interval;
+        if passed > 0 {
+            let occasion = Occasion::Step(format!("{}/{passed}", self.stamp()));
+            self.push(Effect::Event(Note { warning: true, reason, message, occasion }));
+        }
+        let next = (passed + 1).saturating_mul(interval);
+        self.wake(since.checked_add_signed(chrono::Duration::milliseconds(next)));
+    }
+
+    /// Wake when the target's or the primary's deadline passes.
+    pub fn wake_at_deadlines(&mut self) {
+        let facts = self.facts;
+        for workload in [&facts.target, &facts.primary].into_iter().flatten() {
+            let end = expires(workload, facts.spec.progress_deadline);
+            // The deadline itself is still in time.
+            self.wake(end.filter(|end| *end >= facts.now).map(|end| end + chrono::Duration::milliseconds(1)));
+        }
+    }
+
+    /// When the next check is due. A time far ahead of this clock is another clock's: then it is due now.
+    pub fn check_due(&self) -> DateTime<Utc> {
+        let facts = self.facts;
+        let horizon = chrono::Duration::from_std(facts.interval).map(|i| facts.now + i);
+        match (next_check(&facts.status, facts.interval), horizon) {
+            (Some(due), Ok(horizon)) if due <= horizon => due,
+            _ => facts.now,
+        }
+    }
+
+    /// Writes the status that `change` makes of the present one.
+    pub fn status(&mut self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.facts.status.clone();
+        change(&mut status);
+        self.push(Effect::WriteStatus(status));
+    }
+
+    /// Repairs what the Canary owns. Live weights are kept: an edit of the spec mid-rollout moves no traffic.
+    pub fn repair(&mut self) {
+        let facts = self.facts;
+        for (role, part) in [(Role::Canary, facts.canary_service), (Role::Primary, facts.primary_service)] {
+            if part != Part::AsDesired {
+                self.push(Effect::WriteService(role));
+            }
+        }
+        if facts.primary_serves() && facts.apex_service != Part::AsDesired {
+            self.push(Effect::WriteService(Role::Apex));
+        }
+        for (role, part) in [(Role::Canary, facts.canary_rule), (Role::Primary, facts.primary_rule)] {
+            if part != Part::AsDesired {
+                self.push(Effect::WriteRule(role));
+            }
+        }
+        if facts.primary_serves() && (facts.routes.part != Part::AsDesired || facts.routes.weights.is_none()) {
+            self.push(Effect::WriteRoutes { canary: facts.live_weight(), request: None });
+        }
+    }
+
+    /// Moves traffic off a workload without pods that can serve, where the other one has some. Answers whether it did.
+    pub fn keep_serving(&mut self) -> bool {
+        let facts = self.facts;
+        let Some(weights) = facts.routes.weights else { return false };
+        let (name, namespace) = (&facts.spec.target, &facts.namespace);
+        if weights.canary > 0 && !facts.canary_serves() && facts.primary_serves() {
+            self.event(
+                true,
+                "NoReadyPods",
+                format!("{name}.{namespace} has no ready pod: routing all traffic to {name}-primary.{namespace}"),
+            );
+            self.push(Effect::WriteRoutes { canary: 0, request: None });
+            return true;
+        }
+        if weights.primary > 0
+            && !facts.primary_serves()
+            && facts.canary_serves()
+            && facts.status.phase.under_way()
+            && facts.status.phase != Phase::Waiting
+        {
+            self.event(
+                true,
+                "NoReadyPods",
+                format!("{name}-primary.{namespace} has no ready pod: routing all traffic to {name}.{namespace}"),
+            );
+            self.push(Effect::WriteRoutes { canary: 100, request: None });
+            return true;
+        }
+        false
+    }
+
+    /// All traffic to the primary, unless only the canary could serve it. Answers whether it is, or will be, there.
+    pub fn route_home(&mut self, request: Option<&str>) -> bool {
+        let facts = self.facts;
+        if facts.canary_serves() && !facts.primary_serves() {
+            let (target, namespace) = (&facts.spec.target, &facts.namespace);
+            self.waiting(
+                "NoReadyPods",
+                format!(
+                    "{target}-primary.{namespace} has no ready pod: traffic stays on {target}.{namespace} until it has one"
+                ),
+            );
+            self.keep_serving();
+            return false;
+        }
+        if facts.live_weight() > 0 || facts.routes.weights.is_none() || request.is_some() {
+            self.push(Effect::WriteRoutes { canary: 0, request: request.map(str::to_string) });
+        }
+        true
+    }
+
+    /// Ends the rollout as Failed: traffic home, canary down. Answers whether it could.
+    pub fn fail(&mut self, request: Option<&str>) -> bool {
+        if !self.route_home(request) {
+            return false;
+        }
+        let facts = self.facts;
+        self.warning(format!("Canary failed! Scaling down {}.{}", facts.name, facts.namespace));
+        self.scale_down(request);
+        true
+    }
+
+    /// Scales the target to zero.
+    pub fn scale_down(&mut self, request: Option<&str>) {
+        if self.facts.target.as_ref().is_some_and(|t| t.desired > 0) || request.is_some() {
+            self.push(Effect::ScaleTarget { replicas: 0, request: request.map(str::to_string) });
+        }
+    }
+
+    /// A pause ends with the rollout that it held.
+    pub fn clear_pause(&mut self) {
+        if self.facts.paused.is_some() {
+            self.push(Effect::ClearPaused);
+        }
+    }
+
+    /// Pods that the canary gets: what it was asked for, else as many as the primary.
+    pub fn canary_replicas(&self) -> u32 {
+        let desired = self.facts.target.as_ref().map_or(0, |t| t.desired);
+        if desired > 0 { desired } else { self.facts.primary.as_ref().map_or(1, |p| p.desired).max(1) }
+    }
+}

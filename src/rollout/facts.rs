@@ -1,0 +1,130 @@
+//! What is observed of one Canary and the objects around it, at one moment.
+
+use super::Reading;
+use crate::api::routes::Weights;
+use crate::api::{Paused, Request, Spec, Status};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All that a decision is made of.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub now: DateTime<Utc>,
+    pub name: String,
+    pub namespace: String,
+    pub spec: Arc<Spec>,
+    /// Time between two checks: the spec's, bounded from below by the driver.
+    pub interval: Duration,
+    pub status: Status,
+    /// The Deployment that `targetRef` names; None where there is none.
+    pub target: Option<Workload>,
+    /// The target's present revision; None until the Deployment controller has seen its newest template.
+    pub revision: Option<String>,
+    pub primary: Option<Workload>,
+    pub apex_service: Part,
+    pub primary_service: Part,
+    pub canary_service: Part,
+    pub primary_rule: Part,
+    pub canary_rule: Part,
+    pub routes: Routes,
+    /// The pending request; the error says why it cannot be read.
+    pub request: Option<Result<Request, String>>,
+    pub paused: Option<Paused>,
+    /// One reading for each check of the spec, taken for this decision; None where none were taken.
+    pub readings: Option<Vec<Reading>>,
+    /// Whether the metrics server answers; asked while initialising. None until it was asked.
+    pub metrics_server: Option<Result<(), String>>,
+}
+
+/// A Deployment as it stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Workload {
+    pub name: String,
+    pub generation: i64,
+    pub observed_generation: i64,
+    /// Replicas asked for.
+    pub desired: u32,
+    /// Pods of all revisions.
+    pub replicas: u32,
+    /// Pods of the newest revision.
+    pub updated: u32,
+    /// Pods that can serve.
+    pub available: u32,
+    /// The Deployment's own progress deadline has passed.
+    pub deadline_exceeded: bool,
+    /// Since when fewer pods are available than the Deployment needs.
+    pub unavailable_since: Option<DateTime<Utc>>,
+    /// Paused by hand: a new template gets no ReplicaSet, so no revision.
+    pub paused: bool,
+    /// Name and image of each container.
+    pub containers: Vec<(String, String)>,
+    /// ConfigMaps and Secrets that it mounts.
+    pub configs: Vec<String>,
+    /// What is wrong with its selector, if anything.
+    pub selector_problem: Option<String>,
+    /// On the primary: the revision whose template it bears, where we wrote it.
+    pub revision: Option<String>,
+    /// On the primary: whether the template promoted before is kept.
+    pub keeps_last_promoted: bool,
+    /// The last request that was carried out on it.
+    pub request_id: Option<String>,
+    /// On the primary: whether it belongs to someone else.
+    pub foreign: bool,
+}
+
+impl Workload {
+    /// Whether any pod of it can serve.
+    pub fn can_serve(&self) -> bool {
+        self.available > 0
+    }
+}
+
+/// An object that the Canary owns, held against what it should be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    #[default]
+    Missing,
+    /// It exists and belongs to someone else.
+    Foreign,
+    Differs,
+    AsDesired,
+}
+
+/// The VirtualService.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Routes {
+    /// Held against the desired one, the weights aside.
+    pub part: Part,
+    /// The live weights; None where it does not name both destinations.
+    pub weights: Option<Weights>,
+    pub request_id: Option<String>,
+}
+
+impl Facts {
+    /// Percent of traffic that really goes to the canary; 0 where nothing routes yet.
+    pub fn live_weight(&self) -> u8 {
+        self.routes.weights.map_or(0, |w| w.canary)
+    }
+
+    /// Whether the primary has a pod that can serve.
+    pub fn primary_serves(&self) -> bool {
+        self.primary.as_ref().is_some_and(Workload::can_serve)
+    }
+
+    /// Whether the canary has a pod that can serve.
+    pub fn canary_serves(&self) -> bool {
+        self.target.as_ref().is_some_and(Workload::can_serve)
+    }
+
+    /// Whether the target bears a revision that no rollout has taken into account (flagger-compatible: the promoted
+    /// revision is never new).
+    pub fn new_revision(&self) -> bool {
+        let Some(revision) = &self.revision else { return false };
+        match (&self.status.last_applied, &self.status.last_promoted) {
+            (None, _) => true,
+            (_, Some(promoted)) if promoted == revision => false,
+            (Some(applied), _) => applied != revision,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The analysis: from a detected revision through the weights to its promotion or its rollback.
+
+use super::decide::Plan;
+use super::{Effect, Need, Readiness, Workload, failure, next_weight, readiness, steps};
+use crate::api::{Phase, Verb};
+
+impl Plan<'_> {
+    /// Progressing. The order of the questions is the order of what matters more.
+    pub fn progress(&mut self) {
+        let facts = self.facts;
+        let (applied, promoted) = (&facts.status.last_applied, &facts.status.last_promoted);
+        let bears = facts.primary.as_ref().and_then(|p| p.revision.as_ref());
+        if bears.is_some() && bears == applied.as_ref() && bears != promoted.as_ref() {
+            // The primary was given the template, and then the status was not written.
+            return self.status(|status| status.phase = Phase::Promoting);
+        }
+        if let Some(abort) = self.pending(Verb::Abort) {
+            return self.abort(&abort);
+        }
+        if facts.status.failed_checks >= facts.spec.analysis.threshold {
+            let count = facts.spec.analysis.threshold;
+            self.warning(format!(
+                "Rolling back {}.{} failed checks threshold reached {count}",
+                facts.name, facts.namespace
+            ));
+            return self.roll_back();
+        }
+        if let Some(revision) = &facts.revision
+            && applied.as_ref() != Some(revision)
+        {
+            return if promoted.as_ref() == Some(revision) { self.end_reverted() } else { self.restart() };
+        }
+        let canary = facts.target.clone().unwrap_or_default();
+        let canary_readiness = readiness(&canary, facts.spec.progress_deadline, facts.now);
+        if let Readiness::Expired(why) = &canary_readiness {
+            self.warning(format!("canary deployment {}.{} not ready: {why}", canary.name, facts.namespace));
+            self.warning(format!("Rolling back {}.{} progress deadline exceeded {why}", facts.name, facts.namespace));
+            return self.roll_back();
+        }
+        if self.lost_its_pods() {
+            return;
+        }
+        self.repair();
+        if canary.desired == 0 {
+            let replicas = self.canary_replicas();
+            return self.push(Effect::ScaleTarget { replicas, request: None });
+        }
+        if self.answer_in_progress(&canary_readiness) {
+            return;
+        }
+        self.wake_at_deadlines();
+        let primary_readiness = facts.primary.as_ref().map_or_else(
+            || Readiness::Waiting("it does not exist".into()),
+            |primary| readiness(primary, facts.spec.progress_deadline, facts.now),
+        );
+        if let Readiness::Waiting(why) | Readiness::Expired(why) = primary_readiness {
+            return self.waiting("Synced", format!("{}.{} not ready: {why}", facts.spec.primary(), facts.namespace));
+        }
+        if let Readiness::Waiting(why) = canary_readiness {
+            return self
+                .waiting("Synced", format!("canary deployment {}.{} not ready: {why}", canary.name, facts.namespace));
+        }
+        self.step(&canary);
+    }
+
+    /// Both workloads are ready: the next step, when it is due.
+    fn step(&mut self, canary: &Workload) {
+        let facts = self.facts;
+        let analysis = &facts.spec.analysis;
+        let live = facts.live_weight();
+        let advance = self.pending(Verb::Advance);
+        let request = advance.as_ref().map(|a| a.id.as_str());
+        if live > steps(analysis).last().copied().unwrap_or(100) {
+            // The canary stood in for a primary without pods, which now has some again.
+            self.event(
+                false,
+                "PrimaryRecovered",
+                format!("{}.{} is ready again: the analysis starts again", facts.spec.primary(), facts.namespace),
+            );
+            self.push(Effect::WriteRoutes { canary: 0, request: None });
+            return self.status(|status| status.canary_weight = 0);
+        }
+        if live != facts.status.canary_weight {
+            // Either a step whose status was not written, or a hand on the routes: what is live counts.
+            if live == next_weight(analysis, facts.status.canary_weight) {
+                self.advanced(live);
+            } else {
+                self.event(
+                    true,
+                    "WeightChanged",
+                    format!(
+                        "The routes of {}.{} were changed to canary weight {live}: going on from there",
+                        facts.spec.service.apex, facts.namespace
+                    ),
+                );
+            }
+            return self.status(|status| status.canary_weight = live);
+        }
+        if live == 0 {
+            if facts.paused.is_some() && advance.is_none() {
+                return;
+            }
+            self.synced(format!("Starting canary analysis for {}.{}", canary.name, facts.namespace));
+            return self.take_step(0, request);
+        }
+        let due = self.check_due();
+        if facts.now < due && advance.is_none() {
+            return self.wake(Some(due));
+        }
+        if let Some(message) = match &facts.readings {
+            None if analysis.checks.is_empty() => None,
+            None => return self.need(Need::Readings),
+            Some(readings) => analysis.checks.iter().zip(readings).find_map(|(check, reading)| {
+                failure(check, reading, &facts.name, &facts.spec.target, &facts.namespace)
+            }),
+        } {
+            self.warning(message.clone());
+            if let Some(advance) = &advance {
+                // Taken away before the check is counted: a crash in between must not count it twice.
+                self.refuse(advance, &message);
+            }
+            return self.status(|status| status.failed_checks = status.failed_checks.saturating_add(1));
+        }
+        if facts.paused.is_some() && advance.is_none() {
+            // Passed, and held: the next check is an interval away.
+            return self.status(|_| {});
+        }
+        if live >= analysis.max_weight {
+            self.promote(request);
+        } else {
+            self.take_step(live, request);
+        }
+    }
+
+    /// Moves the weight one step on from `weight`.
+    fn take_step(&mut self, weight: u8, request: Option<&str>) {
+        let next = next_weight(&self.facts.spec.analysis, weight);
+        self.push(Effect::WriteRoutes { canary: next, request: request.map(str::to_string) });
+        self.advanced(next);
+        if let Some(advance) = self.pending(Verb::Advance) {
+            self.carried_out(&advance, &format!("canary weight {next}"));
+        }
+        self.status(|status| status.canary_weight = next);
+        if request.is_some() {
+            self.push(Effect::ClearRequest { paused: None });
+        }
+    }
+
+    fn advanced(&mut self, weight: u8) {
+        self.synced(format!("Advance {}.{} canary weight {weight}", self.facts.name, self.facts.namespace));
+    }
+
+    /// Puts the canary's template onto the primary.
+    pub fn promote(&mut self, request: Option<&str>) {
+        let facts = self.facts;
+        let Some(revision) = facts.revision.clone() else { return };
+        let (target, namespace) = (&facts.spec.target, &facts.namespace);
+        self.synced(format!("Copying {target}.{namespace} template spec to {target}-primary.{namespace}"));
+        self.push(Effect::PromotePrimary { revision, request: request.map(str::to_string) });
+        let asked = [Verb::Advance, Verb::Promote].into_iter().find_map(|verb| self.pending(verb));
+        if let Some(asked) = asked.filter(|_| request.is_some()) {
+            self.carried_out(&asked, "the primary gets the canary's template");
+        }
+        self.status(|status| status.phase = Phase::Promoting);
+        if request.is_some() {
+            self.push(Effect::ClearRequest { paused: None });
+        }
+    }
+
+    /// The failed rollout's end.
+    fn roll_back(&mut self) {
+        if let Some(Ok(request)) = self.facts.request.clone()
+            && request.verb != Verb::Start
+        {
+            self.refused(&request, "the rollout has failed and is rolled back");
+            self.push(Effect::ClearRequest { paused: None });
+        }
+        if self.fail(None) {
+            self.clear_pause();
+            self.status(|status| {
+                status.phase = Phase::Failed;
+                status.canary_weight = 0;
+            });
+        }
+    }
+
+    /// Another revision mid-rollout: all traffic home, and the analysis starts again.
+    fn restart(&mut self) {
+        let facts = self.facts;
+        self.synced(format!(
+            "New revision detected! Restarting analysis for {}.{}",
+            facts.spec.target, facts.namespace
+        ));
+        if self.route_home(None) {
+            self.restart_status();
+        }
+    }
+
+    /// Back on the promoted revision mid-rollout: there is nothing to roll out, and nobody to blame.
+    fn end_reverted(&mut self) {
+        let facts = self.facts;
+        let (target, namespace) = (&facts.spec.target, &facts.namespace);
+        self.event(
+            false,
+            "Reverted",
+            format!("{target}.{namespace} is back on the promoted revision: the rollout ends"),
+        );
+        if self.route_home(None) {
+            self.scale_down(None);
+            self.clear_pause();
+            let revision = facts.revision.clone();
+            self.status(|status| {
+                status.phase = Phase::Succeeded;
+                status.canary_weight = 0;
+                status.failed_checks = 0;
+                status.last_applied = revision;
+            });
+        }
+    }
+
+    /// A workload under traffic without a pod that can serve. A canary that loses all its pods has failed a check.
+    fn lost_its_pods(&mut self) -> bool {
+        let canary_lost = self.facts.live_weight() > 0 && !self.facts.canary_serves();
+        if !self.keep_serving() {
+            return false;
+        }
+        self.status(|status| {
+            status.canary_weight = if canary_lost { 0 } else { 100 };
+            if canary_lost {
+                status.failed_checks = status.failed_checks.saturating_add(1);
+            }
+        });
+        true
+    }
+}

@@ -1,0 +1,155 @@
+//! Promoting and Finalising: the primary takes the new template, then all traffic, then the canary goes.
+
+use super::decide::Plan;
+use super::{Effect, Readiness, readiness};
+use crate::api::{Phase, Request, Verb};
+
+impl Plan<'_> {
+    /// Promoting or Finalising.
+    pub fn promotion(&mut self) {
+        let facts = self.facts;
+        if let Some(abort) = self.pending(Verb::Abort) {
+            return self.abort_promotion(&abort);
+        }
+        let (bears, promoted) = (facts.primary.as_ref().and_then(|p| p.revision.as_ref()), &facts.status.last_promoted);
+        if bears.is_some() && bears == promoted.as_ref() && bears != facts.status.last_applied.as_ref() {
+            // The version before was put back: an abort has begun, and ends even if its request was lost.
+            return self.complete_restoration(None);
+        }
+        if self.answer_in_promotion() {
+            return;
+        }
+        if self.stood_in() {
+            return;
+        }
+        self.repair();
+        if facts.status.phase == Phase::Finalising { self.finalise() } else { self.move_to_primary() }
+    }
+
+    /// Traffic moved between the copies because one of them cannot serve; the promotion goes on from there.
+    fn stood_in(&mut self) -> bool {
+        let to_canary = !self.facts.primary_serves();
+        if !self.keep_serving() {
+            return false;
+        }
+        self.status(|status| {
+            status.phase = Phase::Promoting;
+            status.canary_weight = if to_canary { 100 } else { 0 };
+        });
+        true
+    }
+
+    fn move_to_primary(&mut self) {
+        let facts = self.facts;
+        let (target, namespace) = (&facts.spec.target, &facts.namespace);
+        let changed = facts.revision.is_some() && facts.revision != facts.status.last_applied;
+        if changed && facts.live_weight() > 0 && facts.primary_serves() {
+            // The canary's pods are becoming something that no check has seen.
+            self.event(
+                true,
+                "TargetChanged",
+                format!("{target}.{namespace} changed while it was promoted: routing all traffic to the primary"),
+            );
+            self.push(Effect::WriteRoutes { canary: 0, request: None });
+            return self.status(|status| status.canary_weight = 0);
+        }
+        self.wake_at_deadlines();
+        let Some(primary) = &facts.primary else { return };
+        match readiness(primary, facts.spec.progress_deadline, facts.now) {
+            Readiness::Ready => {
+                self.synced("Routing all traffic to primary".into());
+                self.push(Effect::WriteRoutes { canary: 0, request: None });
+                self.status(|status| {
+                    status.phase = Phase::Finalising;
+                    status.canary_weight = 0;
+                });
+            }
+            Readiness::Waiting(why) => {
+                self.waiting("Synced", format!("{target}-primary.{namespace} not ready: {why}"));
+            }
+            Readiness::Expired(why) => {
+                self.event(
+                    true,
+                    "PromotionStalled",
+                    format!(
+                        "Promotion of {target}.{namespace} waits for {target}-primary.{namespace}: {why}. Traffic stays \
+                         where pods are ready; abort puts the version before back"
+                    ),
+                );
+                self.waiting("Synced", format!("{target}-primary.{namespace} not ready: {why}"));
+            }
+        }
+    }
+
+    /// All traffic is on the primary. The canary's pods stay one interval longer, until every proxy knows.
+    fn finalise(&mut self) {
+        let facts = self.facts;
+        let live = facts.live_weight();
+        if live > 0 {
+            // The canary stands in for the primary: back to waiting for that.
+            return self.status(|status| {
+                status.phase = Phase::Promoting;
+                status.canary_weight = live;
+            });
+        }
+        let due = self.check_due();
+        if facts.now < due {
+            return self.wake(Some(due));
+        }
+        self.synced(format!("Promotion completed! Scaling down {}.{}", facts.spec.target, facts.namespace));
+        self.scale_down(None);
+        self.clear_pause();
+        self.status(|status| {
+            status.phase = Phase::Succeeded;
+            status.canary_weight = 0;
+            status.last_promoted.clone_from(&status.last_applied);
+        });
+    }
+
+    /// The primary may already be the new version: the one before goes back onto it; traffic stays on whatever copy
+    /// can serve until the primary is ready.
+    fn abort_promotion(&mut self, abort: &Request) {
+        let facts = self.facts;
+        let Some(primary) = &facts.primary else { return };
+        let Some(promoted) = facts.status.last_promoted.clone() else {
+            return self.refuse(abort, "the status names no revision that was promoted before");
+        };
+        if primary.revision.as_ref() != Some(&promoted) {
+            if !primary.keeps_last_promoted {
+                return self.refuse(abort, "the primary keeps no copy of the version that was promoted before");
+            }
+            self.event(
+                true,
+                "Restoring",
+                format!("Restoring {}.{} to the version promoted before", facts.spec.primary(), facts.namespace),
+            );
+            return self.push(Effect::RestorePrimary { revision: promoted, request: Some(abort.id.clone()) });
+        }
+        self.complete_restoration(Some(abort));
+    }
+
+    /// The version before is on the primary again: when that is ready, the rollout ends as Failed.
+    fn complete_restoration(&mut self, abort: Option<&Request>) {
+        let facts = self.facts;
+        let Some(primary) = &facts.primary else { return };
+        if self.stood_in() {
+            return;
+        }
+        self.wake_at_deadlines();
+        match (readiness(primary, facts.spec.progress_deadline, facts.now), abort) {
+            (Readiness::Ready, Some(abort)) => self.abort(abort),
+            (Readiness::Ready, None) => {
+                if self.fail(None) {
+                    self.clear_pause();
+                    self.status(|status| {
+                        status.phase = Phase::Failed;
+                        status.canary_weight = 0;
+                    });
+                }
+            }
+            (Readiness::Waiting(why) | Readiness::Expired(why), _) => {
+                self.waiting("Synced", format!("{}.{} not ready: {why}", facts.spec.primary(), facts.namespace));
+            }
+        }
+    }
+}

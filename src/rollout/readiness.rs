@@ -1,0 +1,87 @@
+//! Whether a Deployment has what it was asked for, as `kubectl rollout status` and Flagger judge it.
+
+use super::Workload;
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+/// How a workload stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// Not ready yet; the text says what is missing.
+    Waiting(String),
+    /// Not ready, and past its deadline.
+    Expired(String),
+}
+
+/// Judges a workload. `deadline` is the Canary's `progressDeadlineSeconds`. Unlike Flagger's, a workload that is
+/// scaled to zero is not ready: it serves nobody.
+pub fn readiness(workload: &Workload, deadline: Duration, now: DateTime<Utc>) -> Readiness {
+    const WAITING: &str = "waiting for rollout to finish:";
+    let Workload { desired, replicas, updated, available, .. } = *workload;
+    if workload.observed_generation < workload.generation {
+        return Readiness::Waiting(format!("{WAITING} observed deployment generation less than desired generation"));
+    }
+    if workload.deadline_exceeded {
+        return Readiness::Expired(format!("deployment {:?} exceeded its progress deadline", workload.name));
+    }
+    let missing = if desired == 0 {
+        format!("{WAITING} it is scaled to zero")
+    } else if updated < desired {
+        format!("{WAITING} {updated} out of {desired} new replicas have been updated")
+    } else if replicas > updated {
+        format!("{WAITING} {} old replicas are pending termination", replicas - updated)
+    } else if available < updated {
+        format!("{WAITING} {available} of {updated} (readyThreshold 100%) updated replicas are available")
+    } else {
+        return Readiness::Ready;
+    };
+    match expires(workload, deadline) {
+        Some(end) if end < now => Readiness::Expired(missing),
+        _ => Readiness::Waiting(missing),
+    }
+}
+
+/// When a workload that lacks pods is past its deadline.
+pub fn expires(workload: &Workload, deadline: Duration) -> Option<DateTime<Utc>> {
+    workload.unavailable_since?.checked_add_signed(chrono::Duration::from_std(deadline).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload() -> Workload {
+        Workload { name: "app".into(), desired: 2, replicas: 2, updated: 2, available: 2, ..Default::default() }
+    }
+
+    fn judged(workload: &Workload) -> Readiness {
+        readiness(workload, Duration::from_secs(60), DateTime::UNIX_EPOCH + chrono::Duration::seconds(1000))
+    }
+
+    #[test]
+    fn every_gap_is_named() {
+        assert_eq!(judged(&workload()), Readiness::Ready);
+        let cases = [
+            (Workload { generation: 2, observed_generation: 1, ..workload() }, "generation"),
+            (Workload { updated: 1, ..workload() }, "1 out of 2"),
+            (Workload { replicas: 3, ..workload() }, "1 old replicas"),
+            (Workload { available: 1, ..workload() }, "1 of 2 (readyThreshold 100%)"),
+            (Workload { desired: 0, replicas: 0, updated: 0, available: 0, ..workload() }, "scaled to zero"),
+        ];
+        for (workload, part) in cases {
+            let Readiness::Waiting(text) = judged(&workload) else { panic!("{part}: not waiting") };
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_deadline_counts_from_when_pods_were_missing() {
+        let at = |seconds| Some(DateTime::UNIX_EPOCH + chrono::Duration::seconds(seconds));
+        let waiting = Workload { available: 0, unavailable_since: at(940), ..workload() };
+        assert!(matches!(judged(&waiting), Readiness::Waiting(_)));
+        let expired = Workload { unavailable_since: at(939), ..waiting };
+        assert!(matches!(judged(&expired), Readiness::Expired(_)));
+        assert!(matches!(judged(&Workload { deadline_exceeded: true, ..workload() }), Readiness::Expired(_)));
+    }
+}

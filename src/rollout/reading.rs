@@ -1,0 +1,91 @@
+//! What one metric query answered, and whether that passes a check.
+
+use crate::api::{Check, CheckKind, duration};
+use std::time::Duration;
+
+/// The answer to one metric query.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reading {
+    /// Percent for a success rate, milliseconds for a duration.
+    Value(f64),
+    /// The query ran and found nothing, or NaN: no traffic, or no such series.
+    NoValues,
+    /// The query could not be run; the text says why.
+    Unavailable(String),
+}
+
+/// A check held against a reading: None when it passes, else the Event's message. The texts are Flagger's, because
+/// pipelines match on them; `canary` and `target` are names, `namespace` theirs.
+pub fn failure(check: &Check, reading: &Reading, canary: &str, target: &str, namespace: &str) -> Option<String> {
+    let value = match reading {
+        Reading::Value(value) => *value,
+        Reading::NoValues => {
+            let (metric, tail) = match check.kind {
+                CheckKind::SuccessRate => ("request-success-rate", ": running query failed: no values found"),
+                CheckKind::Duration => ("request-duration", ""),
+            };
+            return Some(format!(
+                "Halt advancement no values found for istio metric {metric} probably {target}.{namespace} is not \
+                 receiving traffic{tail}"
+            ));
+        }
+        Reading::Unavailable(why) => return Some(format!("Prometheus query failed: running query failed: {why}")),
+    };
+    let (subject, shown, limit): (_, String, fn(f64) -> String) = match check.kind {
+        CheckKind::SuccessRate => ("success rate", format!("{value:.2}%"), |limit| format!("{limit}%")),
+        CheckKind::Duration => ("request duration", milliseconds(value), milliseconds),
+    };
+    let comparison = match (check.min, check.max) {
+        (Some(min), _) if value < min => format!("< {}", limit(min)),
+        (_, Some(max)) if value > max => format!("> {}", limit(max)),
+        _ => return None,
+    };
+    Some(format!("Halt {canary}.{namespace} advancement {subject} {shown} {comparison}"))
+}
+
+/// Whole milliseconds in Go's notation.
+fn milliseconds(value: f64) -> String {
+    // Infinity, of a quantile in the topmost bucket, ends at a year.
+    duration::go(Duration::from_millis(value.clamp(0.0, duration::MAX.as_millis() as f64) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Era;
+
+    fn check(kind: CheckKind, min: Option<f64>, max: Option<f64>) -> Check {
+        Check { name: "x".into(), kind, era: Era::Current, min, max, interval: Duration::from_secs(30) }
+    }
+
+    fn said(check: &Check, reading: Reading) -> Option<String> {
+        failure(check, &reading, "app", "app", "prod")
+    }
+
+    #[test]
+    fn says_the_value_and_the_limit_as_flagger_does() {
+        let rate = check(CheckKind::SuccessRate, Some(99.0), None);
+        assert_eq!(
+            said(&rate, Reading::Value(80.0)).as_deref(),
+            Some("Halt app.prod advancement success rate 80.00% < 99%")
+        );
+        let duration = check(CheckKind::Duration, None, Some(500.0));
+        assert_eq!(
+            said(&duration, Reading::Value(1515.9)).as_deref(),
+            Some("Halt app.prod advancement request duration 1.515s > 500ms")
+        );
+    }
+
+    #[test]
+    fn the_limit_itself_passes() {
+        assert_eq!(said(&check(CheckKind::SuccessRate, Some(99.0), None), Reading::Value(99.0)), None);
+        assert_eq!(said(&check(CheckKind::Duration, None, Some(500.0)), Reading::Value(500.0)), None);
+    }
+
+    #[test]
+    fn no_value_fails_and_infinity_is_no_panic() {
+        assert!(said(&check(CheckKind::Duration, None, Some(500.0)), Reading::NoValues).is_some());
+        assert!(said(&check(CheckKind::Duration, None, Some(500.0)), Reading::Value(f64::INFINITY)).is_some());
+        assert!(said(&check(CheckKind::SuccessRate, Some(99.0), None), Reading::Unavailable("x".into())).is_some());
+    }
+}
