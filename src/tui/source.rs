@@ -51,7 +51,10 @@ pub struct Feed {
 #[derive(Clone, Debug)]
 pub enum Order {
     Send(Wish),
-    Remember { primary: String, canary: String },
+    Remember {
+        primary: String,
+        canary: String,
+    },
     /// Stop driving, and end.
     Stop,
 }
@@ -78,8 +81,11 @@ impl Feed {
             self.clock.clone(),
             self.options.controller.is_some(),
         );
-        let locator =
-            Locator::new(self.connection.client.clone(), &self.connection.namespace, self.options.prometheus.as_deref());
+        let locator = Locator::new(
+            self.connection.client.clone(),
+            &self.connection.namespace,
+            self.options.prometheus.as_deref(),
+        );
         let controller = self.options.controller.clone().map(|options| {
             Controller::start(
                 self.connection.clone(),
