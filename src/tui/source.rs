@@ -293,7 +293,8 @@ impl Watching {
         let mut changes = self.mirror.changes();
         let mut dirty = Dirty { rows: true, all_events: true, links: true, ..Default::default() };
         let mut flagger = None;
-        let mut review = Instant::now();
+        // Not before the first rows are told: they are what the operator waits for.
+        let mut review = Instant::now() + GAP;
         loop {
             if self.role.is_none() && Instant::now() >= review {
                 // Whoever only watches still says that Flagger drives.
