@@ -48,6 +48,8 @@ struct World {
     next_request: u32,
     faults: bool,
     trail: Vec<(i64, Phase, Effect)>,
+    /// When the weight last rose.
+    stepped: DateTime<Utc>,
     /// Flagger's Events, with the second in which they were written.
     synced: Vec<(i64, String)>,
 }
@@ -89,6 +91,7 @@ impl World {
             next_request: 0,
             faults: true,
             trail: Vec::new(),
+            stepped: DateTime::UNIX_EPOCH,
             synced: Vec::new(),
         }
     }
@@ -188,6 +191,13 @@ impl World {
             }
             Effect::WriteService(_) | Effect::WriteRule(_) => {}
             Effect::WriteRoutes { canary, request } => {
+                let weight = self.routes.as_ref().map_or(0, |(weight, _)| *weight);
+                if self.status.phase == Phase::Progressing && canary > weight && self.primary_serves() {
+                    let asked = self.request.as_ref().is_some_and(|r| r.verb == Verb::Advance);
+                    let rested = self.now - self.stepped >= Duration::seconds(INTERVAL);
+                    assert!(weight == 0 || asked || rested, "a step too early: {:?}", self.trail);
+                    self.stepped = self.now;
+                }
                 let before = self.routes.as_ref().and_then(|(_, id)| id.clone());
                 self.routes = Some((canary, request.or(before)));
             }
@@ -259,6 +269,10 @@ impl World {
             }
             Effect::ClearPaused => self.paused = None,
         }
+    }
+
+    fn primary_serves(&self) -> bool {
+        self.primary.as_ref().is_some_and(|p| p.available > 0)
     }
 
     /// A rolling update: what cannot get ready keeps the old pods, as maxUnavailable does; now and then none are left.
@@ -369,13 +383,18 @@ impl World {
                     hit.ready_at = Some(back);
                 }
             }
+            // A hand on the annotations.
+            25..27 => self.request = None,
             23..25 => {
                 // A hand on the routes.
                 let weight = self.rng.random_range(0..=100);
                 if let (Some(routes), Phase::Progressing) = (self.routes.as_mut(), self.status.phase)
                     && self.target.available > 0
+                    && routes.0 != weight
                 {
                     routes.0 = weight;
+                    // Whatever the driver makes of it, it is no step too early.
+                    self.stepped = DateTime::UNIX_EPOCH;
                 }
             }
             _ => {}
@@ -452,6 +471,10 @@ fn one_rollout(seed: u64) {
         stalled || w.status.phase.at_rest() && (w.status.last_applied == present || w.status.last_promoted == present)
     };
     world.run_until(end, "stuck");
+    if world.status.phase.at_rest() {
+        let serves = world.primary.as_ref().map(|p| revision_name(p.revision));
+        assert_eq!(serves, world.status.last_promoted, "the status says what serves: {:?}", world.trail);
+    }
 }
 
 /// A world with the seed's analysis, initialized, without faults.
@@ -555,6 +578,18 @@ fn back_on_the_promoted_revision_nothing_is_rolled_again() {
     world.pass_time(100);
     world.drive();
     assert_eq!(world.synced.len(), before);
+}
+
+#[test]
+fn a_failed_revision_that_is_started_again_gets_all_its_checks_again() {
+    let mut world = seeded();
+    rolled_out(&mut world, Version { gets_ready: true, good: false });
+    world.versions[1].good = true;
+    while world.request.as_ref().is_none_or(|r| r.revision == "gone" || r.image.is_some()) {
+        world.ask(Verb::Start);
+    }
+    world.run_until(|w| w.request.is_none() && w.status.phase.at_rest(), "no end");
+    assert_eq!((world.status.phase, world.status.last_promoted.as_deref()), (Phase::Succeeded, Some("rev1")));
 }
 
 #[test]

@@ -131,6 +131,8 @@ pub struct EventRecord {
     pub namespace: String,
     pub name: String,
     pub uid: String,
+    /// `resourceVersion` as a number: of two Events of one second, the one written later has the higher one.
+    pub version: u64,
     /// Name of the Canary.
     pub canary: String,
     pub warning: bool,
@@ -319,6 +321,7 @@ impl EventRecord {
             namespace: text(object, "/metadata/namespace").unwrap_or_default(),
             name: name_of(object),
             uid: text(object, "/metadata/uid").unwrap_or_default(),
+            version: version_of(object).parse().unwrap_or(0),
             canary: text(object, "/involvedObject/name").unwrap_or_default(),
             warning: object.get("type").and_then(Value::as_str) == Some("Warning"),
             reason: text(object, "/reason").unwrap_or_default(),

@@ -30,6 +30,7 @@ pub mod store;
 pub mod strategic;
 pub mod tls;
 pub mod validity;
+pub mod workloads;
 
 pub use serve::{Options, Sandbox};
 pub use server::Attributes;

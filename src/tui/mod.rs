@@ -1,1 +1,29 @@
-//! (opening)
+//! The console: what an operator sees, and the keys that an operator presses.
+//!
+//! One [`model::Model`] holds everything that is shown. Messages come from the keyboard, the watches, the metrics and
+//! the clock; [`update::update`] changes the model and answers commands; [`view::draw`] is a function of the model
+//! alone. None of these three does I/O, reads a clock or takes a lock; that is left to `run`, `source` and `terminal`.
+//! The console never touches traffic: what it wants is a request on a Canary.
+
+pub mod glyphs;
+pub mod history;
+pub mod keys;
+pub mod message;
+pub mod model;
+pub mod question;
+pub mod row;
+pub mod run;
+pub mod scene;
+pub mod screen;
+pub mod source;
+pub mod spark;
+pub mod terminal;
+pub mod text;
+pub mod theme;
+pub mod update;
+pub mod view;
+
+pub use run::{Options, run};
+
+#[cfg(test)]
+mod update_tests;

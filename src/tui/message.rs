@@ -1,0 +1,69 @@
+//! What the console is told, and what it asks to be done.
+
+use super::history::Measures;
+use super::model::{Driver, Link, Wish};
+use super::row::Row;
+use crate::cluster::EventRecord;
+use chrono::{DateTime, FixedOffset, Utc};
+use crossterm::event::KeyEvent;
+use std::collections::BTreeMap;
+
+/// Something that has happened.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    Key(KeyEvent),
+    /// Text that was pasted.
+    Paste(String),
+    Resize(u16, u16),
+    Clock(DateTime<Utc>, FixedOffset),
+    /// All canaries of the namespace as they are now.
+    Rows(Vec<Row>),
+    /// All Events on canaries as they are now, in any order.
+    Events(Vec<EventRecord>),
+    /// An Event that is new, or was counted once more.
+    Event(Box<EventRecord>),
+    /// How the API server and the routes' watch are doing, and what else may not be read, in words.
+    Cluster { cluster: Link, routes: Link, missing: Vec<String> },
+    /// What the operator may not do, in words; None: may ask for everything.
+    Rights(Option<String>),
+    Driver(Driver),
+    /// What Prometheus said of all workloads, and why a metric has no values at all.
+    /// `span` is the time in seconds for which that stands.
+    Measured {
+        at: DateTime<Utc>,
+        span: i64,
+        workloads: BTreeMap<String, Measures>,
+        problems: [Option<String>; 4],
+    },
+    /// How Prometheus is doing, where it did not answer.
+    Prometheus(Link),
+    /// What Prometheus remembers of a workload, oldest first, a sample every `span` seconds.
+    Remembered { workload: String, span: i64, samples: Vec<(DateTime<Utc>, Measures)> },
+    /// What became of a request.
+    Outcome { wish: Wish, outcome: Outcome },
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The driver did it; in its words.
+    CarriedOut(String),
+    /// The driver did not do it; why.
+    Refused(String),
+    /// Nobody is there to do it.
+    NoDriver(String),
+    /// It could not be written, or no answer came; why.
+    Failed(String),
+}
+
+/// Something to be done outside of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Write a request on a Canary and tell the outcome.
+    Send(Wish),
+    /// Ask Prometheus what it remembers of these workloads.
+    Remember { primary: String, canary: String },
+    /// Paint every cell anew.
+    Repaint,
+    Quit,
+}

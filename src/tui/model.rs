@@ -1,0 +1,393 @@
+//! All that the console knows and shows. Views are functions of it, `update` alone changes it.
+//!
+//! Nothing in here reads a clock or waits for anything; the time is a field.
+
+use super::history::{History, Metric};
+use super::row::{Row, Side};
+use super::theme::{Depth, Theme};
+use super::{glyphs::Glyphs, text};
+use crate::api::Verb;
+use crate::cluster::EventRecord;
+use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
+use ratatui::layout::Size;
+use tui_input::Input;
+
+/// Least columns and rows in which the console can say anything useful.
+pub const SMALLEST: Size = Size { width: 60, height: 16 };
+
+/// The console's whole state.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Name of the kubeconfig's context.
+    pub context: String,
+    pub namespace: String,
+    pub now: DateTime<Utc>,
+    /// The operator's time zone; all times are shown in it.
+    pub offset: FixedOffset,
+    pub size: Size,
+    pub look: Look,
+    pub rows: Vec<Row>,
+    /// Events on canaries, oldest first.
+    pub events: Vec<EventRecord>,
+    pub history: History,
+    /// Why a metric has no values at all, in the order of [`Metric::ALL`].
+    pub metric_problems: [Option<String>; 4],
+    /// Seconds between two samples.
+    pub sample_step: i64,
+    pub cluster: Link,
+    pub routes: Link,
+    pub prometheus: Link,
+    pub driver: Driver,
+    /// What else may not be read, in words.
+    pub missing: Vec<String>,
+    /// The right that the operator lacks to ask for anything.
+    pub lacking: Option<String>,
+    /// Name of the selected canary.
+    pub selected: Option<String>,
+    pub order: Order,
+    pub filter: Filter,
+    pub pane: Pane,
+    /// Whether the events of the selected canary alone are shown.
+    pub only_selected: bool,
+    /// How many event lines the reader has gone back from the newest.
+    pub back: usize,
+    pub overlay: Option<Overlay>,
+    pub notice: Option<Notice>,
+}
+
+/// How the console looks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    pub theme: Theme,
+    pub depth: Depth,
+    pub glyphs: &'static Glyphs,
+}
+
+/// How one of the sources that the console reads is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Link {
+    /// No answer yet.
+    Connecting,
+    Live,
+    /// It answered once, and does no longer.
+    Lost { since: DateTime<Utc>, why: String },
+    /// It answers, but not to us; the text names the right that is missing.
+    Forbidden { what: String },
+    /// It is not there; the text says what was looked for and what can be done.
+    Absent { why: String },
+}
+
+/// Who carries out the rollouts of this namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Driver {
+    /// Not known yet.
+    Looking,
+    /// This very console.
+    Here,
+    /// Another process of ours, by its identity.
+    Other { holder: String },
+    /// Nobody; why this console does not, where it would.
+    Nobody { why: Option<String> },
+    /// Flagger runs this cluster's canaries: we only watch.
+    Flagger,
+}
+
+impl Driver {
+    /// Why nothing that is asked for now would be carried out.
+    pub fn objection(&self) -> Result<(), String> {
+        match self {
+            Driver::Here | Driver::Other { .. } => Ok(()),
+            Driver::Looking => Err("it is not known yet who drives this namespace".into()),
+            Driver::Nobody { .. } => Err("nobody drives this namespace: start canary-tui controller there".into()),
+            Driver::Flagger => Err("Flagger drives this cluster's canaries; this console only watches".into()),
+        }
+    }
+}
+
+/// In which order the canaries stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest first.
+    #[default]
+    Age,
+    Name,
+    /// What is under way first, then what failed.
+    Phase,
+}
+
+impl Order {
+    /// The one after this.
+    pub fn next(self) -> Self {
+        match self {
+            Order::Age => Order::Name,
+            Order::Name => Order::Phase,
+            Order::Phase => Order::Age,
+        }
+    }
+
+    /// The word on the screen.
+    pub fn label(self) -> &'static str {
+        match self {
+            Order::Age => "oldest first",
+            Order::Name => "by name",
+            Order::Phase => "by phase",
+        }
+    }
+}
+
+/// A part of names that is looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub input: Input,
+    /// Whether keys go into it.
+    pub typing: bool,
+}
+
+/// A pane that takes the keyboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pane {
+    Fleet,
+    Events,
+}
+
+/// What lies over the panes.
+#[derive(Clone, Debug)]
+pub enum Overlay {
+    Help { scroll: usize },
+    /// The larger charts of the selected canary.
+    Charts,
+    /// The events in full, wrapped; `back` lines from the newest.
+    Events { back: usize },
+    Versions(Versions),
+    Question(Question),
+}
+
+/// Which version to start.
+#[derive(Clone, Debug)]
+pub struct Versions {
+    pub canary: String,
+    /// The revision that the operator saw when the list was opened.
+    pub revision: String,
+    pub choices: Vec<Choice>,
+    pub at: usize,
+    /// What is typed; keys go here while the last line is chosen.
+    pub input: Input,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+/// One line of the list of versions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// The present revision once more.
+    Again { version: String },
+    Offered { tag: String, note: String, running: bool },
+    /// What is typed.
+    Typed,
+}
+
+/// A question that is asked before anything is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    pub ask: Ask,
+    /// Whether the focus is on Yes; it begins on No.
+    pub yes: bool,
+}
+
+/// What the question is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    Verb(Wish),
+    Quit,
+}
+
+/// A request as the operator means it, on the revision that the operator saw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    pub verb: Verb,
+    pub canary: String,
+    pub revision: String,
+    /// For start: the image to set, and on which container.
+    pub image: Option<String>,
+    pub container: Option<String>,
+    /// For start: the version, as it is called on the screen.
+    pub version: String,
+}
+
+/// A line that stays until a key is pressed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    pub tone: Tone,
+    pub text: String,
+}
+
+/// How a notice is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Still under way: stays even when keys are pressed.
+    Wait,
+    Good,
+    Bad,
+    Plain,
+}
+
+/// Everything that is fixed when the console starts.
+pub struct Start {
+    pub context: String,
+    pub namespace: String,
+    pub now: DateTime<Utc>,
+    pub offset: FixedOffset,
+    pub size: Size,
+    pub look: Look,
+    /// Seconds between two samples.
+    pub sample_step: i64,
+}
+
+impl Model {
+    /// A console that has heard nothing yet.
+    pub fn new(start: Start) -> Self {
+        Self {
+            context: start.context,
+            namespace: start.namespace,
+            now: start.now,
+            offset: start.offset,
+            size: start.size,
+            look: start.look,
+            rows: Vec::new(),
+            events: Vec::new(),
+            history: History::default(),
+            metric_problems: Default::default(),
+            sample_step: start.sample_step.max(1),
+            cluster: Link::Connecting,
+            routes: Link::Connecting,
+            prometheus: Link::Connecting,
+            driver: Driver::Looking,
+            missing: Vec::new(),
+            lacking: None,
+            selected: None,
+            order: Order::default(),
+            filter: Filter::default(),
+            pane: Pane::Fleet,
+            only_selected: false,
+            back: 0,
+            overlay: None,
+            notice: None,
+        }
+    }
+
+    /// The canaries that pass the filter, in their order.
+    pub fn visible(&self) -> Vec<&Row> {
+        let wanted = self.filter.input.value().to_lowercase();
+        self.rows.iter().filter(|row| wanted.is_empty() || row.name.to_lowercase().contains(&wanted)).collect()
+    }
+
+    /// The selected canary, where the filter shows it.
+    pub fn row(&self) -> Option<&Row> {
+        let selected = self.selected.as_deref()?;
+        self.visible().into_iter().find(|row| row.name == selected)
+    }
+
+    /// Any canary by its name.
+    pub fn named(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// The events that are shown: all, or the selected canary's.
+    pub fn shown_events(&self) -> impl DoubleEndedIterator<Item = &EventRecord> {
+        let only = self.only_selected.then(|| self.selected.as_deref().unwrap_or_default());
+        self.events.iter().filter(move |event| only.is_none_or(|name| event.canary == name))
+    }
+
+    /// Whether what is on the screen may be out of date.
+    pub fn stale(&self) -> bool {
+        matches!(self.cluster, Link::Lost { .. })
+    }
+
+    /// Why a workload shows no value of a metric now. Only asked where there is none.
+    pub fn no_value(&self, side: &Side, metric: Metric) -> String {
+        if side.pods.is_none() && matches!(self.cluster, Link::Live) {
+            return "no such Deployment".into();
+        }
+        if !side.runs() {
+            return "not running".into();
+        }
+        match &self.prometheus {
+            Link::Lost { since, .. } => return format!("Prometheus unreachable since {}", self.clock(*since)),
+            Link::Forbidden { .. } => return "Prometheus: not permitted".into(),
+            Link::Absent { .. } => return "no Prometheus found".into(),
+            Link::Connecting => return "asking Prometheus".into(),
+            Link::Live => {}
+        }
+        match (&self.metric_problems[metric as usize], metric) {
+            (Some(problem), _) => problem.clone(),
+            (None, Metric::Success | Metric::P99) => "no traffic yet".into(),
+            (None, Metric::Cpu | Metric::Memory) => "no such series".into(),
+        }
+    }
+
+    /// A time of day in the operator's zone; with the date where it is not today's.
+    pub fn clock(&self, at: DateTime<Utc>) -> String {
+        let (there, here) = (at.with_timezone(&self.offset), self.now.with_timezone(&self.offset));
+        let form = if there.date_naive() == here.date_naive() { "%H:%M:%S" } else { "%m-%d %H:%M" };
+        there.format(form).to_string()
+    }
+
+    /// Whether the terminal is too small for the console.
+    pub fn too_small(&self) -> bool {
+        self.size.width < SMALLEST.width || self.size.height < SMALLEST.height
+    }
+
+    /// Whether the countdown to the next check stands on the screen, and when it ends.
+    pub fn countdown(&self) -> Option<DateTime<Utc>> {
+        let covered = matches!(self.overlay, Some(Overlay::Help { .. } | Overlay::Events { .. } | Overlay::Charts));
+        if covered || self.too_small() || !matches!(self.cluster, Link::Live) {
+            return None;
+        }
+        self.row()?.next_check
+    }
+
+    /// When the screen next changes by the clock alone: at the next full minute, or with the countdown.
+    pub fn next_wake(&self) -> DateTime<Utc> {
+        let minute = Duration::minutes(1);
+        let next_minute = self.now.duration_trunc(minute).unwrap_or(self.now) + minute;
+        let Some(due) = self.countdown() else { return next_minute };
+        let left = (due - self.now).num_milliseconds();
+        // The figure is rounded up, so it changes when a whole second is left.
+        let to_next = match left.rem_euclid(1000) {
+            0 => 1000,
+            part => part,
+        };
+        // Far overdue, the figure counts minutes.
+        if left < -60_000 { next_minute } else { next_minute.min(self.now + Duration::milliseconds(to_next)) }
+    }
+
+    /// Brings the selection, the order and the scroll positions in line with the rows.
+    pub fn settle(&mut self) {
+        let order = self.order;
+        self.rows.sort_by(|a, b| {
+            let rank = |row: &Row| match (order, row.under_way(), row.phase) {
+                (Order::Phase, true, _) => 0,
+                (Order::Phase, false, crate::api::Phase::Failed) => 1,
+                (Order::Phase, false, _) => 2,
+                _ => 0,
+            };
+            let age = |row: &Row| (order == Order::Age).then_some(row.created).flatten();
+            rank(a).cmp(&rank(b)).then(age(a).cmp(&age(b))).then_with(|| a.name.cmp(&b.name))
+        });
+        let visible = self.visible();
+        let still = visible.iter().any(|row| Some(row.name.as_str()) == self.selected.as_deref());
+        if !still {
+            self.selected = visible.first().map(|row| row.name.clone());
+        }
+    }
+}
+
+/// The text of a version: never empty.
+pub fn version_text(version: &str) -> &str {
+    if version.is_empty() { "?" } else { version }
+}
+
+/// A message bounded in length, for what is kept in the model.
+pub fn kept(text: &str) -> String {
+    text::bounded(text)
+}

@@ -1,0 +1,166 @@
+//! What a question says: the act, and what will happen to whom, from the figures that stand on the screen now.
+
+use super::keys;
+use super::model::{Ask, Driver, Model, Wish, version_text};
+use super::row::Row;
+use crate::api::{Phase, Verb, duration};
+
+/// A question in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The act, as a question.
+    pub title: String,
+    /// What will happen, a sentence a line.
+    pub body: Vec<String>,
+    /// Why it cannot be confirmed any more.
+    pub objection: Option<String>,
+}
+
+/// Words for a question as things stand now.
+pub fn words(ask: &Ask, model: &Model) -> Words {
+    match ask {
+        Ask::Quit => quit(model),
+        Ask::Verb(wish) => {
+            let objection = objection(wish, model);
+            let (title, body) = match model.named(&wish.canary) {
+                Some(row) => (title(wish, row), consequences(wish, row)),
+                None => (format!("{}?", capital(wish.verb)), Vec::new()),
+            };
+            Words { title, body, objection }
+        }
+    }
+}
+
+/// Why a wish cannot be sent any more.
+pub fn objection(wish: &Wish, model: &Model) -> Option<String> {
+    let row = model.named(&wish.canary);
+    if row.and_then(|row| row.request_revision(wish.verb)).is_some_and(|now| *now != wish.revision) {
+        return Some("its target has changed since this was asked: leave, look again, and ask again".into());
+    }
+    keys::allowed(wish.verb, &wish.canary, model).err()
+}
+
+fn capital(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start => "Start",
+        Verb::Pause => "Pause",
+        Verb::Resume => "Resume",
+        Verb::Advance => "Next step",
+        Verb::Promote => "Promote",
+        Verb::Abort => "Abort",
+    }
+}
+
+fn title(wish: &Wish, row: &Row) -> String {
+    match wish.verb {
+        Verb::Start => format!("Start {} of {}?", version_text(&wish.version), row.name),
+        Verb::Promote => format!("Promote {} of {} now?", version_text(&row.canary.version), row.name),
+        verb => format!("{} {}?", capital(verb), row.name),
+    }
+}
+
+/// What a wish does to whom.
+fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
+    let (old, new) = (version_text(&row.primary.version), version_text(&row.canary.version));
+    let weight = row.weight();
+    let pods = row.canary.pods.map_or(0, |pods| pods.desired.max(pods.ready));
+    match wish.verb {
+        Verb::Start => start(wish, row, old),
+        Verb::Pause => vec![
+            format!("{weight} % of the traffic stays on {new} until someone resumes."),
+            "The checks go on, and a canary that fails them is rolled back all the same.".into(),
+        ],
+        Verb::Resume => vec![format!("The rollout of {new} goes on from {weight} % at the next check.")],
+        Verb::Advance => match next_step(row) {
+            Some(next) => vec![
+                format!("The checks run now. If they pass, {next} % of the traffic goes to {new} instead of {weight} %."),
+                "If one fails, it counts as a failed check.".into(),
+            ],
+            None => vec![format!("The checks run now. If they pass, {new} is promoted.")],
+        },
+        Verb::Promote => vec![
+            format!("The remaining steps and checks are left out, and {new} replaces {old} for all users."),
+            "All traffic follows as soon as its pods are ready.".into(),
+        ],
+        Verb::Abort if matches!(row.phase, Phase::Promoting | Phase::Finalising) => vec![
+            "The promotion has begun. The version promoted before goes back onto the primary.".into(),
+            "Traffic stays on the copy that is ready until then; afterwards the canary's pods stop.".into(),
+        ],
+        Verb::Abort => {
+            let mut body = vec![match weight {
+                0 => format!("No traffic is on {new} yet."),
+                weight => format!("{weight} % of the traffic leaves {new} now."),
+            }];
+            body.push(format!("{old} keeps serving."));
+            body.push(match pods {
+                1 => "1 canary pod stops.".into(),
+                pods => format!("{pods} canary pods stop."),
+            });
+            body
+        }
+    }
+}
+
+fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
+    let mut body = Vec::new();
+    if row.under_way() {
+        body.push(format!(
+            "The rollout of {} ends: its {} % of the traffic goes back to {old} first.",
+            version_text(&row.canary.version),
+            row.weight()
+        ));
+    }
+    match (&wish.image, &wish.container) {
+        (Some(image), Some(container)) => {
+            body.push(format!("Container {container} of the Deployment {} gets {image}.", row.canary.workload));
+        }
+        _ => body.push(format!("The present template of the Deployment {} is tried again.", row.canary.workload)),
+    }
+    let interval = row.interval.map(duration::go).unwrap_or_else(|| "interval".into());
+    let (first, last) = (row.steps.first().copied().unwrap_or(0), row.steps.last().copied().unwrap_or(0));
+    body.push(match row.steps.len() {
+        0 | 1 => format!("Once its pods are ready it gets {first} % of the traffic."),
+        2.. => format!(
+            "Once its pods are ready it gets {first} % of the traffic, then more every {interval} up to {last} %."
+        ),
+    });
+    body.push(match row.threshold {
+        Some(1) => format!("What passes is promoted; the first failed check brings all traffic back to {old}."),
+        Some(n) => format!("What passes is promoted; {n} failed checks bring all traffic back to {old}."),
+        None => String::new(),
+    });
+    body.retain(|line| !line.is_empty());
+    body
+}
+
+/// The weight after the next step; None where the next step is the promotion.
+pub fn next_step(row: &Row) -> Option<u8> {
+    row.steps.iter().copied().find(|step| *step > row.weight())
+}
+
+fn quit(model: &Model) -> Words {
+    let driven: Vec<&Row> = model.rows.iter().filter(|row| row.under_way()).collect();
+    let mut body = vec![match driven.len() {
+        1 => "This console drives a rollout that is under way:".to_string(),
+        n => format!("This console drives {n} rollouts that are under way:"),
+    }];
+    for row in driven.iter().take(3) {
+        body.push(format!(
+            "{}: {} % of the traffic on {}.",
+            row.name,
+            row.weight(),
+            version_text(&row.canary.version)
+        ));
+    }
+    if driven.len() > 3 {
+        body.push(format!("and {} more.", driven.len() - 3));
+    }
+    body.push("The weights stay as they are and nothing is checked until another driver takes over:".into());
+    body.push("another console on this namespace, or canary-tui controller.".into());
+    Words { title: "Quit?".into(), body, objection: None }
+}
+
+/// Whether leaving needs a question: a rollout would be left without its driver.
+pub fn quit_needs_asking(model: &Model) -> bool {
+    model.driver == Driver::Here && model.rows.iter().any(Row::under_way)
+}

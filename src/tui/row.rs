@@ -1,0 +1,270 @@
+//! One canary as the console shows it: everything that the views need, derived from the records once, on arrival.
+
+use super::text::bounded;
+use crate::api::{CheckKind, Phase, Verb};
+use crate::cluster::{CanaryRecord, RouteRecord, WorkloadRecord};
+use crate::rollout::{self, Standing};
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+/// The records of one canary.
+pub struct Records<'a> {
+    pub canary: &'a CanaryRecord,
+    pub target: Option<&'a WorkloadRecord>,
+    pub primary: Option<&'a WorkloadRecord>,
+    pub route: Option<&'a RouteRecord>,
+    /// The target's present revision.
+    pub revision: Option<String>,
+    /// The shortest time between two checks that the driver keeps to.
+    pub min_interval: Duration,
+}
+
+/// One canary. Texts are as they came; the canvas cleans them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub name: String,
+    pub created: Option<DateTime<Utc>>,
+    /// Deletion was asked for.
+    pub deleting: bool,
+    pub phase: Phase,
+    /// Percent of traffic to the canary as the VirtualService has it; None where there is no route.
+    pub live_weight: Option<u8>,
+    /// Percent of traffic to the canary as the status says.
+    pub status_weight: u8,
+    pub failed_checks: u32,
+    /// Failed checks that end the rollout; None where the spec cannot be read.
+    pub threshold: Option<u32>,
+    pub primary: Side,
+    pub canary: Side,
+    /// The weights of the rollout, in order.
+    pub steps: Vec<u8>,
+    /// Time between two checks; None where the spec cannot be read.
+    pub interval: Option<Duration>,
+    /// The shortest window that its checks look back over.
+    pub window: Option<Duration>,
+    /// When the next check is due, while there is one.
+    pub next_check: Option<DateTime<Utc>>,
+    pub paused: Option<Held>,
+    /// The request that waits for the driver.
+    pub pending: Option<Pending>,
+    /// What keeps this canary from being driven.
+    pub problems: Vec<String>,
+    pub limits: Limits,
+    /// The target's present revision, once its Deployment controller has computed it.
+    pub revision: Option<String>,
+    /// Versions that the target offers for a start: tag and note.
+    pub offered: Vec<(String, String)>,
+    /// Name and image of the target's containers.
+    pub containers: Vec<(String, String)>,
+    /// The revision of the rollout that the status speaks of.
+    pub applied: Option<String>,
+    /// What decides which verbs do anything now.
+    pub standing: Standing,
+}
+
+/// The primary or the canary workload.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Side {
+    /// Name of the Deployment.
+    pub workload: String,
+    /// None while there is no such Deployment.
+    pub pods: Option<Pods>,
+    /// Tag of its image.
+    pub version: String,
+}
+
+impl Side {
+    /// Whether any pod is wanted.
+    pub fn runs(&self) -> bool {
+        self.pods.is_some_and(|pods| pods.desired > 0 || pods.ready > 0)
+    }
+}
+
+/// Pods of a workload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    pub ready: u32,
+    pub desired: u32,
+}
+
+/// A hold on the rollout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    pub by: String,
+    pub at: DateTime<Utc>,
+    pub reason: String,
+}
+
+/// A request that the driver has not answered yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    pub verb: Verb,
+    pub by: String,
+    pub at: DateTime<Utc>,
+}
+
+/// What the checks hold measurements against.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Lowest success rate that passes, in percent.
+    pub success_min: Option<f64>,
+    /// Highest P99 that passes, in milliseconds.
+    pub p99_max: Option<f64>,
+}
+
+impl Row {
+    /// Derives a row. Texts are bounded here: a megabyte in a field must not slow every frame down.
+    pub fn of(records: &Records) -> Self {
+        let Records { canary, target, primary, route, revision, min_interval } = records;
+        let status = &canary.status;
+        let spec = canary.spec.as_ref().ok();
+        let mut problems: Vec<String> = match &canary.spec {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(|problem| bounded(&problem.to_string())).collect(),
+        };
+        let side = |name: String, workload: Option<&WorkloadRecord>| Side {
+            workload: name,
+            pods: workload.map(|w| Pods { ready: w.ready, desired: w.desired }),
+            version: workload.map_or_else(String::new, |w| bounded(w.version())),
+        };
+        let target_name = spec.map_or_else(|| canary.name.clone(), |spec| spec.target.clone());
+        if spec.is_some() && target.is_none() {
+            problems.push(format!("its target, the Deployment {target_name}, does not exist"));
+        }
+        if let Some(target) = target {
+            if let Err(why) = &target.selector {
+                problems.push(bounded(&format!("the Deployment {target_name}: {why}")));
+            }
+            if target.paused {
+                problems.push(format!(
+                    "the Deployment {target_name} is paused, so its newest template gets no pods: \
+                     kubectl rollout resume deployment {target_name}"
+                ));
+            }
+        }
+        if status.phase == Phase::Unknown {
+            problems.push("status.phase is one that this version does not know".into());
+        }
+        if let Some(Err(problem)) = &canary.request {
+            problems.push(bounded(&problem.to_string()));
+        }
+        let analysis = spec.map(|spec| &spec.analysis);
+        let interval = analysis.map(|analysis| analysis.interval.max(*min_interval));
+        let checked = matches!(status.phase, Phase::Progressing);
+        Self {
+            name: canary.name.clone(),
+            created: canary.created,
+            deleting: canary.deleting,
+            phase: status.phase,
+            live_weight: spec
+                .and_then(|spec| route.and_then(|route| route.weights(&spec.service.apex)))
+                .map(|weights| weights.canary),
+            status_weight: status.canary_weight,
+            failed_checks: status.failed_checks,
+            threshold: analysis.map(|analysis| analysis.threshold),
+            primary: side(format!("{target_name}-primary"), *primary),
+            canary: side(target_name, *target),
+            steps: analysis.map(rollout::steps).unwrap_or_default(),
+            next_check: interval.filter(|_| checked).and_then(|interval| rollout::next_check(status, interval)),
+            interval,
+            window: analysis.and_then(|analysis| analysis.checks.iter().map(|check| check.interval).min()),
+            paused: canary.paused.as_ref().map(|paused| Held {
+                by: bounded(&paused.by),
+                at: paused.at,
+                reason: bounded(&paused.reason),
+            }),
+            pending: canary.pending().map(|request| Pending {
+                verb: request.verb,
+                by: bounded(&request.by),
+                at: request.at,
+            }),
+            problems,
+            limits: analysis.map_or_else(Limits::default, |analysis| {
+                let of = |kind| analysis.checks.iter().filter(move |check| check.kind == kind);
+                Limits {
+                    success_min: of(CheckKind::SuccessRate).filter_map(|c| c.min).reduce(f64::max),
+                    p99_max: of(CheckKind::Duration).filter_map(|c| c.max).reduce(f64::min),
+                }
+            }),
+            revision: revision.clone(),
+            applied: status.last_applied.clone(),
+            offered: target
+                .map(|t| t.offered.iter().map(|(tag, note)| (bounded(tag), bounded(note))).collect())
+                .unwrap_or_default(),
+            containers: target.map(|t| t.containers.clone()).unwrap_or_default(),
+            standing: Standing {
+                phase: status.phase,
+                paused: canary.paused.is_some(),
+                revision_known: revision.is_some(),
+            },
+        }
+    }
+
+    /// The revision that a request names: the target's present one; an abort may name the one being rolled out while
+    /// the target's newest template has none yet.
+    pub fn request_revision(&self, verb: Verb) -> Option<&String> {
+        let applied = if verb == Verb::Abort { self.applied.as_ref() } else { None };
+        self.revision.as_ref().or(applied)
+    }
+
+    /// Percent of traffic that the canary gets, as far as is known: the route has the truth.
+    pub fn weight(&self) -> u8 {
+        self.live_weight.unwrap_or(self.status_weight)
+    }
+
+    /// The route and the status disagree.
+    pub fn weights_differ(&self) -> bool {
+        self.live_weight.is_some_and(|live| live != self.status_weight)
+    }
+
+    /// Whether a rollout is under way or about to be.
+    pub fn under_way(&self) -> bool {
+        self.phase.under_way()
+    }
+
+    /// The container that a new image goes to: the only one, else the one named like the target.
+    pub fn container(&self) -> Result<&(String, String), String> {
+        match &self.containers[..] {
+            [] => Err(format!("the Deployment {} has no container", self.canary.workload)),
+            [only] => Ok(only),
+            many => many.iter().find(|(name, _)| *name == self.canary.workload).ok_or_else(|| {
+                let names: Vec<&str> = many.iter().map(|(name, _)| name.as_str()).collect();
+                format!(
+                    "the Deployment {} has several containers ({}) and none is named like it: set the image with \
+                     canary-tui start {} --container NAME --image IMAGE",
+                    self.canary.workload,
+                    names.join(", "),
+                    self.name
+                )
+            }),
+        }
+    }
+}
+
+/// The image that a typed version stands for: a whole reference is taken as it is, a tag replaces the present one's.
+pub fn image_of(present: &str, typed: &str) -> String {
+    if typed.contains('/') || typed.contains(':') || typed.contains('@') {
+        return typed.to_string();
+    }
+    let bare = present.split_once('@').map_or(present, |(name, _)| name);
+    let path = bare.rfind('/').map_or(0, |slash| slash + 1);
+    let name = match bare[path..].find(':') {
+        Some(colon) => &bare[..path + colon],
+        None => bare,
+    };
+    format!("{name}:{typed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_replaces_the_present_one_and_a_reference_stands_for_itself() {
+        assert_eq!(image_of("gcr.io/jx/app:1.0.0", "1.1.0"), "gcr.io/jx/app:1.1.0");
+        assert_eq!(image_of("registry:5000/app", "2"), "registry:5000/app:2");
+        assert_eq!(image_of("app@sha256:00", "2"), "app:2");
+        assert_eq!(image_of("gcr.io/jx/app:1.0.0", "other:2"), "other:2");
+        assert_eq!(image_of("gcr.io/jx/app:1.0.0", "quay.io/app"), "quay.io/app");
+    }
+}

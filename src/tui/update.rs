@@ -1,0 +1,454 @@
+//! What happens to the model when something happens: the one function that changes it.
+
+use super::keys::{self, Action, Place};
+use super::message::{Command, Msg, Outcome};
+use super::model::{
+    Ask, Choice, Driver, Link, Model, Notice, Overlay, Pane, Question, SMALLEST, Tone, Versions, Wish, kept,
+    version_text,
+};
+use super::question;
+use super::row::{Row, image_of};
+use super::view;
+use crate::api::{Phase, Verb};
+use crate::cluster::EventRecord;
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use std::cmp::Ordering;
+use tui_input::{Input, InputRequest};
+
+/// Events that are kept; the API keeps them for an hour.
+const EVENTS_KEPT: usize = 2000;
+
+/// Takes a message in and answers what is to be done outside.
+pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
+    match msg {
+        Msg::Key(event) => key(model, &event),
+        Msg::Paste(text) => {
+            for c in text.chars().filter(|c| !c.is_control()).take(512) {
+                type_in(model, &KeyEvent::from(KeyCode::Char(c)));
+            }
+            Vec::new()
+        }
+        Msg::Resize(width, height) => {
+            (model.size.width, model.size.height) = (width, height);
+            vec![Command::Repaint]
+        }
+        Msg::Clock(now, offset) => {
+            (model.now, model.offset) = (now, offset);
+            Vec::new()
+        }
+        Msg::Rows(rows) => {
+            let before = model.selected.clone();
+            model.rows = rows;
+            model.settle();
+            remember_if_changed(model, before)
+        }
+        Msg::Events(mut events) => {
+            events.sort_by(in_order);
+            let surplus = events.len().saturating_sub(EVENTS_KEPT);
+            events.drain(..surplus);
+            events.iter_mut().for_each(bound);
+            model.events = events;
+            Vec::new()
+        }
+        Msg::Event(mut event) => {
+            bound(&mut event);
+            model.events.retain(|known| known.name != event.name);
+            let at = model.events.partition_point(|known| in_order(known, &event).is_le());
+            model.events.insert(at, *event);
+            if model.events.len() > EVENTS_KEPT {
+                model.events.remove(0);
+            }
+            // Whoever reads further back goes on reading the same lines.
+            if model.back > 0 {
+                model.back += 1;
+            }
+            Vec::new()
+        }
+        Msg::Cluster { cluster, routes, missing } => {
+            (model.cluster, model.routes, model.missing) = (cluster, routes, missing);
+            Vec::new()
+        }
+        Msg::Rights(lacking) => {
+            model.lacking = lacking;
+            Vec::new()
+        }
+        Msg::Driver(driver) => {
+            model.driver = driver;
+            Vec::new()
+        }
+        Msg::Measured { at, span, workloads, problems } => {
+            model.history.record(at, span, workloads);
+            model.metric_problems = problems.map(|problem| problem.map(|text| kept(&text)));
+            model.prometheus = Link::Live;
+            Vec::new()
+        }
+        Msg::Prometheus(link) => {
+            model.prometheus = link;
+            Vec::new()
+        }
+        Msg::Remembered { workload, span, samples } => {
+            model.history.fill(&workload, span, &samples);
+            Vec::new()
+        }
+        Msg::Outcome { wish, outcome } => {
+            let what = format!("{} {}", wish.verb, wish.canary);
+            let (tone, text) = match outcome {
+                Outcome::CarriedOut(said) => (Tone::Good, format!("{what}: carried out. {said}")),
+                Outcome::Refused(why) => (Tone::Bad, format!("{what}: refused: {why}")),
+                Outcome::NoDriver(why) => (Tone::Bad, format!("{what}: nobody carried it out: {why}")),
+                Outcome::Failed(why) => (Tone::Bad, format!("{what}: {why}")),
+            };
+            model.notice = Some(Notice { tone, text: kept(text.trim_end()) });
+            Vec::new()
+        }
+    }
+}
+
+/// By time, and within a second by the order in which they were written.
+fn in_order(a: &EventRecord, b: &EventRecord) -> Ordering {
+    a.last.cmp(&b.last).then_with(|| a.version.cmp(&b.version)).then_with(|| a.name.cmp(&b.name))
+}
+
+fn bound(event: &mut EventRecord) {
+    if event.message.len() > super::text::LONGEST {
+        event.message = kept(&event.message);
+    }
+}
+
+fn key(model: &mut Model, event: &KeyEvent) -> Vec<Command> {
+    if event.kind == KeyEventKind::Release {
+        return Vec::new();
+    }
+    let place = keys::place(model);
+    let action = keys::action(place, event);
+    let noticed = model.notice.as_ref().is_some_and(|notice| notice.tone != Tone::Wait);
+    if noticed {
+        model.notice = None;
+    }
+    match action {
+        // A notice takes the first Esc for itself.
+        Some(Action::Back) if noticed && place == Place::Main => Vec::new(),
+        Some(action) => act(model, place, action),
+        None => {
+            type_in(model, event);
+            Vec::new()
+        }
+    }
+}
+
+/// Longest text that a field takes, in bytes.
+const FIELD: usize = 512;
+
+/// Edits a field as a shell would.
+fn edit(input: &mut Input, event: &KeyEvent) {
+    let control = event.modifiers.contains(KeyModifiers::CONTROL);
+    let alt = event.modifiers.contains(KeyModifiers::ALT);
+    let request = match event.code {
+        KeyCode::Char('a') if control => InputRequest::GoToStart,
+        KeyCode::Char('e') if control => InputRequest::GoToEnd,
+        KeyCode::Char('u') if control => InputRequest::DeleteLine,
+        KeyCode::Char('k') if control => InputRequest::DeleteTillEnd,
+        KeyCode::Char('w') if control => InputRequest::DeletePrevWord,
+        KeyCode::Char(c) if !control && !alt && input.value().len() < FIELD => InputRequest::InsertChar(c),
+        KeyCode::Backspace => InputRequest::DeletePrevChar,
+        KeyCode::Delete => InputRequest::DeleteNextChar,
+        KeyCode::Left => InputRequest::GoToPrevChar,
+        KeyCode::Right => InputRequest::GoToNextChar,
+        KeyCode::Home => InputRequest::GoToStart,
+        KeyCode::End => InputRequest::GoToEnd,
+        _ => return,
+    };
+    input.handle(request);
+}
+
+/// A key that is no command goes into the field that is being typed.
+fn type_in(model: &mut Model, event: &KeyEvent) {
+    if let Some(Overlay::Versions(versions)) = &mut model.overlay {
+        // Whoever begins to type wants to type.
+        versions.at = versions.choices.len().saturating_sub(1);
+        versions.error = None;
+        edit(&mut versions.input, event);
+    } else if model.overlay.is_none() && model.filter.typing {
+        edit(&mut model.filter.input, event);
+        model.settle();
+    }
+}
+
+fn act(model: &mut Model, place: Place, action: Action) -> Vec<Command> {
+    // On a screen that shows no question there is nothing to confirm.
+    if model.too_small() && !matches!(action, Action::Quit | Action::Repaint | Action::Back) {
+        model.notice = Some(Notice {
+            tone: Tone::Plain,
+            text: format!("the terminal is smaller than {}x{}", SMALLEST.width, SMALLEST.height),
+        });
+        return Vec::new();
+    }
+    if place == Place::Main
+        && let Err(why) = keys::enabled(action, model)
+    {
+        let name = model.row().map(|row| format!("{}: ", row.name)).unwrap_or_default();
+        model.notice = Some(Notice { tone: Tone::Plain, text: format!("{name}{why}") });
+        return Vec::new();
+    }
+    match action {
+        Action::Start => open_versions(model),
+        Action::Hold => match model.row().is_some_and(|row| row.paused.is_some()) {
+            true => ask_verb(model, Verb::Resume),
+            false => ask_verb(model, Verb::Pause),
+        },
+        Action::Advance => ask_verb(model, Verb::Advance),
+        Action::Promote => ask_verb(model, Verb::Promote),
+        Action::Abort => ask_verb(model, Verb::Abort),
+        Action::Charts if model.pane == Pane::Events => model.overlay = Some(Overlay::Events { back: model.back }),
+        Action::Charts => model.overlay = Some(Overlay::Charts),
+        Action::Events => model.overlay = Some(Overlay::Events { back: 0 }),
+        Action::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
+        Action::Filter => model.filter.typing = true,
+        Action::Scope => {
+            model.only_selected = !model.only_selected;
+            rewind(model);
+        }
+        Action::Order => {
+            model.order = model.order.next();
+            model.settle();
+            model.notice = Some(Notice { tone: Tone::Plain, text: format!("canaries {}", model.order.label()) });
+        }
+        Action::Theme => model.look.theme = model.look.theme.next(model.look.depth),
+        Action::NextPane => {
+            model.pane = match model.pane {
+                Pane::Fleet => Pane::Events,
+                Pane::Events => Pane::Fleet,
+            }
+        }
+        Action::Quit if question::quit_needs_asking(model) => {
+            // Asked twice is answered: whoever presses Ctrl-C at the question means it.
+            if place == Place::Question
+                && matches!(&model.overlay, Some(Overlay::Question(question)) if question.ask == Ask::Quit)
+            {
+                return vec![Command::Quit];
+            }
+            model.overlay = Some(Overlay::Question(Question { ask: Ask::Quit, yes: false }));
+        }
+        Action::Quit => return vec![Command::Quit],
+        Action::Repaint => return vec![Command::Repaint],
+        Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => {
+            return travel(model, action);
+        }
+        Action::Back => back(model),
+        Action::Yes => return confirm(model),
+        Action::Turn => {
+            if let Some(Overlay::Question(question)) = &mut model.overlay {
+                question.yes = !question.yes;
+            }
+        }
+        Action::Choose => match &model.overlay {
+            Some(Overlay::Question(question)) if question.yes => return confirm(model),
+            _ => model.overlay = None,
+        },
+        Action::Accept if place == Place::Filter => model.filter.typing = false,
+        Action::Accept => accept_version(model),
+    }
+    Vec::new()
+}
+
+fn back(model: &mut Model) {
+    if model.overlay.is_some() {
+        model.overlay = None;
+    } else {
+        model.filter.typing = false;
+        model.filter.input.reset();
+        model.settle();
+    }
+}
+
+/// Back to the newest event.
+fn rewind(model: &mut Model) {
+    model.back = 0;
+    if let Some(Overlay::Events { back }) = &mut model.overlay {
+        *back = 0;
+    }
+}
+
+/// Moves the selection or scrolls, whatever has the keyboard.
+fn travel(model: &mut Model, action: Action) -> Vec<Command> {
+    let page = usize::from(model.size.height / 2).max(1);
+    // `back` counts from the newest line, which stands at the bottom.
+    let backwards = |back: usize, most: usize| match action {
+        Action::Up => (back + 1).min(most),
+        Action::Down => back.saturating_sub(1),
+        Action::PageUp => (back + page).min(most),
+        Action::PageDown => back.saturating_sub(page),
+        Action::Top => most,
+        _ => 0,
+    };
+    let forwards = |at: usize, most: usize| match action {
+        Action::Up => at.saturating_sub(1),
+        Action::Down => (at + 1).min(most),
+        Action::PageUp => at.saturating_sub(page),
+        Action::PageDown => (at + page).min(most),
+        Action::Top => 0,
+        _ => most,
+    };
+    match model.overlay.take() {
+        Some(Overlay::Help { scroll }) => {
+            let scroll = forwards(scroll, view::help::most_scroll(model));
+            model.overlay = Some(Overlay::Help { scroll });
+        }
+        Some(Overlay::Events { back }) => {
+            let back = backwards(back, view::events::most_back_in_full(model));
+            model.overlay = Some(Overlay::Events { back });
+        }
+        Some(Overlay::Versions(mut versions)) => {
+            versions.at = forwards(versions.at, versions.choices.len().saturating_sub(1));
+            versions.error = None;
+            model.overlay = Some(Overlay::Versions(versions));
+        }
+        // The charts of the neighbour.
+        Some(Overlay::Charts) => {
+            let commands = select(model, forwards);
+            model.overlay = Some(Overlay::Charts);
+            return commands;
+        }
+        other => {
+            model.overlay = other;
+            if model.overlay.is_none() && model.pane == Pane::Events {
+                model.back = backwards(model.back, view::events::most_back(model));
+            } else if model.overlay.is_none() {
+                return select(model, forwards);
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn select(model: &mut Model, moved: impl Fn(usize, usize) -> usize) -> Vec<Command> {
+    let before = model.selected.clone();
+    let visible = model.visible();
+    let Some(most) = visible.len().checked_sub(1) else { return Vec::new() };
+    let at = visible.iter().position(|row| Some(&row.name) == before.as_ref()).unwrap_or(0);
+    model.selected = Some(visible[moved(at, most)].name.clone());
+    if model.only_selected {
+        rewind(model);
+    }
+    remember_if_changed(model, before)
+}
+
+/// A newly selected canary's past is asked for.
+fn remember_if_changed(model: &Model, before: Option<String>) -> Vec<Command> {
+    match model.row() {
+        Some(row) if before.as_ref() != Some(&row.name) => vec![Command::Remember {
+            primary: row.primary.workload.clone(),
+            canary: row.canary.workload.clone(),
+        }],
+        _ => Vec::new(),
+    }
+}
+
+fn ask_verb(model: &mut Model, verb: Verb) {
+    let Some(row) = model.row() else { return };
+    let Some(revision) = row.request_revision(verb) else { return };
+    let wish = Wish {
+        verb,
+        canary: row.name.clone(),
+        revision: revision.clone(),
+        image: None,
+        container: None,
+        version: row.canary.version.clone(),
+    };
+    model.overlay = Some(Overlay::Question(Question { ask: Ask::Verb(wish), yes: false }));
+}
+
+fn open_versions(model: &mut Model) {
+    let Some(row) = model.row() else { return };
+    let choices = choices(row);
+    // What waits is meant to go; what failed is meant to be replaced.
+    let waiting = row.phase == Phase::Waiting;
+    let best = choices.iter().position(|choice| match choice {
+        Choice::Again { .. } => waiting || row.offered.is_empty(),
+        Choice::Offered { running, .. } => !running,
+        Choice::Typed => true,
+    });
+    model.overlay = Some(Overlay::Versions(Versions {
+        canary: row.name.clone(),
+        revision: row.revision.clone().unwrap_or_default(),
+        at: best.unwrap_or(0),
+        choices,
+        input: Input::default(),
+        error: None,
+    }));
+}
+
+fn choices(row: &Row) -> Vec<Choice> {
+    let mut choices = Vec::new();
+    if matches!(row.phase, Phase::Failed | Phase::Waiting) && !row.canary.version.is_empty() {
+        choices.push(Choice::Again { version: row.canary.version.clone() });
+    }
+    choices.extend(row.offered.iter().map(|(tag, note)| Choice::Offered {
+        tag: tag.clone(),
+        note: note.clone(),
+        running: *tag == row.primary.version,
+    }));
+    choices.push(Choice::Typed);
+    choices
+}
+
+fn accept_version(model: &mut Model) {
+    let Some(Overlay::Versions(versions)) = model.overlay.take() else { return };
+    match wish_of(&versions, model) {
+        Ok(wish) => model.overlay = Some(Overlay::Question(Question { ask: Ask::Verb(wish), yes: false })),
+        Err(error) => model.overlay = Some(Overlay::Versions(Versions { error: Some(error), ..versions })),
+    }
+}
+
+fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
+    let row = model.named(&versions.canary).ok_or_else(|| format!("{} is gone", versions.canary))?;
+    let mut wish = Wish {
+        verb: Verb::Start,
+        canary: row.name.clone(),
+        revision: versions.revision.clone(),
+        image: None,
+        container: None,
+        version: row.canary.version.clone(),
+    };
+    let typed = match versions.choices.get(versions.at) {
+        Some(Choice::Again { .. }) => return Ok(wish),
+        Some(Choice::Offered { tag, .. }) => tag.as_str(),
+        _ => versions.input.value().trim(),
+    };
+    if typed.is_empty() {
+        return Err("type a tag like 1.1.0, or a whole image".into());
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:@+".contains(c);
+    if typed.len() > 512 || !typed.chars().all(fits) {
+        return Err("a tag or an image holds letters, digits and . _ - / : @ only".into());
+    }
+    let (container, image) = row.container()?;
+    let image = image_of(image, typed);
+    wish.version = crate::cluster::records::tag(&image).to_string();
+    wish.image = Some(image);
+    wish.container = Some(container.clone());
+    Ok(wish)
+}
+
+fn confirm(model: &mut Model) -> Vec<Command> {
+    let Some(Overlay::Question(question)) = &model.overlay else { return Vec::new() };
+    match question.ask.clone() {
+        Ask::Quit => vec![Command::Quit],
+        // The question itself says what stands against it, and stays.
+        Ask::Verb(wish) if question::objection(&wish, model).is_some() => Vec::new(),
+        Ask::Verb(wish) => {
+            model.overlay = None;
+            let driver = match &model.driver {
+                Driver::Other { holder } => holder.as_str(),
+                _ => "the driver",
+            };
+            let version = match wish.verb {
+                Verb::Start => format!(" {}", version_text(&wish.version)),
+                _ => String::new(),
+            };
+            let text = format!("{} {}{version}: asked, waiting for {driver}", wish.verb, wish.canary);
+            model.notice = Some(Notice { tone: Tone::Wait, text });
+            vec![Command::Send(wish)]
+        }
+    }
+}

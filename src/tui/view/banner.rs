@@ -1,0 +1,86 @@
+//! Lines under the header that say what is wrong with the sources, since when, and what can be done.
+
+use super::canvas::Canvas;
+use crate::tui::model::{Driver, Link, Model};
+use crate::tui::text;
+use crate::tui::theme::Role;
+use ratatui::layout::Rect;
+
+/// Most lines that one of them takes.
+const MOST: usize = 2;
+
+/// The lines, wrapped to `width`.
+pub fn lines(model: &Model, width: u16) -> Vec<(Role, String)> {
+    let glyphs = model.look.glyphs;
+    let mut said: Vec<(Role, String)> = Vec::new();
+    if let Link::Lost { since, why } = &model.cluster {
+        said.push((
+            Role::Bad,
+            format!(
+                "{} No connection to the cluster since {}: {why}. Shown is what was known then; trying again.",
+                glyphs.failed,
+                model.clock(*since)
+            ),
+        ));
+    }
+    if let Link::Lost { since, why } = &model.prometheus {
+        said.push((
+            Role::Warn,
+            format!(
+                "{} Prometheus unreachable since {}: {why}. Its last values are dimmed; no check passes until it is \
+                 back.",
+                glyphs.failed,
+                model.clock(*since)
+            ),
+        ));
+    }
+    for (name, link, consequence) in [
+        // Why there is no Prometheus ends with what can be done.
+        ("Prometheus", &model.prometheus, ""),
+        ("Istio's VirtualServices", &model.routes, "; the weights shown are the status', not the routes'"),
+    ] {
+        let text = match link {
+            Link::Forbidden { what } => format!("{} {name}: not permitted: {what}{consequence}", glyphs.warning),
+            Link::Absent { why } => format!("{} {name}: {why}{consequence}", glyphs.warning),
+            _ => continue,
+        };
+        said.push((Role::Warn, text));
+    }
+    said.extend(model.missing.iter().map(|text| (Role::Warn, format!("{} {text}", glyphs.warning))));
+    if let Driver::Nobody { why } = &model.driver {
+        if let Some(why) = why {
+            said.push((Role::Warn, format!("{} This console does not drive: {why}.", glyphs.warning)));
+        }
+        if model.rows.iter().any(|row| row.under_way()) {
+            said.push((
+                Role::Warn,
+                format!(
+                    "{} Nobody drives this namespace: its rollouts stand still until canary-tui controller or a \
+                     console drives it.",
+                    glyphs.warning
+                ),
+            ));
+        }
+    }
+    let columns = usize::from(width.saturating_sub(2));
+    let wrap = |text: &str| {
+        let cleaned = text::clean(text, glyphs.unicode);
+        let mut lines = text::wrap(&cleaned, columns);
+        if lines.len() > MOST {
+            lines.truncate(MOST);
+            if let Some(last) = lines.last_mut() {
+                *last = text::cut(&format!("{last}{}", " ".repeat(columns)), columns, text::Cut::End, glyphs.cut)
+                    .into_owned();
+            }
+        }
+        lines
+    };
+    said.iter().flat_map(|(role, text)| wrap(text).into_iter().map(|line| (*role, line))).collect()
+}
+
+/// Draws them.
+pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
+    for (y, (role, line)) in (area.top()..area.bottom()).zip(lines(model, area.width)) {
+        canvas.put(area.x + 1, y, area.width.saturating_sub(2), &line, role);
+    }
+}

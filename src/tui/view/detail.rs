@@ -1,0 +1,438 @@
+//! The selected canary: where its rollout stands, and primary and canary side by side on one scale.
+
+use super::canvas::{Canvas, Piece, piece};
+use super::figures;
+use super::fleet::{phase_mark, phase_name};
+use crate::api::Phase;
+use crate::tui::glyphs::Glyphs;
+use crate::tui::history::Metric;
+use crate::tui::model::{Link, Model, version_text};
+use crate::tui::row::{Row, Side};
+use crate::tui::spark::{self, Limit, Mark, Scale};
+use crate::tui::text;
+use crate::tui::theme::Role;
+use ratatui::layout::Rect;
+
+/// Width of the metrics' names.
+const LABEL: u16 = 9;
+/// Width of a measurement.
+const VALUE: u16 = 12;
+/// Width of the difference or the limit.
+const VERDICT: u16 = 11;
+/// Least width of a chart; narrower ones give way to the figures.
+const LEAST_CHART: u16 = 6;
+/// Lines that remarks may take, so that they never push the charts off the screen.
+const MOST_REMARKS: usize = 4;
+
+/// Lines of the detail beside its frame and its charts: the steps, the heading and the remarks.
+pub fn lines(model: &Model, row: &Row, width: u16) -> u16 {
+    2 + remarks(model, row, width.saturating_sub(4)).len() as u16
+}
+
+/// Lines from one chart to the next: charts of several lines need air between them.
+pub fn pitch(chart_rows: u16) -> u16 {
+    if chart_rows > 1 { chart_rows + 1 } else { chart_rows }
+}
+
+/// Draws the detail of the selected canary.
+pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect, chart_rows: u16) {
+    let Some(row) = model.row() else { return };
+    if area.height < 3 {
+        return;
+    }
+    let inner = canvas.frame(area, &title(model, row), Role::Faint);
+    let mut y = inner.y;
+    draw_steps(canvas, row, Rect::new(inner.x, y, inner.width, 1));
+    y += 1;
+    for (role, line) in remarks(model, row, inner.width) {
+        if y < inner.bottom() {
+            canvas.put(inner.x, y, inner.width, &line, role);
+        }
+        y += 1;
+    }
+    let sides = Sides::divide(inner);
+    if y < inner.bottom() {
+        draw_heading(canvas, row, &sides, y);
+    }
+    y += 1;
+    for metric in Metric::ALL {
+        if y + chart_rows > inner.bottom() {
+            break;
+        }
+        draw_metric(canvas, model, row, metric, &sides, y, chart_rows);
+        y += pitch(chart_rows);
+    }
+}
+
+/// Name, phase, and when the next check is due.
+pub fn title<'a>(model: &'a Model, row: &'a Row) -> Vec<Piece<'a>> {
+    let glyphs = model.look.glyphs;
+    let (mark, role) = phase_mark(row, glyphs);
+    let dot = || piece(format!(" {} ", glyphs.dot), Role::Faint);
+    let mut pieces = vec![piece(row.name.as_str(), Role::Strong), dot(), piece(format!("{mark} {}", phase_name(row)), role)];
+    if row.weight() > 0 {
+        pieces.push(dot());
+        pieces.push(piece(format!("{} % to {}", row.weight(), version_text(&row.canary.version)), Role::Canary));
+    }
+    if let Some(text) = countdown(model, row) {
+        pieces.push(dot());
+        pieces.push(piece(text, Role::Dim));
+    }
+    pieces
+}
+
+/// When the next check is due, in words; nothing while it is not known to be true.
+fn countdown(model: &Model, row: &Row) -> Option<String> {
+    let due = row.next_check?;
+    if model.cluster != Link::Live {
+        return None;
+    }
+    if model.driver.objection().is_err() && model.driver != crate::tui::model::Driver::Flagger {
+        return Some("no driver, no checks".into());
+    }
+    let left = (due - model.now).num_milliseconds();
+    Some(match left {
+        1.. => format!("next check in {} s", (left + 999) / 1000),
+        -2_999..=0 => "checking".into(),
+        -60_000..=-3_000 => format!("check overdue by {} s", -left / 1000),
+        _ => format!("check overdue by {} min", -left / 60_000),
+    })
+}
+
+/// What has to be said beside the figures.
+fn remarks(model: &Model, row: &Row, width: u16) -> Vec<(Role, String)> {
+    let glyphs = model.look.glyphs;
+    let mut said: Vec<(Role, String)> = Vec::new();
+    for problem in &row.problems {
+        said.push((Role::Warn, format!("{} not driven: {problem}", glyphs.warning)));
+    }
+    if row.deleting {
+        said.push((Role::Warn, format!("{} Deletion was asked for; it waits for its finalizers.", glyphs.warning)));
+    }
+    if let Some(held) = &row.paused {
+        let why = if held.reason.is_empty() { String::new() } else { format!(": {}", held.reason) };
+        let at = model.clock(held.at);
+        said.push((
+            Role::Warn,
+            format!("{} Paused at {} % by {} at {at}{why}. The checks go on.", glyphs.paused, row.weight(), held.by),
+        ));
+    }
+    if let Some(pending) = &row.pending {
+        let at = model.clock(pending.at);
+        said.push((
+            Role::Active,
+            format!("{} {} asked for by {} at {at}, not answered yet.", glyphs.half, pending.verb, pending.by),
+        ));
+    }
+    if row.weights_differ() {
+        said.push((
+            Role::Warn,
+            format!(
+                "{} The VirtualService sends {} % to the canary, the status says {} %.",
+                glyphs.warning,
+                row.weight(),
+                row.status_weight
+            ),
+        ));
+    }
+    let mut lines = Vec::new();
+    for (role, text) in said {
+        let cleaned = text::clean(&text, glyphs.unicode);
+        lines.extend(text::wrap(&cleaned, width.into()).into_iter().map(|line| (role, line)));
+    }
+    if lines.len() > MOST_REMARKS {
+        let more = lines.len() - MOST_REMARKS + 1;
+        lines.truncate(MOST_REMARKS - 1);
+        lines.push((Role::Warn, format!("{} {more} more lines", glyphs.cut)));
+    }
+    lines
+}
+
+/// One step of the rollout on its line.
+struct Step {
+    label: String,
+    mark: &'static str,
+    role: Role,
+}
+
+/// The steps with what has become of each.
+fn steps(row: &Row, glyphs: &'static Glyphs) -> (Vec<Step>, usize) {
+    let weight = row.weight();
+    let past = matches!(row.phase, Phase::Promoting | Phase::Finalising | Phase::WaitingPromotion | Phase::Succeeded);
+    let running = row.under_way();
+    let mut current = 0;
+    let mut list: Vec<Step> = Vec::with_capacity(row.steps.len() + 1);
+    for (at, &step) in row.steps.iter().enumerate() {
+        let (mark, role) = match step {
+            _ if past => (glyphs.passed, Role::Good),
+            step if running && step < weight => (glyphs.passed, Role::Good),
+            step if running && step == weight => (glyphs.current, Role::Canary),
+            _ => (glyphs.open, Role::Dim),
+        };
+        if running && step <= weight {
+            current = at;
+        }
+        list.push(Step { label: format!("{step}%"), mark, role });
+    }
+    let (label, mark, role) = match row.phase {
+        Phase::Promoting | Phase::Finalising => ("promote", glyphs.current, Role::Active),
+        Phase::WaitingPromotion => ("promote", glyphs.open, Role::Warn),
+        Phase::Succeeded => ("promoted", glyphs.passed, Role::Good),
+        Phase::Failed => ("rolled back", glyphs.failed, Role::Bad),
+        _ => ("promote", glyphs.open, Role::Dim),
+    };
+    if past || row.phase == Phase::Failed {
+        current = list.len();
+    }
+    list.push(Step { label: label.into(), mark, role });
+    (list, current)
+}
+
+fn draw_steps(canvas: &mut Canvas, row: &Row, line: Rect) {
+    let glyphs = canvas.glyphs();
+    let counted = row.threshold.map(|of| format!("failed checks {} of {of}", row.failed_checks)).unwrap_or_default();
+    let counted_role = match row.failed_checks {
+        0 => Role::Dim,
+        n if Some(n) >= row.threshold => Role::Bad,
+        _ => Role::Warn,
+    };
+    let used = canvas.right(line.right(), line.y, line.width, &counted, counted_role);
+    let room = line.width.saturating_sub(used + 2);
+    if row.steps.is_empty() {
+        return;
+    }
+    let (list, current) = steps(row, glyphs);
+    let widths: Vec<u16> = list.iter().map(|step| text::width(&step.label) as u16 + 2).collect();
+    let total = |range: &[u16], gap: u16| range.iter().sum::<u16>() + gap * (range.len().saturating_sub(1)) as u16;
+    // Long lines between the steps first, short ones next; then only the steps around the present one are shown.
+    let gap = [5, 3].into_iter().find(|gap| total(&widths, *gap) <= room);
+    let (from, to, gap) = match gap {
+        Some(gap) => (0, list.len(), gap),
+        None => {
+            let (from, to) = window(&widths, current, room.saturating_sub(8));
+            (from, to, 3)
+        }
+    };
+    let mut x = line.x;
+    if from > 0 {
+        x += canvas.put(x, line.y, 4, &format!("{} ", glyphs.cut), Role::Dim);
+    }
+    let dash: String = glyphs.frame[4].repeat(usize::from(gap - 2));
+    for (at, step) in list.iter().enumerate().take(to).skip(from) {
+        if at > from {
+            x += canvas.put(x, line.y, gap, &format!(" {dash} "), Role::Faint);
+        }
+        let strong = step.mark == glyphs.current;
+        x += canvas.put(x, line.y, 14, &step.label, if strong { Role::Strong } else { Role::Text });
+        x += canvas.put(x, line.y, 1, " ", Role::Text);
+        x += canvas.put(x, line.y, 1, step.mark, step.role);
+    }
+    if to < list.len() {
+        canvas.put(x, line.y, 4, &format!(" {}", glyphs.cut), Role::Dim);
+    }
+}
+
+/// The longest run of steps around `current` that fits.
+fn window(widths: &[u16], current: usize, room: u16) -> (usize, usize) {
+    let (mut from, mut to) = (current, current + 1);
+    let mut used = widths.get(current).copied().unwrap_or(0);
+    loop {
+        // One behind for every two ahead: what comes matters more than what was.
+        let ahead = to < widths.len() && (to - current <= 2 * (current - from) + 1 || from == 0);
+        let next = if ahead { to } else if from > 0 { from - 1 } else { return (from, to) };
+        used += widths[next] + 3;
+        if used > room {
+            return (from, to);
+        }
+        if ahead { to += 1 } else { from -= 1 }
+    }
+}
+
+/// Where the two halves and the verdict stand.
+struct Sides {
+    label: u16,
+    primary: u16,
+    canary: u16,
+    chart: u16,
+    verdict: u16,
+    end: u16,
+}
+
+impl Sides {
+    fn divide(inner: Rect) -> Self {
+        let half = inner.width.saturating_sub(LABEL + VERDICT) / 2;
+        // Two columns of air end each half; a chart that would be too narrow is left out.
+        let chart = half.saturating_sub(VALUE + 2);
+        let chart = if chart < LEAST_CHART { 0 } else { chart };
+        Self {
+            label: inner.x,
+            primary: inner.x + LABEL,
+            canary: inner.x + LABEL + half,
+            chart,
+            verdict: inner.x + LABEL + 2 * half,
+            end: inner.right(),
+        }
+    }
+
+    fn half(&self) -> u16 {
+        self.canary - self.primary
+    }
+}
+
+fn draw_heading(canvas: &mut Canvas, row: &Row, sides: &Sides, y: u16) {
+    for (x, title, role, side) in
+        [(sides.primary, "PRIMARY", Role::Primary, &row.primary), (sides.canary, "CANARY", Role::Canary, &row.canary)]
+    {
+        let (pods, pods_role) = pods(side);
+        let pieces = [
+            piece(title, role),
+            piece(" ", Role::Text),
+            piece(version_text(&side.version), Role::Strong),
+            piece("  ", Role::Text),
+            piece(pods, pods_role),
+        ];
+        canvas.line(x, y, sides.half().saturating_sub(1), &pieces);
+    }
+}
+
+/// Ready pods of a side, in words.
+pub fn pods(side: &Side) -> (String, Role) {
+    match side.pods {
+        None => ("not there".into(), Role::Warn),
+        Some(pods) if pods.desired == 0 && pods.ready == 0 => ("no pods".into(), Role::Dim),
+        Some(pods) => {
+            let role = if pods.ready >= pods.desired { Role::Dim } else { Role::Warn };
+            (format!("{}/{} ready", pods.ready, pods.desired), role)
+        }
+    }
+}
+
+/// The limit of a metric.
+pub fn limit_of(row: &Row, metric: Metric) -> Option<Limit> {
+    match metric {
+        Metric::Success => row.limits.success_min.map(Limit::AtLeast),
+        Metric::P99 => row.limits.p99_max.map(Limit::AtMost),
+        Metric::Cpu | Metric::Memory => None,
+    }
+}
+
+/// One scale for both sides.
+pub fn scale_of(metric: Metric, primary: &[Option<f64>], canary: &[Option<f64>], limit: Option<Limit>) -> Scale {
+    let values = primary.iter().chain(canary).flatten().copied();
+    match metric {
+        Metric::Success => Scale::percentage(values, limit),
+        _ => Scale::from_zero(values, limit),
+    }
+}
+
+fn draw_metric(canvas: &mut Canvas, model: &Model, row: &Row, metric: Metric, sides: &Sides, y: u16, rows: u16) {
+    let columns = usize::from(sides.chart);
+    let history = |side: &Side| model.history.columns(&side.workload, metric, columns, model.sample_step);
+    let (primary, canary) = (history(&row.primary), history(&row.canary));
+    let limit = limit_of(row, metric);
+    let scale = scale_of(metric, &primary, &canary, limit);
+    // Figures stand beside the foot of their chart.
+    let foot = y + rows - 1;
+    canvas.put(sides.label, foot, LABEL, metric.label(), Role::Dim);
+    for (x, side, values, role) in [
+        (sides.primary, &row.primary, &primary, Role::Primary),
+        (sides.canary, &row.canary, &canary, Role::Canary),
+    ] {
+        // What the canary's pods did before they stopped is no present figure.
+        let latest = model.history.latest(&side.workload, metric).filter(|_| side.runs());
+        match latest {
+            Some(value) => {
+                let own = if model.prometheus == Link::Live { Role::Text } else { Role::Dim };
+                canvas.put(x, foot, VALUE - 1, &figures::value(metric, value), own);
+            }
+            None => {
+                let reason = format!("{} {}", canvas.glyphs().dash, model.no_value(side, metric));
+                let empty = values.iter().all(Option::is_none);
+                let room = if empty { sides.half().saturating_sub(1) } else { VALUE - 1 };
+                let text = if empty { reason } else { canvas.glyphs().dash.to_string() };
+                canvas.put(x, foot, room, &text, Role::Dim);
+                if empty {
+                    continue;
+                }
+            }
+        }
+        if sides.chart > 0 {
+            draw_chart(canvas, values, &scale, limit, role, Rect::new(x + VALUE, y, sides.chart, rows));
+        }
+    }
+    let room = sides.end.saturating_sub(sides.verdict);
+    let verdict = verdict(model, row, metric, limit, canvas.glyphs());
+    canvas.line(sides.verdict, foot, room, &verdict);
+}
+
+/// Draws one chart; its colour says whose it is, and what does not pass stands out.
+pub fn draw_chart(
+    canvas: &mut Canvas,
+    values: &[Option<f64>],
+    scale: &Scale,
+    limit: Option<Limit>,
+    role: Role,
+    area: Rect,
+) {
+    let glyphs = canvas.glyphs();
+    let body = if role == Role::Primary { Role::PrimaryBody } else { Role::CanaryBody };
+    for (y, line) in (area.top()..area.bottom()).zip(spark::chart(values, scale, limit, area.height.into())) {
+        for (x, cell) in (area.left()..area.right()).zip(line) {
+            let (shape, role) = match cell.mark {
+                Mark::Empty => continue,
+                Mark::Limit => (glyphs.limit, Role::Limit),
+                Mark::Body => (glyphs.levels[7], if cell.passes { body } else { Role::Bad }),
+                Mark::Column(eighths) => {
+                    let level = usize::from(eighths.clamp(1, 8) - 1);
+                    (glyphs.levels[level], if cell.passes { role } else { Role::Bad })
+                }
+            };
+            canvas.put(x, y, 1, shape, role);
+        }
+    }
+}
+
+/// The limit and whether the canary keeps it; without a limit, how far it is from the primary.
+pub fn verdict(model: &Model, row: &Row, metric: Metric, limit: Option<Limit>, glyphs: &Glyphs) -> Vec<Piece<'static>> {
+    let latest = |side: &Side| model.history.latest(&side.workload, metric).filter(|_| side.runs());
+    let canary = latest(&row.canary);
+    match limit {
+        Some(limit) => {
+            let sign = match limit {
+                Limit::AtLeast(_) => glyphs.at_least,
+                Limit::AtMost(_) => glyphs.at_most,
+            };
+            let mut pieces = vec![piece(format!("{sign} {}", figures::limit(metric, limit)), Role::Limit)];
+            if let Some(value) = canary {
+                let (mark, role) = match limit.passes(value) {
+                    _ if model.prometheus != Link::Live => return pieces,
+                    true => (glyphs.passed, Role::Good),
+                    false => (glyphs.failed, Role::Bad),
+                };
+                pieces.push(piece(format!(" {mark}"), role));
+            }
+            pieces
+        }
+        None => {
+            let difference = latest(&row.primary).zip(canary).and_then(|(p, c)| figures::difference(p, c));
+            difference.map(|text| piece(text, Role::Text)).into_iter().collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_of_steps_holds_the_present_one_and_fits() {
+        let widths = vec![5; 100];
+        for current in [0, 1, 50, 98, 99] {
+            let (from, to) = window(&widths, current, 60);
+            assert!(from <= current && current < to, "{current}: {from}..{to}");
+            assert!((to - from) * 8 - 3 <= 60);
+            assert!(to - from >= 7);
+        }
+        assert_eq!(window(&[30], 0, 10), (0, 1));
+    }
+}

@@ -1,0 +1,125 @@
+//! The two dialogues: which version to start, and the question before anything is done.
+
+use super::canvas::{Canvas, piece};
+use super::centred;
+use crate::tui::model::{Choice, Model, Question, Versions, version_text};
+use crate::tui::question;
+use crate::tui::text::{self, Cut};
+use crate::tui::theme::Role;
+use ratatui::layout::{Position, Rect};
+
+/// Width of a dialogue where there is room.
+const WIDTH: u16 = 72;
+
+/// Draws the list of versions; answers where the cursor is.
+pub fn draw_versions(canvas: &mut Canvas, model: &Model, versions: &Versions, within: Rect) -> Option<Position> {
+    let glyphs = canvas.glyphs();
+    let error = versions.error.as_deref().unwrap_or("");
+    let error = text::clean(error, glyphs.unicode).into_owned();
+    let width = WIDTH.min(within.width.saturating_sub(4));
+    let error = if error.is_empty() { Vec::new() } else { text::wrap(&error, usize::from(width.saturating_sub(4))) };
+    let room = within.height.saturating_sub(4 + error.len() as u16).max(1);
+    let shown = (versions.choices.len() as u16).min(room);
+    let area = centred(within, width, shown + 3 + error.len() as u16 + 1);
+    canvas.clear(area);
+    let title = [piece("Start which version of ", Role::Strong), piece(versions.canary.as_str(), Role::Strong)];
+    let inner = canvas.frame(area, &title, Role::Focus);
+    let serving = model.named(&versions.canary).map_or("?", |row| version_text(&row.primary.version));
+    canvas.line(inner.x, inner.y, inner.width, &[piece("serving now: ", Role::Dim), piece(serving, Role::Text)]);
+    let first = versions.at.saturating_sub(usize::from(shown.saturating_sub(1)));
+    let tags = versions.choices.iter().map(|choice| text::width(name(choice))).max().unwrap_or(0);
+    let tags = (tags as u16 + 2).clamp(8, 24);
+    let mut cursor = None;
+    let mut y = inner.y + 1;
+    for (at, choice) in versions.choices.iter().enumerate().skip(first).take(shown.into()) {
+        let chosen = at == versions.at;
+        let ground = chosen.then_some(Role::Selected);
+        if chosen {
+            canvas.ground(Rect::new(inner.x - 1, y, inner.width + 2, 1), Role::Selected);
+            canvas.put_on(inner.x, y, 1, glyphs.pointer, Role::Focus, ground, Cut::End);
+        }
+        let x = inner.x + 2;
+        let role = if chosen { Role::Strong } else { Role::Text };
+        let note_x = x + tags;
+        let note_room = inner.right().saturating_sub(note_x);
+        canvas.put_on(x, y, tags - 1, name(choice), role, ground, Cut::Middle);
+        match choice {
+            Choice::Again { .. } => {
+                canvas.put_on(note_x, y, note_room, "the present template once more", Role::Dim, ground, Cut::End);
+            }
+            Choice::Offered { note, running, .. } => {
+                let note = if *running { format!("serves now. {note}") } else { note.clone() };
+                canvas.put_on(note_x, y, note_room, &note, Role::Dim, ground, Cut::End);
+            }
+            Choice::Typed => {
+                let value = versions.input.value();
+                let room = usize::from(note_room.saturating_sub(1));
+                if value.is_empty() && !chosen {
+                    canvas.put_on(note_x, y, note_room, "type a tag or an image", Role::Dim, ground, Cut::End);
+                } else {
+                    let skipped = versions.input.visual_scroll(room);
+                    let seen: String = value.chars().skip(skipped).collect();
+                    canvas.put_on(note_x, y, note_room, &seen, Role::Strong, ground, Cut::End);
+                    let at = versions.input.visual_cursor().saturating_sub(skipped).min(room) as u16;
+                    cursor = chosen.then_some(Position::new(note_x + at, y));
+                }
+            }
+        }
+        y += 1;
+    }
+    for line in error {
+        canvas.put(inner.x, y, inner.width, &line, Role::Bad);
+        y += 1;
+    }
+    cursor
+}
+
+fn name(choice: &Choice) -> &str {
+    match choice {
+        Choice::Again { version } => version,
+        Choice::Offered { tag, .. } => tag,
+        Choice::Typed => "another:",
+    }
+}
+
+/// Draws a question. The focus begins on No.
+pub fn draw_question(canvas: &mut Canvas, model: &Model, question: &Question, within: Rect) {
+    let glyphs = canvas.glyphs();
+    let words = question::words(&question.ask, model);
+    let width = WIDTH.min(within.width.saturating_sub(4));
+    let columns = usize::from(width.saturating_sub(6));
+    let wrap = |text: &str| text::wrap(&text::clean(text, glyphs.unicode), columns);
+    let mut lines: Vec<(Role, String)> =
+        words.body.iter().flat_map(|line| wrap(line)).map(|line| (Role::Text, line)).collect();
+    if let Some(why) = &words.objection {
+        let text = format!("{} Not now: {why}", glyphs.warning);
+        lines.extend(wrap(&text).into_iter().map(|line| (Role::Warn, line)));
+    }
+    let area = centred(within, width, lines.len() as u16 + 6);
+    canvas.clear(area);
+    let frame = if words.objection.is_some() { Role::Warn } else { Role::Focus };
+    let inner = canvas.frame(area, &[piece(words.title, Role::Strong)], frame);
+    let mut y = inner.y + 1;
+    for (role, line) in lines {
+        if y < inner.bottom().saturating_sub(2) {
+            canvas.put(inner.x + 1, y, inner.width.saturating_sub(1), &line, role);
+        }
+        y += 1;
+    }
+    let y = inner.bottom().saturating_sub(1);
+    let dead = words.objection.is_some();
+    let button = |on: bool, dead: bool| match (on, dead) {
+        (true, _) => Role::Button,
+        (false, true) => Role::KeyOff,
+        (false, false) => Role::Text,
+    };
+    // The one with the focus has brackets too: it must be seen without colours.
+    let label = |text: &str, on: bool| if on { format!("[ {text} ]") } else { format!("  {text}  ") };
+    let no = label("No (n, esc)", !question.yes);
+    let yes = label("Yes (y)", question.yes);
+    let yes_width = text::width(&yes) as u16;
+    let no_width = text::width(&no) as u16;
+    let x = inner.right().saturating_sub(yes_width + no_width + 2);
+    canvas.put(x, y, no_width, &no, button(!question.yes, false));
+    canvas.put(x + no_width + 2, y, yes_width, &yes, button(question.yes, dead));
+}

@@ -1,0 +1,318 @@
+//! The table of canaries.
+
+use super::canvas::{Canvas, Piece, piece};
+use super::figures;
+use crate::api::Phase;
+use crate::tui::glyphs::Glyphs;
+use crate::tui::history::Metric;
+use crate::tui::model::{Link, Model, Pane, version_text};
+use crate::tui::row::Row;
+use crate::tui::text::{self, Cut};
+use crate::tui::theme::Role;
+use ratatui::layout::{Position, Rect};
+use std::borrow::Cow;
+
+/// Air between two columns.
+const GAP: u16 = 2;
+/// Least width of the name.
+const NAME: u16 = 12;
+
+/// Widths of the columns; 0 where a column has given way.
+struct Columns {
+    name: u16,
+    phase: u16,
+    bar: u16,
+    weight: u16,
+    failed: u16,
+    version: u16,
+    success: u16,
+    p99: u16,
+}
+
+impl Columns {
+    /// What fits: the figures give way before the name does.
+    fn fit(model: &Model, shown: &[&Row], width: u16) -> Self {
+        let widest = |of: &dyn Fn(&Row) -> usize, least: usize, most: usize| {
+            shown.iter().map(|row| of(row)).max().unwrap_or(0).clamp(least, most) as u16
+        };
+        let name = widest(&|row| text::width(&row.name), 16, 60);
+        let version = widest(&|row| version(row, model.look.glyphs).iter().map(|p| text::width(&p.text)).sum(), 13, 34);
+        let phase = widest(&|row| text::width(phase_name(row)) + 2, 13, 18);
+        let mut columns = Self { name: 0, phase, bar: 0, weight: 6, failed: 0, version: 0, success: 0, p99: 0 };
+        let mut rest = width.saturating_sub(2 + columns.phase + GAP + columns.weight + GAP);
+        let mut take = |wanted: u16, least_name: u16| {
+            if rest >= wanted + GAP + least_name { rest -= wanted + GAP } else { return 0 }
+            wanted
+        };
+        columns.version = take(version, name.min(24).max(NAME));
+        columns.failed = take(7, name.min(24).max(NAME));
+        columns.success = take(8, name.min(40));
+        columns.p99 = take(8, name.min(40));
+        columns.bar = take(19, name);
+        columns.name = name.min(rest);
+        // What is left over makes the bar longer, to a point.
+        if columns.bar > 0 {
+            columns.bar += (rest - columns.name).min(21);
+        }
+        columns
+    }
+}
+
+/// Draws the table; answers where the cursor is while the filter is typed.
+pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> {
+    if area.height < 3 {
+        return None;
+    }
+    let focused = model.pane == Pane::Fleet && model.overlay.is_none();
+    let role = if focused { Role::Focus } else { Role::Faint };
+    let inner = canvas.frame(area, &[piece("Canaries", Role::Strong)], role);
+    let cursor = draw_filter(canvas, model, area);
+    let visible = model.visible();
+    if visible.is_empty() {
+        draw_nothing(canvas, model, inner);
+        return cursor;
+    }
+    let columns = Columns::fit(model, &visible, inner.width);
+    draw_heading(canvas, &columns, inner);
+    let room = usize::from(inner.height.saturating_sub(1));
+    let at = visible.iter().position(|row| Some(&row.name) == model.selected.as_ref()).unwrap_or(0);
+    let first = first_shown(at, room, visible.len());
+    let shown = visible.iter().skip(first).take(room);
+    for (y, row) in (inner.y + 1..inner.bottom()).zip(shown) {
+        draw_row(canvas, model, &columns, row, Rect::new(inner.x, y, inner.width, 1));
+    }
+    if visible.len() > room {
+        let place = format!(" {} to {} of {} ", first + 1, (first + room).min(visible.len()), visible.len());
+        canvas.right(area.right() - 2, area.bottom() - 1, area.width - 4, &place, Role::Dim);
+    }
+    cursor
+}
+
+/// The first row shown: pages stay still while the selection moves within them.
+fn first_shown(selected: usize, room: usize, all: usize) -> usize {
+    if room == 0 || all <= room {
+        return 0;
+    }
+    (selected / room * room).min(all - room)
+}
+
+fn draw_filter(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> {
+    let value = model.filter.input.value();
+    if !model.filter.typing && value.is_empty() {
+        return None;
+    }
+    let x = area.x + 14;
+    let room = area.width.saturating_sub(18);
+    let mut used = canvas.put(x, area.y, room, " filter: ", Role::Dim);
+    let shown_from = used;
+    used += canvas.put(x + used, area.y, room.saturating_sub(used + 1), value, Role::Strong);
+    canvas.put(x + used, area.y, 1, " ", Role::Text);
+    let before: String = value.chars().take(model.filter.input.cursor()).collect();
+    let cleaned = text::clean(&before, canvas.glyphs().unicode);
+    let at = (shown_from + text::width(&cleaned) as u16).min(used);
+    (model.filter.typing && model.overlay.is_none()).then_some(Position::new(x + at, area.y))
+}
+
+/// Why there is no canary to be seen.
+fn draw_nothing(canvas: &mut Canvas, model: &Model, inner: Rect) {
+    let namespace = &model.namespace;
+    let lines: Vec<(Role, String)> = if !model.rows.is_empty() {
+        vec![
+            (Role::Text, "No canary's name holds what the filter says.".into()),
+            (Role::Dim, "esc drops the filter".into()),
+        ]
+    } else {
+        match &model.cluster {
+            Link::Connecting => vec![(Role::Dim, format!("Reading the canaries of {namespace} ..."))],
+            Link::Forbidden { what } => vec![
+                (Role::Warn, format!("The canaries of {namespace} may not be read: {what}")),
+                (Role::Dim, "Ask for the right to list and watch canaries.flagger.app, or use another context.".into()),
+            ],
+            Link::Absent { why } => vec![
+                (Role::Warn, format!("This cluster has no canaries: {why}")),
+                (Role::Dim, "canary-tui manifests prints what is to be applied first.".into()),
+            ],
+            Link::Lost { .. } => vec![(Role::Dim, "Nothing was known when the connection was lost.".into())],
+            Link::Live => vec![
+                (Role::Text, format!("There is no canary in {namespace}.")),
+                (Role::Dim, "It appears here as soon as one is applied: kubectl apply -f canary.yaml".into()),
+            ],
+        }
+    };
+    let mut y = inner.y;
+    for (role, text) in lines {
+        let cleaned = text::clean(&text, canvas.glyphs().unicode).into_owned();
+        for line in text::wrap(&cleaned, inner.width.into()) {
+            if y < inner.bottom() {
+                canvas.put(inner.x, y, inner.width, &line, role);
+            }
+            y += 1;
+        }
+    }
+}
+
+fn draw_heading(canvas: &mut Canvas, columns: &Columns, inner: Rect) {
+    let y = inner.y;
+    let mut x = inner.x + 2;
+    let mut left = |canvas: &mut Canvas, width: u16, text: &str| {
+        if width > 0 {
+            canvas.put(x, y, width, text, Role::Dim);
+            x += width + GAP;
+        }
+    };
+    left(canvas, columns.name, "NAME");
+    left(canvas, columns.phase, "PHASE");
+    match columns.bar {
+        0 => left(canvas, columns.weight, "WEIGHT"),
+        bar => left(canvas, bar + GAP + columns.weight, "TRAFFIC TO CANARY"),
+    }
+    left(canvas, columns.failed, "FAILED");
+    left(canvas, columns.version, "VERSION");
+    for (width, title) in [(columns.success, "SUCCESS"), (columns.p99, "P99")] {
+        if width > 0 {
+            canvas.right(x + width, y, width, title, Role::Dim);
+            x += width + GAP;
+        }
+    }
+}
+
+fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, line: Rect) {
+    let glyphs = canvas.glyphs();
+    let selected = Some(&row.name) == model.selected.as_ref();
+    let ground = selected.then_some(Role::Selected);
+    if selected {
+        canvas.ground(Rect::new(line.x - 1, line.y, line.width + 2, 1), Role::Selected);
+        canvas.put_on(line.x, line.y, 1, glyphs.pointer, Role::Focus, ground, Cut::End);
+    }
+    let y = line.y;
+    let mut x = line.x + 2;
+    let name_role = if selected { Role::Strong } else { Role::Text };
+    canvas.put_on(x, y, columns.name, &row.name, name_role, ground, Cut::Middle);
+    x += columns.name + GAP;
+    let (glyph, role) = phase_mark(row, glyphs);
+    canvas.put_on(x, y, 1, glyph, role, ground, Cut::End);
+    canvas.put_on(x + 2, y, columns.phase - 2, phase_name(row), role, ground, Cut::End);
+    x += columns.phase + GAP;
+    if let Some(problem) = row.problems.first() {
+        let text = match row.problems.len() {
+            1 => format!("{} not driven: {problem}", glyphs.warning),
+            n => format!("{} not driven ({n} problems): {problem}", glyphs.warning),
+        };
+        canvas.put_on(x, y, line.right().saturating_sub(x), &text, Role::Warn, ground, Cut::End);
+        return;
+    }
+    if columns.bar > 0 {
+        let filled = (u32::from(columns.bar) * u32::from(row.weight()) + 50) / 100;
+        for at in 0..columns.bar {
+            let (shape, role) = match u32::from(at) < filled {
+                true => (glyphs.bar_full, Role::Canary),
+                false => (glyphs.bar_empty, Role::Faint),
+            };
+            canvas.put_on(x + at, y, 1, shape, role, ground, Cut::End);
+        }
+        x += columns.bar + GAP;
+    }
+    let weight_role = if row.weight() > 0 { Role::Canary } else { Role::Dim };
+    let weight = format!("{:>3}%", row.weight());
+    canvas.put_on(x, y, 4, &weight, weight_role, ground, Cut::End);
+    if row.weights_differ() {
+        canvas.put_on(x + 5, y, 1, glyphs.warning, Role::Warn, ground, Cut::End);
+    }
+    x += columns.weight + GAP;
+    if columns.failed > 0 {
+        let text = row.threshold.map_or_else(String::new, |of| format!("{} of {of}", row.failed_checks));
+        let role = if row.failed_checks > 0 { Role::Warn } else { Role::Dim };
+        canvas.put_on(x, y, columns.failed, &text, role, ground, Cut::End);
+        x += columns.failed + GAP;
+    }
+    if columns.version > 0 {
+        draw_version(canvas, row, x, y, columns.version, ground);
+        x += columns.version + GAP;
+    }
+    let side = if row.under_way() && row.canary.runs() { &row.canary } else { &row.primary };
+    for (width, metric) in [(columns.success, Metric::Success), (columns.p99, Metric::P99)] {
+        if width == 0 {
+            continue;
+        }
+        let (text, role) = match model.history.latest(&side.workload, metric) {
+            Some(value) if model.prometheus != Link::Live => (figures::value(metric, value), Role::Dim),
+            Some(value) => (figures::value(metric, value), verdict(row, metric, value)),
+            None => (glyphs.dash.to_string(), Role::Dim),
+        };
+        let columns_of_text = text::width(&text) as u16;
+        let start = x + width.saturating_sub(columns_of_text);
+        canvas.put_on(start, y, width, &text, role, ground, Cut::End);
+        x += width + GAP;
+    }
+}
+
+/// A measurement that is past the canary's limit stands out.
+fn verdict(row: &Row, metric: Metric, value: f64) -> Role {
+    let bad = match metric {
+        Metric::Success => row.limits.success_min.is_some_and(|min| value < min),
+        Metric::P99 => row.limits.p99_max.is_some_and(|max| value > max),
+        _ => false,
+    };
+    if bad { Role::Bad } else { Role::Text }
+}
+
+fn draw_version(canvas: &mut Canvas, row: &Row, x: u16, y: u16, width: u16, ground: Option<Role>) {
+    let pieces = version(row, canvas.glyphs());
+    let widths: Vec<u16> = pieces.iter().map(|p| text::width(&p.text) as u16).collect();
+    let total: u16 = widths.iter().sum();
+    let mut x = x;
+    for (piece, own) in pieces.iter().zip(widths) {
+        // Where the versions do not fit, each loses of its middle; the sign between them stays.
+        let room = if total <= width || own <= 3 { own } else { own.min((width - 3) / 2) };
+        x += canvas.put_on(x, y, room, &piece.text, piece.role, ground, Cut::Middle);
+    }
+}
+
+/// The versions: what serves, and what is being rolled out or was rolled back.
+fn version<'a>(row: &'a Row, glyphs: &'static Glyphs) -> Vec<Piece<'a>> {
+    let primary = version_text(&row.primary.version);
+    let canary = version_text(&row.canary.version);
+    let between = |sign: &str, role: Role, canary_role: Role| {
+        vec![
+            piece(primary, Role::Text),
+            Piece { text: Cow::Owned(format!(" {sign} ")), role },
+            piece(canary, canary_role),
+        ]
+    };
+    match row.phase {
+        _ if row.under_way() => between(glyphs.arrow, Role::Dim, Role::Canary),
+        Phase::Failed if primary != canary => between(glyphs.failed, Role::Bad, Role::Dim),
+        _ => vec![piece(primary, Role::Text)],
+    }
+}
+
+/// The phase's name; a word of ours where the object has none.
+pub fn phase_name(row: &Row) -> &'static str {
+    match row.phase {
+        _ if row.deleting => "Deleting",
+        Phase::New => "New",
+        phase => phase.name(),
+    }
+}
+
+/// The sign of a phase, and its role: by shape first, by colour besides.
+pub fn phase_mark(row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
+    if row.deleting {
+        return (glyphs.down, Role::Warn);
+    }
+    if row.paused.is_some() && row.under_way() {
+        return (glyphs.paused, Role::Warn);
+    }
+    match row.phase {
+        Phase::New => (glyphs.open, Role::Dim),
+        Phase::Initializing => (glyphs.half, Role::Active),
+        Phase::Initialized => (glyphs.current, Role::Dim),
+        Phase::Waiting | Phase::WaitingPromotion => (glyphs.open, Role::Warn),
+        Phase::Progressing => (glyphs.half, Role::Active),
+        Phase::Promoting | Phase::Finalising => (glyphs.up, Role::Active),
+        Phase::Succeeded => (glyphs.passed, Role::Good),
+        Phase::Failed => (glyphs.failed, Role::Bad),
+        Phase::Terminating | Phase::Terminated => (glyphs.down, Role::Warn),
+        Phase::Unknown => (glyphs.warning, Role::Warn),
+    }
+}

@@ -1,0 +1,89 @@
+//! The keys and the signs, as the table of keys has them.
+
+use super::canvas::{Canvas, piece};
+use super::{centred, footer};
+use crate::tui::keys::{self, Place, TABLE};
+use crate::tui::model::Model;
+use crate::tui::text;
+use crate::tui::theme::Role;
+use ratatui::layout::Rect;
+
+/// Widest that the help gets.
+const WIDEST: u16 = 100;
+/// Width of the keys.
+const KEY: u16 = 9;
+
+/// One line: key, text, and how it is meant.
+struct Line {
+    key: String,
+    text: String,
+    on: bool,
+}
+
+fn lines(model: &Model, width: u16) -> Vec<Line> {
+    let glyphs = model.look.glyphs;
+    let columns = usize::from(width.saturating_sub(KEY));
+    let mut lines = Vec::new();
+    for binding in TABLE.iter().filter(|b| matches!(b.place, Place::Main | Place::Any)) {
+        let objection = keys::enabled(binding.action, model).err();
+        let text = match &objection {
+            Some(why) => format!("{} (not now: {why})", binding.help),
+            None => binding.help.to_string(),
+        };
+        let cleaned = text::clean(&text, glyphs.unicode).into_owned();
+        for (at, text) in text::wrap(&cleaned, columns).into_iter().enumerate() {
+            let key = if at == 0 { footer::key_text(binding.key, glyphs).into_owned() } else { String::new() };
+            lines.push(Line { key, text, on: objection.is_none() });
+        }
+    }
+    lines.push(Line { key: String::new(), text: String::new(), on: true });
+    for (sign, text) in [
+        (glyphs.passed, "passed, or done"),
+        (glyphs.failed, "failed, or lost"),
+        (glyphs.current, "here now; a source that answers; a canary at rest"),
+        (glyphs.open, "still to come; waits"),
+        (glyphs.half, "under way"),
+        (glyphs.paused, "paused"),
+        (glyphs.warning, "needs a look"),
+        (glyphs.limit, "a limit; what does not keep it stands out. Both charts of a metric share one scale"),
+    ] {
+        for (at, text) in text::wrap(text, columns).into_iter().enumerate() {
+            let key = if at == 0 { sign.to_string() } else { String::new() };
+            lines.push(Line { key, text, on: true });
+        }
+    }
+    lines
+}
+
+fn area(model: &Model, within: Rect) -> Rect {
+    let width = within.width.saturating_sub(4).min(WIDEST);
+    let height = lines(model, width.saturating_sub(4)).len() as u16 + 2;
+    centred(within, width, height)
+}
+
+/// How far the help can be scrolled.
+pub fn most_scroll(model: &Model) -> usize {
+    let layout = super::layout(model);
+    let within = Rect::new(0, layout.fleet.y, model.size.width, layout.footer.y.saturating_sub(layout.fleet.y));
+    let area = area(model, within);
+    lines(model, area.width.saturating_sub(4)).len().saturating_sub(area.height.saturating_sub(2).into())
+}
+
+/// Draws the help.
+pub fn draw(canvas: &mut Canvas, model: &Model, within: Rect, scroll: usize) {
+    let area = area(model, within);
+    canvas.clear(area);
+    let inner = canvas.frame(area, &[piece("Keys", Role::Strong)], Role::Focus);
+    let lines = lines(model, inner.width);
+    let scroll = scroll.min(lines.len().saturating_sub(inner.height.into()));
+    for (y, line) in (inner.top()..inner.bottom()).zip(lines.iter().skip(scroll)) {
+        let (key, text) = if line.on { (Role::Key, Role::Text) } else { (Role::KeyOff, Role::Dim) };
+        canvas.put(inner.x, y, KEY - 1, &line.key, key);
+        canvas.put(inner.x + KEY, y, inner.width.saturating_sub(KEY), &line.text, text);
+    }
+    let below = lines.len().saturating_sub(scroll + usize::from(inner.height));
+    if below > 0 {
+        let more = format!(" {below} more lines {} ", canvas.glyphs().down);
+        canvas.right(area.right() - 2, area.bottom() - 1, area.width - 4, &more, Role::Dim);
+    }
+}

@@ -1,0 +1,138 @@
+//! The screen as a function of the model.
+//!
+//! Views read the model and draw on a [`Canvas`]; they decide nothing and keep nothing.
+
+mod banner;
+pub mod canvas;
+mod charts;
+mod detail;
+mod dialogue;
+pub mod events;
+mod figures;
+mod fleet;
+mod footer;
+mod header;
+pub mod help;
+
+use super::model::{Model, Overlay, SMALLEST};
+use super::theme::Role;
+use canvas::Canvas;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+/// Where the parts of the main screen stand. A part of height 0 is not shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    pub header: Rect,
+    pub banner: Rect,
+    pub fleet: Rect,
+    pub detail: Rect,
+    pub events: Rect,
+    pub notice: Rect,
+    pub footer: Rect,
+    /// Lines of one small chart.
+    pub chart_rows: u16,
+}
+
+/// Lines that a pane needs beside its content.
+const FRAME: u16 = 2;
+
+/// Divides the screen: the detail gets what it needs, the canaries at most a third of what is left to share, the
+/// events the rest.
+pub fn layout(model: &Model) -> Layout {
+    let (width, height) = (model.size.width, model.size.height);
+    let banner = banner::lines(model, width).len() as u16;
+    let notice = footer::notice_lines(model, width).len() as u16;
+    let body = height.saturating_sub(2 + banner + notice);
+    let chart_rows = match body {
+        0..=33 => 1,
+        34..=49 => 2,
+        _ => 3,
+    };
+    let detail = match model.row() {
+        Some(row) => FRAME + detail::lines(model, row, width) + 3 * detail::pitch(chart_rows) + chart_rows,
+        None => 0,
+    };
+    let rest = body.saturating_sub(detail);
+    let wanted = FRAME + 1 + model.visible().len().max(1) as u16;
+    let share = match (detail, rest) {
+        (0, _) if model.rows.is_empty() => rest.min(8),
+        // Where there is too little for both, the canaries stay and the events go.
+        (_, 0..8) => rest,
+        _ => (body * 2 / 5).clamp(4, rest - 4),
+    };
+    let fleet = if rest < 8 && detail > 0 { rest } else { wanted.min(share) };
+    let events = rest.saturating_sub(fleet);
+    let mut top = 0;
+    let mut take = |lines: u16| {
+        let area = Rect::new(0, top, width, lines.min(height.saturating_sub(top)));
+        top += lines;
+        area
+    };
+    Layout {
+        header: take(1),
+        banner: take(banner),
+        fleet: take(fleet),
+        detail: take(detail),
+        events: take(events),
+        notice: take(notice),
+        footer: take(1),
+        chart_rows,
+    }
+}
+
+/// Draws the console; answers where the cursor is to be seen, where it is to be seen at all.
+pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
+    let mut canvas = Canvas::new(buffer, &model.look);
+    let area = canvas.area();
+    if model.too_small() {
+        too_small(&mut canvas, area);
+        return None;
+    }
+    let layout = layout(model);
+    header::draw(&mut canvas, model, layout.header);
+    banner::draw(&mut canvas, model, layout.banner);
+    let within = Rect::new(0, layout.fleet.y, area.width, layout.footer.y - layout.fleet.y);
+    let mut cursor = None;
+    canvas.stale = model.stale();
+    match &model.overlay {
+        Some(Overlay::Charts) => charts::draw(&mut canvas, model, within),
+        Some(Overlay::Events { back }) => events::draw_in_full(&mut canvas, model, within, *back),
+        _ => {
+            cursor = fleet::draw(&mut canvas, model, layout.fleet);
+            detail::draw(&mut canvas, model, layout.detail, layout.chart_rows);
+            events::draw(&mut canvas, model, layout.events);
+        }
+    }
+    canvas.stale = false;
+    footer::draw_notice(&mut canvas, model, layout.notice);
+    match &model.overlay {
+        Some(Overlay::Help { scroll }) => help::draw(&mut canvas, model, within, *scroll),
+        Some(Overlay::Versions(versions)) => cursor = dialogue::draw_versions(&mut canvas, model, versions, within),
+        Some(Overlay::Question(question)) => dialogue::draw_question(&mut canvas, model, question, within),
+        _ => {}
+    }
+    footer::draw(&mut canvas, model, layout.footer);
+    cursor
+}
+
+fn too_small(canvas: &mut Canvas, area: Rect) {
+    let (width, height) = (area.width, area.height);
+    let lines = [
+        format!("This terminal is {width}x{height}."),
+        format!("canary-tui needs {}x{}.", SMALLEST.width, SMALLEST.height),
+        "q quit".to_string(),
+    ];
+    for (y, line) in (0..height).zip(&lines) {
+        canvas.put(0, y, width, line, if y == 2 { Role::Dim } else { Role::Text });
+    }
+}
+
+/// The middle of an area.
+fn centred(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect::new(area.x + (area.width - width) / 2, area.y + (area.height - height) / 2, width, height)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! What the screens look like, in text, and the styles that meaning hangs on.
+
+use super::*;
+use crate::api::{Phase, Verb};
+use crate::tui::message::Msg;
+use crate::tui::model::{Driver, Link, Notice, Tone};
+use crate::tui::row::{Held, Pending};
+use crate::tui::scene::{self, press, shot, text, time};
+use crate::tui::theme::{Depth, Theme};
+use crate::tui::update::update;
+use crate::tui::{glyphs, keys};
+use ratatui::style::{Color, Modifier};
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+
+/// Compares a scene at all sizes.
+fn at_all_sizes(name: &str, scene: impl Fn(u16, u16) -> Model) {
+    for (width, height) in SIZES {
+        compare(&format!("{name}_{width}x{height}"), &scene(width, height));
+    }
+}
+
+fn compare(name: &str, model: &Model) {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(name, text(&shot(model)));
+    });
+}
+
+fn with(mut model: Model, change: impl FnOnce(&mut Model)) -> Model {
+    change(&mut model);
+    model
+}
+
+#[test]
+fn a_rollout_under_way() {
+    at_all_sizes("progressing", scene::progressing);
+}
+
+#[test]
+fn a_canary_that_fails_its_checks() {
+    at_all_sizes("failing", scene::failing);
+}
+
+#[test]
+fn all_at_rest() {
+    at_all_sizes("at_rest", scene::at_rest);
+}
+
+fn paused(width: u16, height: u16) -> Model {
+    with(scene::progressing(width, height), |model| {
+        let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
+        row.paused = Some(Held {
+            by: "alice@example.com".into(),
+            at: time("12:04:35"),
+            reason: "waiting for the support team".into(),
+        });
+        row.pending = Some(Pending { verb: Verb::Promote, by: "bob@example.com".into(), at: time("12:04:47") });
+        row.status_weight = 20;
+        row.canary.pods = Some(crate::tui::row::Pods { ready: 2, desired: 3 });
+    })
+}
+
+#[test]
+fn a_paused_rollout_with_a_pending_request_and_weights_that_differ() {
+    at_all_sizes("paused", paused);
+}
+
+#[test]
+fn nothing_there_nothing_known_nothing_permitted() {
+    let live = |links: Link| {
+        move |width, height| {
+            let mut model = scene::unheard(width, height);
+            let routes = Link::Connecting;
+            update(&mut model, Msg::Cluster { cluster: links.clone(), routes, missing: Vec::new() });
+            model
+        }
+    };
+    let (width, height) = (80, 24);
+    compare("loading", &scene::unheard(width, height));
+    compare("empty", &live(Link::Live)(width, height));
+    let what = "canaries.flagger.app is forbidden: User \"eve\" cannot list resource \"canaries\" in API group \
+                \"flagger.app\" in the namespace \"jx-production\"";
+    compare("forbidden", &live(Link::Forbidden { what: what.into() })(width, height));
+    let why = "its API server serves no Canary (flagger.app)";
+    compare("no_definitions", &live(Link::Absent { why: why.into() })(width, height));
+    let lost = Link::Lost { since: time("12:04:31"), why: "Connection refused (os error 111)".into() };
+    compare("never_reached", &live(lost)(width, height));
+}
+
+fn disconnected(width: u16, height: u16) -> Model {
+    with(scene::progressing(width, height), |model| {
+        let lost = Link::Lost { since: time("12:04:31"), why: "Connection refused (os error 111)".into() };
+        let routes = lost.clone();
+        update(model, Msg::Cluster { cluster: lost, routes, missing: Vec::new() });
+        update(model, Msg::Prometheus(Link::Lost { since: time("12:04:33"), why: "no answer within 5 s".into() }));
+    })
+}
+
+#[test]
+fn a_lost_connection_says_since_when_and_keeps_the_last_values_dimmed() {
+    at_all_sizes("disconnected", disconnected);
+    let model = disconnected(120, 40);
+    let buffer = shot(&model);
+    let dim = model.look.theme.style(Role::Dim).fg;
+    for wanted in ["1.0.0 →", "118 ms", "Advance"] {
+        assert_eq!(Some(find(&buffer, wanted).fg), dim, "{wanted} steps back");
+    }
+    assert!(model.countdown().is_none(), "nothing counts down to what is not known");
+}
+
+#[test]
+fn a_lost_connection_recovers() {
+    let mut model = disconnected(80, 24);
+    update(&mut model, Msg::Cluster { cluster: Link::Live, routes: Link::Live, missing: Vec::new() });
+    model.prometheus = Link::Live;
+    assert_eq!(text(&shot(&model)), text(&shot(&scene::progressing(80, 24))));
+}
+
+#[test]
+fn hostile_and_wide_texts_stay_in_their_cells() {
+    let model = with(scene::progressing(80, 24), |model| {
+        let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
+        row.name = "カナリア-リリース-\u{202e}gnp.exe-とても長い名前のアプリケーション".into();
+        row.canary.version = "\x1b[31m1.1.0\u{200b}".into();
+        model.selected = Some(row.name.clone());
+        let message = "Halt \x1b]0;owned\x07 advancement \u{9b}2J\r\nnew line 日本語 e\u{301}\u{301}\u{301}\u{301}";
+        update(model, Msg::Event(Box::new(scene::event("x", "12:04:40", true, message))));
+    });
+    compare("hostile", &model);
+    for cell in shot(&model).content() {
+        assert!(!cell.symbol().chars().any(char::is_control));
+    }
+}
+
+#[test]
+fn what_cannot_be_driven_says_why_in_place_of_numbers() {
+    let model = with(scene::at_rest(120, 40), |model| {
+        model.rows[1].problems = vec!["spec.analysis.webhooks is not supported by this version of canary-tui".into()];
+        model.rows[2].problems =
+            vec!["spec.analysis.stepWeight is 0 or missing".into(), "spec.skipAnalysis is not supported".into()];
+        model.selected = Some(model.rows[2].name.clone());
+    });
+    compare("not_driven", &model);
+}
+
+#[test]
+fn in_ascii_nothing_else_is_sent() {
+    for (name, scene) in [("ascii_failing", scene::failing as fn(u16, u16) -> Model), ("ascii_paused", paused)] {
+        let model = with(scene(80, 24), |model| model.look.glyphs = &glyphs::ASCII);
+        compare(name, &model);
+        assert!(shot(&model).content().iter().all(|cell| cell.symbol().is_ascii()));
+    }
+    let help = with(scene::at_rest(80, 24), |model| {
+        model.look.glyphs = &glyphs::ASCII;
+        press(model, "?");
+    });
+    assert!(shot(&help).content().iter().all(|cell| cell.symbol().is_ascii()));
+}
+
+#[test]
+fn without_colours_the_attributes_carry_what_matters() {
+    let model = with(scene::failing(80, 24), |model| model.look.theme = Theme::named("dark", Depth::None).unwrap());
+    let buffer = shot(&model);
+    assert!(buffer.content().iter().all(|cell| (cell.fg, cell.bg) == (Color::Reset, Color::Reset)));
+    assert!(find(&buffer, "jx-production-myapp").modifier.contains(Modifier::REVERSED), "the selected row");
+    assert!(find(&buffer, "✗ Failed").modifier.contains(Modifier::BOLD));
+    assert!(!find(&buffer, "jx-production-cart").modifier.contains(Modifier::REVERSED));
+    let resting = with(scene::at_rest(80, 24), |model| model.look.theme = model.look.theme.clone());
+    let resting = with(resting, |model| model.look.theme = Theme::named("dark", Depth::None).unwrap());
+    assert!(find(&shot(&resting), "p pause").modifier.contains(Modifier::DIM), "a key that does nothing now");
+}
+
+#[test]
+fn dialogues() {
+    for (name, scene, keys) in [
+        ("ask_abort", scene::progressing as fn(u16, u16) -> Model, "a"),
+        ("ask_pause", scene::progressing, "p"),
+        ("ask_promote", scene::progressing, "P"),
+        ("ask_next", scene::progressing, "n"),
+        ("ask_quit", scene::progressing, "q"),
+        ("versions", scene::at_rest, "s"),
+        ("versions_typed", scene::at_rest, "s2.0.0-rc.1"),
+        ("versions_wrong", scene::at_rest, "sno good<enter>"),
+        ("ask_start", scene::at_rest, "s<enter>"),
+        ("help", scene::at_rest, "?"),
+        ("charts", scene::failing, "<enter>"),
+        ("events_in_full", scene::failing, "e"),
+        ("filter", scene::at_rest, "/car"),
+        ("filter_none", scene::at_rest, "/nothing"),
+    ] {
+        let model = with(scene(80, 24), |model| {
+            press(model, keys);
+        });
+        compare(name, &model);
+    }
+    let large = |keys: &str| {
+        with(scene::failing(120, 40), |model| {
+            press(model, keys);
+        })
+    };
+    compare("charts_120x40", &large("<enter>"));
+    compare("help_120x40", &large("?"));
+}
+
+#[test]
+fn a_question_whose_ground_has_gone_cannot_be_confirmed() {
+    let mut model = scene::progressing(80, 24);
+    press(&mut model, "a");
+    let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
+    row.revision = Some("another".into());
+    compare("ask_outdated", &model);
+    assert_eq!(press(&mut model, "y"), [], "nothing is sent");
+    assert!(model.overlay.is_some(), "the question stays and says why");
+}
+
+#[test]
+fn notices_and_other_drivers() {
+    let model = with(scene::progressing(80, 24), |model| {
+        model.driver = Driver::Other { holder: "alice@bastion-with-a-long-name.example.com (47110)".into() };
+        let text = "promote jx-production-myapp: refused: it names revision 5d8f7c9b64, and the target now bears \
+                    6b7c8d9e0f";
+        model.notice = Some(Notice { tone: Tone::Bad, text: text.into() });
+    });
+    compare("refused", &model);
+    let model = with(scene::progressing(80, 24), |model| {
+        model.driver = Driver::Nobody { why: Some("you may not patch deployments.apps in jx-production".into()) };
+        model.prometheus = Link::Absent {
+            why: "no Prometheus among the Services of istio-system, monitoring: give its address with --prometheus URL"
+                .into(),
+        };
+    });
+    compare("nobody_drives", &model);
+}
+
+#[test]
+fn no_size_and_no_scene_makes_it_panic() {
+    let scenes: [fn(u16, u16) -> Model; 5] =
+        [scene::progressing, scene::failing, scene::at_rest, paused, disconnected];
+    for width in [1, 2, 5, 20, 59, 60, 61, 80, 97, 131, 500] {
+        for height in [1, 2, 5, 15, 16, 17, 24, 50, 200] {
+            for scene in scenes {
+                for keys in ["", "a", "s", "?", "e", "<enter>", "/x", "t"] {
+                    let mut model = scene(width, height);
+                    press(&mut model, keys);
+                    shot(&model);
+                }
+            }
+        }
+    }
+    compare("too_small", &scene::progressing(40, 10));
+    compare("smallest", &scene::progressing(60, 16));
+}
+
+#[test]
+fn many_canaries_page_with_the_selection() {
+    let mut model = scene::many(100, 120, 40);
+    press(&mut model, "<pgdn><pgdn>");
+    compare("many", &model);
+    press(&mut model, "G");
+    assert_eq!(model.selected.as_deref(), Some("app-099"));
+    assert!(text(&shot(&model)).contains("▸ app-099"));
+}
+
+#[test]
+fn long_rollouts_show_the_steps_around_the_present_one() {
+    let model = with(scene::progressing(80, 24), |model| {
+        let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
+        row.steps = (1..=50).collect();
+    });
+    let screen = text(&shot(&model));
+    let line = screen.lines().find(|line| line.contains("failed checks")).unwrap();
+    assert!(line.contains("30% ●") && line.contains("29% ✓") && line.contains("31% ○"), "{line}");
+    assert!(line.starts_with("│ … ") && line.contains(" … "), "what is left out bears a mark: {line}");
+}
+
+#[test]
+fn every_phase_has_its_sign() {
+    for phase in [
+        Phase::New,
+        Phase::Initializing,
+        Phase::Waiting,
+        Phase::Promoting,
+        Phase::Finalising,
+        Phase::WaitingPromotion,
+        Phase::Terminating,
+        Phase::Unknown,
+    ] {
+        let model = with(scene::at_rest(120, 40), |model| {
+            model.rows[0] = scene::row("jx-production-myapp", phase, ("1.0.0", "1.1.0"));
+        });
+        let screen = text(&shot(&model));
+        let name = if phase == Phase::New { "New" } else { phase.name() };
+        assert!(screen.contains(&format!(" {name} ")), "{phase:?}");
+    }
+}
+
+/// The first cell of a text on the screen.
+fn find<'a>(buffer: &'a Buffer, wanted: &str) -> &'a ratatui::buffer::Cell {
+    let symbols: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
+    let width = usize::from(buffer.area().width);
+    for (at, _) in symbols.iter().enumerate() {
+        let end = (at / width + 1) * width;
+        if symbols[at..end].concat().starts_with(wanted) {
+            return &buffer.content()[at];
+        }
+    }
+    panic!("{wanted:?} is not on the screen:\n{}", text(buffer));
+}
+
+#[test]
+fn the_footer_and_the_help_name_every_key_of_the_main_screen() {
+    let mut model = scene::progressing(120, 60);
+    let footer = text(&shot(&model));
+    press(&mut model, "?");
+    let help = text(&shot(&model));
+    for binding in keys::TABLE.iter().filter(|b| b.place == keys::Place::Main) {
+        assert!(help.contains(binding.help.split([':', ';', ',']).next().unwrap()), "{}", binding.help);
+        let last = footer.lines().last().unwrap();
+        assert!(binding.label.is_empty() || last.contains(keys::label(binding, &model)), "{}", binding.label);
+    }
+}

@@ -1,0 +1,165 @@
+//! A terminal for the real program: a pty, the bytes that it writes, and the screen that they make.
+
+#![allow(dead_code)] // Each file that uses it uses its own part.
+
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// A program in a pty.
+pub struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    input: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    shared: Arc<(Mutex<Seen>, Condvar)>,
+    pub started: Instant,
+}
+
+struct Seen {
+    parser: vt100::Parser,
+    raw: Vec<u8>,
+    reads: usize,
+    closed: bool,
+}
+
+/// Columns and rows.
+pub type Size = (u16, u16);
+
+impl Terminal {
+    /// Starts the program with a plain environment, a log folder and a size.
+    pub fn start(arguments: &[&str], home: &Path, (columns, rows): Size, environment: &[(&str, &str)]) -> Self {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).expect("a pty");
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_canary-tui"));
+        command.args(arguments);
+        command.env_clear();
+        for (key, value) in
+            [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("USER", "alice"), ("PATH", "/usr/bin:/bin")]
+        {
+            command.env(key, value);
+        }
+        command.env("HOME", home);
+        command.env("XDG_STATE_HOME", home.join("state"));
+        for (key, value) in environment {
+            command.env(key, value);
+        }
+        let started = Instant::now();
+        let child = pair.slave.spawn_command(command).expect("the program starts");
+        drop(pair.slave);
+        let mut output = pair.master.try_clone_reader().expect("the pty's output");
+        let input = pair.master.take_writer().expect("the pty's input");
+        let side = |n| NonZeroU16::new(n).expect("a size");
+        let seen =
+            Seen { parser: vt100::Parser::new(side(rows), side(columns), 0), raw: Vec::new(), reads: 0, closed: false };
+        let shared = Arc::new((Mutex::new(seen), Condvar::new()));
+        let writer = shared.clone();
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            loop {
+                let read = output.read(&mut buffer).unwrap_or(0);
+                let mut seen = writer.0.lock().expect("no panic under the lock");
+                if read == 0 {
+                    seen.closed = true;
+                } else {
+                    seen.parser.process(&buffer[..read]);
+                    seen.raw.extend_from_slice(&buffer[..read]);
+                    seen.reads += 1;
+                }
+                writer.1.notify_all();
+                if read == 0 {
+                    return;
+                }
+            }
+        });
+        Self { master: pair.master, input, child, shared, started }
+    }
+
+    /// Types.
+    pub fn type_keys(&mut self, keys: &str) {
+        self.input.write_all(keys.as_bytes()).expect("the pty takes keys");
+        self.input.flush().expect("the pty takes keys");
+    }
+
+    /// Waits until the screen looks so.
+    pub fn until(&self, what: &str, patience: Duration, looks: impl Fn(&str) -> bool) -> Instant {
+        let end = Instant::now() + patience;
+        let mut seen = self.shared.0.lock().expect("no panic under the lock");
+        loop {
+            if looks(&seen.parser.screen().contents()) {
+                return Instant::now();
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && !seen.closed, "{what}; the screen is:\n{}", seen.parser.screen().contents());
+            seen = self.shared.1.wait_timeout(seen, left).expect("no panic under the lock").0;
+        }
+    }
+
+    /// Waits until this text is on the screen.
+    pub fn until_shows(&self, text: &str) -> Instant {
+        self.until(&format!("no {text:?}"), Duration::from_secs(60), |screen| screen.contains(text))
+    }
+
+    /// What is on the screen.
+    pub fn screen(&self) -> String {
+        self.shared.0.lock().expect("no panic under the lock").parser.screen().contents()
+    }
+
+    /// All bytes so far, and in how many reads they came.
+    pub fn written(&self) -> (Vec<u8>, usize) {
+        let seen = self.shared.0.lock().expect("no panic under the lock");
+        (seen.raw.clone(), seen.reads)
+    }
+
+    /// Whether the alternate screen is on, and the cursor hidden.
+    pub fn taken(&self) -> (bool, bool) {
+        let seen = self.shared.0.lock().expect("no panic under the lock");
+        (seen.parser.screen().alternate_screen(), seen.parser.screen().hide_cursor())
+    }
+
+    /// Another size.
+    pub fn resize(&self, (columns, rows): Size) {
+        self.master
+            .resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 })
+            .expect("the pty takes a size");
+        let side = |n| NonZeroU16::new(n).expect("a size");
+        self.shared.0.lock().expect("no panic under the lock").parser.screen_mut().set_size(side(rows), side(columns));
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.process_id().expect("it runs")
+    }
+
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for the end.
+    pub fn ended(&mut self, patience: Duration) -> ExitStatus {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child can be asked") {
+                // What it wrote last is still on its way through the pty.
+                let mut seen = self.shared.0.lock().expect("no panic under the lock");
+                while !seen.closed && Instant::now() < end {
+                    seen = self.shared.1.wait_timeout(seen, Duration::from_millis(50)).expect("no panic").0;
+                }
+                return status;
+            }
+            assert!(Instant::now() < end, "it does not end; the screen is:\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Closes the terminal under the program, as a lost connection does; answers the program.
+    pub fn hang_up(self) -> Box<dyn Child + Send + Sync> {
+        let Self { master, input, child, .. } = self;
+        drop((input, master));
+        child
+    }
+}
