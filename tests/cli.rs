@@ -1,7 +1,7 @@
 //! The commands, as the real binary, against a sandbox in this process: what they print, how they end.
 
 use canary_tui::cluster::events::outcome_name;
-use canary_tui::sandbox::{Options, Sandbox};
+use canary_tui::sandbox::{Options, Sandbox, Store, base};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -27,8 +27,11 @@ struct End {
 
 impl Cluster {
     async fn with(phase: &str, applied: &str) -> Self {
-        let options = Options { namespace: NAMESPACE.into(), canaries: 0, ..Default::default() };
-        let sandbox = Sandbox::start(options).await.unwrap();
+        let options = Options { namespace: NAMESPACE.into(), ..Default::default() };
+        // A store alone: no workload runs, and what is put there stays as it is.
+        let store = Store::new(options.clock.clone());
+        base::furnish(&store, NAMESPACE).unwrap();
+        let sandbox = Sandbox::start_over(&options, store, axum::Router::new()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let cluster = Self { sandbox, folder };
         cluster.sandbox.write_kubeconfig(&cluster.kubeconfig()).unwrap();
@@ -254,7 +257,11 @@ async fn nothing_is_written_without_leave_or_without_a_driver() {
     assert_eq!(nobody.code, Some(3), "{nobody:?}");
     assert!(nobody.err.contains("canary-tui controller -n prod"), "{nobody:?}");
     let pointless = cluster.run("resume web --yes").await;
-    assert_eq!((pointless.code, pointless.out.as_str()), (Some(1), "refused: resume of web: it is not paused\n"), "{pointless:?}");
+    assert_eq!(
+        (pointless.code, pointless.out.as_str()),
+        (Some(1), "refused: resume of web: it is not paused\n"),
+        "{pointless:?}"
+    );
     let canary = cluster.sandbox.store().get("Canary", Some(NAMESPACE), "web").unwrap();
     assert_eq!(canary["metadata"]["annotations"]["canary-tui/request"], Value::Null);
 }
@@ -339,6 +346,14 @@ async fn the_sandbox_says_when_it_is_ready_and_ends_when_told() {
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_needs_a_terminal() {
+    let cluster = Cluster::with("Progressing", "present").await;
+    let end = cluster.run("--no-controller").await;
+    assert_eq!((end.code, end.out.as_str(), end.err.lines().count()), (Some(2), "", 1), "{end:?}");
+    assert!(end.err.contains("terminal"), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
