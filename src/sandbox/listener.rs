@@ -7,10 +7,11 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +23,16 @@ pub struct Listener {
     address: SocketAddr,
     router: Router,
     acceptor: Option<TlsAcceptor>,
+    accepting: Mutex<Accepting>,
+}
+
+/// The loop that takes connections.
+#[derive(Default)]
+struct Accepting {
     /// Cancelled to close; none while closed.
-    open: Mutex<Option<CancellationToken>>,
+    open: Option<CancellationToken>,
+    /// Ends when the port is free again.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Listener {
@@ -38,7 +47,7 @@ impl Listener {
             address: socket.local_addr().context("reading the sandbox's own address")?,
             router,
             acceptor,
-            open: Mutex::new(None),
+            accepting: Mutex::default(),
         });
         listener.accept_from(socket);
         Ok(listener)
@@ -51,15 +60,23 @@ impl Listener {
 
     /// Closes the listener and breaks every connection off.
     pub fn close(&self) {
-        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(open) = self.accepting().open.take() {
             open.cancel();
         }
     }
 
     /// Serves again on the same address. Nothing happens where it is open. Error: the port was taken meanwhile.
     pub async fn reopen(self: &Arc<Self>) -> anyhow::Result<()> {
-        if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return Ok(());
+        let closing = {
+            let mut accepting = self.accepting();
+            if accepting.open.is_some() {
+                return Ok(());
+            }
+            accepting.task.take()
+        };
+        if let Some(closing) = closing {
+            // It was cancelled, and ends either way.
+            let _ = closing.await;
         }
         let socket = bind(self.address)?;
         self.accept_from(socket);
@@ -68,9 +85,10 @@ impl Listener {
 
     fn accept_from(&self, socket: TcpListener) {
         let open = CancellationToken::new();
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
         let (router, acceptor) = (self.router.clone(), self.acceptor.clone());
-        tokio::spawn(async move {
+        let cancelled = open.clone();
+        let task = tokio::spawn(async move {
+            let open = cancelled;
             loop {
                 let accepted = tokio::select! {
                     () = open.cancelled() => return,
@@ -94,6 +112,11 @@ impl Listener {
                 }
             }
         });
+        *self.accepting() = Accepting { open: Some(open), task: Some(task) };
+    }
+
+    fn accepting(&self) -> MutexGuard<'_, Accepting> {
+        self.accepting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

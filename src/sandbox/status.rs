@@ -147,9 +147,8 @@ impl ApiError {
 
     /// 422 for a patch that cannot be applied.
     pub fn unprocessable(why: impl fmt::Display) -> Self {
-        let mut error = Self::new(422, "Invalid", "the server rejected our request due to an error in our request");
-        error.details = json!({ "causes": [{ "message": why.to_string() }] });
-        error
+        let message = format!("the server rejected our request due to an error in our request: {why}");
+        Self::new(422, "Invalid", message)
     }
 
     /// 400.

@@ -6,6 +6,7 @@ mod discovery;
 mod hooks;
 mod openapi;
 mod path;
+mod protobuf;
 mod proxy;
 mod read;
 mod render;
@@ -20,6 +21,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use futures::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -147,12 +149,12 @@ async fn try_answer(api: &Arc<Api>, request: Request) -> Result<Response, ApiErr
     if let Place::Proxy(target) = &place {
         return proxy::forward(api, target, head, body).await;
     }
-    let body = read_body(&head.headers, body).await?;
+    let body = read_body(body).await?;
     let call = Call { attributes, method: head.method, query, headers: head.headers, body };
     match place {
         Place::Version => Ok(json_response(StatusCode::OK, &discovery::version())),
         Place::Discovery(about) => discovery::answer(api, &call, &about),
-        Place::OpenApi(about) => openapi::answer(api, &about),
+        Place::OpenApi(about) => openapi::answer(api, &call, &about),
         Place::Resource(target) => match review::answer(api, &call, &target) {
             Some(answer) => answer,
             None => on_resource(api, call, target),
@@ -194,23 +196,29 @@ fn on_resource(api: &Arc<Api>, call: Call, target: path::Target) -> Result<Respo
     }
 }
 
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_LIMIT) {
+/// Reads a body to its end. One that is too long is read on for a while and thrown away, so that the client, which is
+/// still sending, gets to hear why it is refused.
+async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| ApiError::bad_request(format!("the body could not be read: {error}")))?;
+        length += chunk.len();
+        if length <= BODY_LIMIT {
+            bytes.extend_from_slice(&chunk);
+        } else if length > 16 * BODY_LIMIT {
+            break;
+        }
+    }
+    if length > BODY_LIMIT {
         return Err(ApiError::too_large(BODY_LIMIT));
     }
-    // A body that breaks off looks the same as one that is too long; the length tells them apart.
-    axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|error| {
-        if announced.is_some() {
-            ApiError::bad_request(format!("the body could not be read: {error}"))
-        } else {
-            ApiError::too_large(BODY_LIMIT)
-        }
-    })
+    Ok(bytes.into())
 }
 
 impl Call {
-    /// The body as a value: JSON, or YAML where the content type says so.
+    /// The body as a value: JSON, or YAML or protobuf where the content type says so.
     fn value(&self) -> Result<Value, ApiError> {
         let kind = self.content_type();
         match kind {
@@ -219,6 +227,11 @@ impl Call {
             "application/yaml" | "application/x-yaml" => std::str::from_utf8(&self.body)
                 .map_err(ApiError::bad_request)
                 .and_then(|text| serde_saphyr::from_str(text).map_err(ApiError::bad_request)),
+            "application/vnd.kubernetes.protobuf" => protobuf::decode(&self.body).map_err(|why| {
+                ApiError::unsupported_media_type(format!(
+                    "the body of the request is protobuf that the sandbox does not read: {why}; use application/json"
+                ))
+            }),
             other => Err(ApiError::unsupported_media_type(format!(
                 "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, application/yaml"
             ))),

@@ -1,18 +1,29 @@
 //! As much OpenAPI as kubectl needs: that patches take `fieldValidation`, and the schemas of custom kinds.
 
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 use super::super::kinds::{Kind, Kinds};
 use super::super::status::ApiError;
-use super::{Api, discovery, json_response};
+use super::{Api, Call, bytes_response, discovery, json_response};
 
-pub fn answer(api: &Arc<Api>, about: &str) -> Result<Response, ApiError> {
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/// A document without paths and definitions, in the protobuf that kubectl asks for when it does not find a kind in the
+/// newer documents (a List, for one). It validates nothing then, and leaves that to the server.
+const EMPTY_DOCUMENT: &[u8] = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.33.0\x42\x00\x4a\x00";
+
+pub fn answer(api: &Arc<Api>, call: &Call, about: &str) -> Result<Response, ApiError> {
     let kinds = api.store.kinds();
     let groups = discovery::groups(&kinds);
     if about == "v2" {
+        let accept = call.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        if accept.contains("spec.v2@v1.0+protobuf") {
+            return Ok(bytes_response(StatusCode::OK, PROTOBUF, Bytes::from_static(EMPTY_DOCUMENT)));
+        }
         let versions = groups.iter().flat_map(|(group, versions)| versions.iter().map(move |version| (group, version)));
         let mut paths = Map::new();
         let mut definitions = Map::new();
