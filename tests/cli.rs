@@ -6,6 +6,7 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -346,6 +347,48 @@ async fn the_sandbox_says_when_it_is_ready_and_ends_when_told() {
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
+}
+
+/// Everything for real: the sandbox's apps, the driver as a process of its own, and the commands of a pipeline.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_starts_a_version_and_waits_for_its_end() {
+    let options = Options {
+        canaries: 1,
+        interval: Duration::from_millis(400),
+        ready_after: Duration::from_millis(50),
+        scrape: Duration::from_millis(100),
+        ..Default::default()
+    };
+    let sandbox = Sandbox::start(options).await.unwrap();
+    let cluster = Cluster { sandbox, folder: tempfile::tempdir().unwrap() };
+    cluster.sandbox.write_kubeconfig(&cluster.kubeconfig()).unwrap();
+    let mut driver = cluster
+        .command("controller --min-interval 100ms")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
+    while said.next_line().await.unwrap().expect("it drives") != "driving the rollouts of jx-production" {}
+
+    let app = "jx-production-myapp";
+    let at_rest = cluster.run(&format!("status {app} --wait --timeout 30s")).await;
+    assert_eq!(at_rest.code, Some(0), "{at_rest:?}");
+    let started = cluster.run(&format!("start {app} --version 1.1.0 --yes --reason release")).await;
+    assert_eq!(started.code, Some(0), "{started:?}");
+    assert!(started.out.contains("by sandbox-operator (release) carried out"), "{started:?}");
+    let ended = cluster.run(&format!("status {app} --wait --timeout 60s")).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("Succeeded") && ended.out.contains("version 1.1.0"), "{ended:?}");
+    let events = cluster.run(&format!("events {app}")).await;
+    assert!(events.out.contains(&format!("Advance {app}.jx-production canary weight 50")), "{events:?}");
+
+    // A driver that is told to end gives its lease back: the next request finds nobody, at once.
+    let pid = rustix::process::Pid::from_raw(i32::try_from(driver.id().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(driver.wait().await.unwrap().code(), Some(0));
+    let nobody = cluster.run(&format!("start {app} --version 1.2.0 --yes")).await;
+    assert_eq!(nobody.code, Some(3), "{nobody:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
