@@ -139,14 +139,6 @@ struct Shared {
 impl Mirror {
     /// Begins to watch. With `driving`, the objects that only a driver looks at are watched too.
     pub fn start(client: &Client, kinds: &Kinds, namespace: &str, clock: Clock, driving: bool) -> Self {
-        let mut world = World::default();
-        let mut tasks = JoinSet::new();
-        let shared = Arc::new(Shared {
-            world: RwLock::default(),
-            changed: broadcast::channel(4096).0,
-            count: watch::channel(0).0,
-            clock,
-        });
         let mut sources = vec![
             (Source::Canaries, Some(&kinds.canary)),
             (Source::Deployments, Some(&kinds.deployment)),
@@ -157,13 +149,27 @@ impl Mirror {
             sources.push((Source::Services, Some(&kinds.service)));
             sources.push((Source::DestinationRules, kinds.destination_rule.as_ref()));
         }
-        for (source, kind) in sources {
-            let Some(kind) = kind else {
-                let error = format!("the cluster serves no {source}: is Istio installed?");
-                world.health.insert(source, Health::Forbidden { error });
-                continue;
+        // Complete before the first watch begins: a watch that is quick already writes to it.
+        let mut world = World::default();
+        for (source, kind) in &sources {
+            let health = match kind {
+                Some(_) => Health::Connecting,
+                None => Health::Forbidden { error: format!("the cluster serves no {source}: is Istio installed?") },
             };
-            world.health.insert(source, Health::Connecting);
+            world.health.insert(*source, health);
+        }
+        world.health.insert(Source::ReplicaSets, Health::Connecting);
+        world.health.insert(Source::Lease, Health::Connecting);
+        let shared = Arc::new(Shared {
+            world: RwLock::new(world),
+            changed: broadcast::channel(4096).0,
+            count: watch::channel(0).0,
+            clock,
+        });
+
+        let mut tasks = JoinSet::new();
+        for (source, kind) in sources {
+            let Some(kind) = kind else { continue };
             let mut config = watcher::Config::default();
             if source == Source::Events {
                 config = config.fields("involvedObject.kind=Canary");
@@ -171,7 +177,6 @@ impl Mirror {
             let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
             tasks.spawn(follow(shared.clone(), source, watcher::watcher(api, config), |object| object.value));
         }
-        world.health.insert(Source::ReplicaSets, Health::Connecting);
         let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
             Api::namespaced(client.clone(), namespace);
         tasks.spawn(follow(
@@ -183,12 +188,10 @@ impl Mirror {
                 serde_json::json!({ "metadata": object.metadata })
             },
         ));
-        world.health.insert(Source::Lease, Health::Connecting);
         let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
         let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &lease);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", super::lease::NAME));
         tasks.spawn(follow(shared.clone(), Source::Lease, watcher::watcher(api, config), |object| object.value));
-        shared.with(|present| *present = world);
         Self { shared, _tasks: Arc::new(tasks) }
     }
 
