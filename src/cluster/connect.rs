@@ -105,7 +105,9 @@ pub fn explain(error: &kube::Error) -> String {
             while let Some(inner) = cause.source() {
                 cause = inner;
             }
-            cause.to_string()
+            // Rustls ends some of its sentences with the address of its manual.
+            let text = cause.to_string();
+            text.split_once(": https://").map_or(text.as_str(), |(sentence, _)| sentence).to_string()
         }
     }
 }

@@ -12,8 +12,6 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use kube::api::PartialObjectMeta;
 use kube::core::ApiResource;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use serde_json::Value;
@@ -175,14 +173,15 @@ impl Mirror {
                 config = config.fields("involvedObject.kind=Canary");
             }
             let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
-            tasks.spawn(follow(shared.clone(), source, watcher::watcher(api, config), |object| object.value));
+            let begin = move || watcher::watcher(api.clone(), config.clone());
+            tasks.spawn(follow(shared.clone(), source, begin, |object| object.value));
         }
         let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
             Api::namespaced(client.clone(), namespace);
         tasks.spawn(follow(
             shared.clone(),
             Source::ReplicaSets,
-            watcher::watcher(api, watcher::Config::default()),
+            move || watcher::watcher(api.clone(), watcher::Config::default()),
             |mut object| {
                 object.metadata.managed_fields = None;
                 serde_json::json!({ "metadata": object.metadata })
@@ -191,7 +190,8 @@ impl Mirror {
         let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
         let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &lease);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", super::lease::NAME));
-        tasks.spawn(follow(shared.clone(), Source::Lease, watcher::watcher(api, config), |object| object.value));
+        let begin = move || watcher::watcher(api.clone(), config.clone());
+        tasks.spawn(follow(shared.clone(), Source::Lease, begin, |object| object.value));
         Self { shared, _tasks: Arc::new(tasks) }
     }
 
@@ -239,46 +239,43 @@ struct Reconnect(Duration);
 
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-impl Iterator for Reconnect {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
+impl Reconnect {
+    fn wait(&mut self) -> Duration {
         let delay = self.0;
         self.0 = (delay * 2).min(RECONNECT.1);
-        Some(delay)
+        delay
     }
 }
 
-impl Backoff for Reconnect {
-    fn reset(&mut self) {
-        self.0 = RECONNECT.0;
-    }
-}
-
-async fn follow<K: Send + 'static>(
-    shared: Arc<Shared>,
-    source: Source,
-    stream: impl futures::Stream<Item = watcher::Result<Event<K>>> + Send,
-    value: fn(K) -> Value,
-) {
-    let stream = stream.backoff(Reconnect(RECONNECT.0));
-    futures::pin_mut!(stream);
-    let mut listed: Vec<Value> = Vec::new();
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(Event::Init) => listed.clear(),
-            Ok(Event::InitApply(object)) => listed.push(value(object)),
-            Ok(Event::InitDone) => shared.replace(source, std::mem::take(&mut listed)),
-            Ok(Event::Apply(object)) => {
-                shared.apply(source, &value(object));
-                shared.healthy(source);
+/// Follows one kind for good. After a failure it lists anew: a watch that merely begins again is silent while nothing
+/// changes, so nobody could tell that the connection stands.
+async fn follow<K, S>(shared: Arc<Shared>, source: Source, begin: impl Fn() -> S, value: fn(K) -> Value)
+where
+    K: Send + 'static,
+    S: futures::Stream<Item = watcher::Result<Event<K>>> + Send,
+{
+    let mut reconnect = Reconnect(RECONNECT.0);
+    loop {
+        let stream = begin();
+        futures::pin_mut!(stream);
+        let mut listed: Vec<Value> = Vec::new();
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(object)) => listed.push(value(object)),
+                Ok(Event::InitDone) => {
+                    shared.replace(source, std::mem::take(&mut listed));
+                    reconnect = Reconnect(RECONNECT.0);
+                }
+                Ok(Event::Apply(object)) => shared.apply(source, &value(object)),
+                Ok(Event::Delete(object)) => shared.remove(source, &value(object)),
+                Err(error) => {
+                    shared.failed(source, &error);
+                    break;
+                }
             }
-            Ok(Event::Delete(object)) => {
-                shared.remove(source, &value(object));
-                shared.healthy(source);
-            }
-            Err(error) => shared.failed(source, &error),
         }
+        tokio::time::sleep(reconnect.wait()).await;
     }
 }
 
@@ -316,22 +313,6 @@ impl Shared {
         let name = name_of(object);
         self.with(|world| world.take(source, name));
         self.announce(source, name);
-    }
-
-    /// An object came through: the connection stands.
-    fn healthy(&self, source: Source) {
-        let was_lost = self.with(|world| {
-            let health = world.health.entry(source).or_insert(Health::Live);
-            // After Forbidden or Connecting only a whole list makes it live.
-            let lost = matches!(health, Health::Lost { .. });
-            if lost {
-                *health = Health::Live;
-            }
-            lost
-        });
-        if was_lost {
-            self.announce(source, "");
-        }
     }
 
     fn failed(&self, source: Source, error: &watcher::Error) {

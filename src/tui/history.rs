@@ -92,6 +92,13 @@ impl History {
     pub fn fill(&mut self, workload: &str, span: i64, earlier: &[(DateTime<Utc>, Measures)]) {
         let samples = self.samples.entry(workload.to_string()).or_default();
         let first = samples.front().map_or(i64::MAX, |sample| sample.at);
+        let newest = earlier.iter().rev().map(|(at, _)| at.timestamp()).find(|at| *at < first);
+        // What is remembered ends where the first sample of our own begins.
+        if let (Some(own), Some(newest)) = (samples.front_mut(), newest)
+            && own.at - newest <= 2 * span
+        {
+            own.span = own.span.max(u16::try_from(own.at - newest).unwrap_or(1));
+        }
         for (at, measures) in earlier.iter().rev().filter(|(at, _)| at.timestamp() < first) {
             if samples.len() >= KEPT {
                 break;
@@ -111,20 +118,17 @@ impl History {
         let mut values = vec![None; columns];
         let (Some(samples), Some(end)) = (self.samples.get(workload), self.at) else { return values };
         let step = step.max(1);
-        for sample in samples.iter().rev() {
-            // Rounded to the nearest column, so that a sample that came a little late leaves no gap.
-            let newest = (end.timestamp() - sample.at + step / 2) / step;
-            let Ok(newest) = usize::try_from(newest) else { continue };
-            if newest >= columns {
-                break;
-            }
+        let mut newest_first = samples.iter().rev().peekable();
+        for back in 0..columns {
+            // A column shows what held in its middle; doubled, to stay whole.
+            let middle = 2 * (end.timestamp() - back as i64 * step) - step;
+            // A second of patience: times are whole seconds, and a sample may come a little late.
+            let begins = |sample: &Sample| 2 * (sample.at - i64::from(sample.span) - 1);
+            while newest_first.next_if(|sample| begins(sample) >= middle).is_some() {}
+            let Some(sample) = newest_first.peek() else { break };
             let value = f64::from(sample.values[metric as usize]);
-            let stands_for = usize::try_from(i64::from(sample.span) / step).unwrap_or(1).max(1);
-            for back in newest..(newest + stands_for).min(columns) {
-                let column = columns - 1 - back;
-                if value.is_finite() && values[column].is_none() {
-                    values[column] = Some(value);
-                }
+            if 2 * sample.at >= middle && value.is_finite() {
+                values[columns - 1 - back] = Some(value);
             }
         }
         values

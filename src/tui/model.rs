@@ -15,6 +15,9 @@ use tui_input::Input;
 /// Least columns and rows in which the console can say anything useful.
 pub const SMALLEST: Size = Size { width: 60, height: 16 };
 
+/// Milliseconds from which on a countdown counts seconds.
+pub const COUNTED: i64 = 120_000;
+
 /// The console's whole state.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -369,13 +372,16 @@ impl Model {
         let next_minute = self.now.duration_trunc(minute).unwrap_or(self.now) + minute;
         let Some(due) = self.countdown() else { return next_minute };
         let left = (due - self.now).num_milliseconds();
-        // The figure is rounded up, so it changes when a whole second is left.
-        let to_next = match left.rem_euclid(1000) {
-            0 => 1000,
-            part => part,
+        let to_next = match left {
+            // Far off, and far overdue, the figure counts minutes, and the minute of the header is near enough.
+            ..-60_000 | COUNTED.. => return next_minute,
+            // The figure is rounded up, so it changes when a whole second is left.
+            left => match left.rem_euclid(1000) {
+                0 => 1000,
+                part => part,
+            },
         };
-        // Far overdue, the figure counts minutes.
-        if left < -60_000 { next_minute } else { next_minute.min(self.now + Duration::milliseconds(to_next)) }
+        next_minute.min(self.now + Duration::milliseconds(to_next))
     }
 
     /// Brings the selection, the order and the scroll positions in line with the rows.

@@ -258,6 +258,9 @@ struct Watching {
     pace: watch::Sender<Pace>,
 }
 
+/// Nobody listens any more.
+struct Deaf;
+
 /// What has changed since the last look.
 #[derive(Default)]
 struct Dirty {
@@ -327,7 +330,7 @@ impl Watching {
         left.unwrap_or(Duration::from_secs(3600))
     }
 
-    fn tell(&self, dirty: &mut Dirty, flagger: bool) -> Result<(), mpsc::error::SendError<Msg>> {
+    fn tell(&self, dirty: &mut Dirty, flagger: bool) -> Result<(), Deaf> {
         let now = self.clock.now();
         let dirty = std::mem::take(dirty);
         // Built under the lock, sent after it.
@@ -352,7 +355,7 @@ impl Watching {
                 messages.extend(new.map(|event| Msg::Event(Box::new(event.clone()))));
             }
         }
-        messages.into_iter().try_for_each(|message| self.told.send(message))
+        messages.into_iter().try_for_each(|message| self.told.send(message).map_err(|_| Deaf))
     }
 
     fn set_pace(&self, rows: &[Row]) {
@@ -558,8 +561,8 @@ mod tests {
 
     fn world(lease: Option<serde_json::Value>) -> World {
         let now = DateTime::UNIX_EPOCH;
-        let mut world = World::default();
-        world.lease = lease.map(|lease| lease::LeaseRecord::of(&lease, None, now));
+        let lease = lease.map(|lease| lease::LeaseRecord::of(&lease, None, now));
+        let mut world = World { lease, ..World::default() };
         world.health.insert(Source::Lease, Health::Live);
         world
     }

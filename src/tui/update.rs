@@ -93,8 +93,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
         Msg::Outcome { wish, outcome } => {
             let what = format!("{} {}", wish.verb, wish.canary);
             let (tone, text) = match outcome {
-                Outcome::CarriedOut(said) => (Tone::Good, format!("{what}: carried out. {said}")),
-                Outcome::Refused(why) => (Tone::Bad, format!("{what}: refused: {why}")),
+                Outcome::CarriedOut(said) => (Tone::Good, format!("{what}: carried out{}", told(&said, "carried out"))),
+                Outcome::Refused(why) => (Tone::Bad, format!("{what}: refused{}", told(&why, "refused"))),
                 Outcome::NoDriver(why) => (Tone::Bad, format!("{what}: nobody carried it out: {why}")),
                 Outcome::Failed(why) => (Tone::Bad, format!("{what}: {why}")),
             };
@@ -102,6 +102,15 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             Vec::new()
         }
     }
+}
+
+/// What the driver's words say beyond the outcome itself, which stands before them.
+fn told(said: &str, outcome: &str) -> String {
+    let beyond = match said.split_once(outcome) {
+        Some((_, tail)) => tail.trim_start_matches([':', ' ', '.']),
+        None => said,
+    };
+    if beyond.is_empty() { String::new() } else { format!(": {beyond}") }
 }
 
 /// By time, and within a second by the order in which they were written.

@@ -23,6 +23,8 @@ struct Seen {
     raw: Vec<u8>,
     reads: usize,
     closed: bool,
+    /// Nobody wants to read any more.
+    leaving: bool,
 }
 
 /// Columns and rows.
@@ -52,8 +54,13 @@ impl Terminal {
         let mut output = pair.master.try_clone_reader().expect("the pty's output");
         let input = pair.master.take_writer().expect("the pty's input");
         let side = |n| NonZeroU16::new(n).expect("a size");
-        let seen =
-            Seen { parser: vt100::Parser::new(side(rows), side(columns), 0), raw: Vec::new(), reads: 0, closed: false };
+        let seen = Seen {
+            parser: vt100::Parser::new(side(rows), side(columns), 0),
+            raw: Vec::new(),
+            reads: 0,
+            closed: false,
+            leaving: false,
+        };
         let shared = Arc::new((Mutex::new(seen), Condvar::new()));
         let writer = shared.clone();
         std::thread::spawn(move || {
@@ -61,17 +68,22 @@ impl Terminal {
             loop {
                 let read = output.read(&mut buffer).unwrap_or(0);
                 let mut seen = writer.0.lock().expect("no panic under the lock");
-                if read == 0 {
+                if read == 0 || seen.leaving {
                     seen.closed = true;
                 } else {
                     seen.parser.process(&buffer[..read]);
                     seen.raw.extend_from_slice(&buffer[..read]);
                     seen.reads += 1;
                 }
-                writer.1.notify_all();
-                if read == 0 {
+                let closed = seen.closed;
+                drop(seen);
+                if closed {
+                    // The other end of the pty closes with its last reader.
+                    drop(output);
+                    writer.1.notify_all();
                     return;
                 }
+                writer.1.notify_all();
             }
         });
         Self { master: pair.master, input, child, shared, started }
@@ -158,6 +170,14 @@ impl Terminal {
 
     /// Closes the terminal under the program, as a lost connection does; answers the program.
     pub fn hang_up(self) -> Box<dyn Child + Send + Sync> {
+        self.shared.0.lock().expect("no panic under the lock").leaving = true;
+        // Whoever reads holds the terminal open; another size makes the program draw, and the reader look up.
+        self.resize((79, 23));
+        let mut seen = self.shared.0.lock().expect("no panic under the lock");
+        while !seen.closed {
+            seen = self.shared.1.wait(seen).expect("no panic under the lock");
+        }
+        drop(seen);
         let Self { master, input, child, .. } = self;
         drop((input, master));
         child

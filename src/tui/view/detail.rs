@@ -6,7 +6,7 @@ use super::fleet::{phase_mark, phase_name};
 use crate::api::Phase;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::history::Metric;
-use crate::tui::model::{Link, Model, version_text};
+use crate::tui::model::{COUNTED, Link, Model, version_text};
 use crate::tui::row::{Row, Side};
 use crate::tui::spark::{self, Limit, Mark, Scale};
 use crate::tui::text;
@@ -93,6 +93,7 @@ fn countdown(model: &Model, row: &Row) -> Option<String> {
     }
     let left = (due - model.now).num_milliseconds();
     Some(match left {
+        COUNTED.. => format!("next check in {} min", left / 60_000),
         1.. => format!("next check in {} s", (left + 999) / 1000),
         -2_999..=0 => "checking".into(),
         -60_000..=-3_000 => format!("check overdue by {} s", -left / 1000),

@@ -95,16 +95,21 @@ pub fn draw_question(canvas: &mut Canvas, model: &Model, question: &Question, wi
         let text = format!("{} Not now: {why}", glyphs.warning);
         lines.extend(wrap(&text).into_iter().map(|line| (Role::Warn, line)));
     }
-    let area = centred(within, width, lines.len() as u16 + 6);
+    // Air above and below the text, where there is room for it.
+    let needed = lines.len() as u16 + 2 + 1;
+    let air = u16::from(needed + 3 <= within.height);
+    let area = centred(within, width, needed + 3 * air);
     canvas.clear(area);
     let frame = if words.objection.is_some() { Role::Warn } else { Role::Focus };
     let inner = canvas.frame(area, &[piece(words.title, Role::Strong)], frame);
-    let mut y = inner.y + 1;
-    for (role, line) in lines {
-        if y < inner.bottom().saturating_sub(2) {
-            canvas.put(inner.x + 1, y, inner.width.saturating_sub(1), &line, role);
-        }
-        y += 1;
+    let room = usize::from(inner.height.saturating_sub(1));
+    if lines.len() > room {
+        let lost = lines.len() - room + 1;
+        lines.truncate(room.saturating_sub(1));
+        lines.push((Role::Warn, format!("{} {lost} more lines: make the terminal higher", glyphs.cut)));
+    }
+    for (y, (role, line)) in (inner.y + air..inner.bottom()).zip(lines) {
+        canvas.put(inner.x + 1, y, inner.width.saturating_sub(1), &line, role);
     }
     let y = inner.bottom().saturating_sub(1);
     let dead = words.objection.is_some();

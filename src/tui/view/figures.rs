@@ -61,7 +61,7 @@ pub fn difference(primary: f64, canary: f64) -> Option<String> {
     }
     let percent = (canary / primary - 1.0) * 100.0;
     Some(match percent.round() {
-        p if p == 0.0 => "±0 %".into(),
+        0.0 => "±0 %".into(),
         p if p > 999.0 => ">+999 %".into(),
         p => format!("{p:+.0} %"),
     })

@@ -51,8 +51,8 @@ impl Columns {
             }
             wanted
         };
-        columns.failed = take(7, name.min(24).max(NAME));
-        columns.version = take(version, name.min(24).max(NAME));
+        columns.failed = take(7, name.clamp(NAME, 24));
+        columns.version = take(version, name.clamp(NAME, 24));
         columns.success = take(8, name.min(40));
         columns.p99 = take(8, name.min(40));
         columns.bar = take(LEAST_BAR, name);
@@ -246,7 +246,9 @@ fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, li
         draw_version(canvas, row, x, y, columns.version, ground);
         x += columns.version + GAP;
     }
-    let side = if row.under_way() && row.canary.runs() { &row.canary } else { &row.primary };
+    // The numbers of whoever is being judged; without traffic there are none.
+    let judged = row.under_way() && row.canary.runs() && row.weight() > 0;
+    let side = if judged { &row.canary } else { &row.primary };
     for (width, metric) in [(columns.success, Metric::Success), (columns.p99, Metric::P99)] {
         if width == 0 {
             continue;
@@ -297,7 +299,7 @@ fn version<'a>(row: &'a Row, glyphs: &'static Glyphs) -> Vec<Piece<'a>> {
         ]
     };
     match row.phase {
-        _ if row.under_way() => between(glyphs.arrow, Role::Dim, Role::Canary),
+        _ if row.under_way() && primary != canary => between(glyphs.arrow, Role::Dim, Role::Canary),
         Phase::Failed if primary != canary => between(glyphs.failed, Role::Bad, Role::Dim),
         _ => vec![piece(primary, Role::Text)],
     }

@@ -246,6 +246,9 @@ fn no_size_and_no_scene_makes_it_panic() {
             }
         }
     }
+    let mut crowded = scene::progressing(60, 16);
+    press(&mut crowded, "q");
+    compare("ask_quit_smallest", &crowded);
     compare("too_small", &scene::progressing(40, 10));
     compare("smallest", &scene::progressing(60, 16));
 }

@@ -1,0 +1,62 @@
+//! A console in a terminal, on a cluster in this process whose faults the test has in its hand.
+
+#![allow(dead_code)] // Each file that uses it uses its own part.
+
+use crate::terminal::Terminal;
+use canary_tui::sandbox::{Options, Sandbox};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// How long anything may take before the test gives up. Nothing is slept through: the screen is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The app that the tests roll out.
+pub const APP: &str = "jx-production-myapp";
+
+/// A cluster with three apps at rest.
+pub struct Cluster {
+    pub sandbox: Sandbox,
+    pub runtime: Runtime,
+    pub home: TempDir,
+}
+
+impl Cluster {
+    /// A cluster whose canaries are checked every `interval`.
+    pub fn start(interval: Duration) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let options = Options { interval, ready_after: Duration::from_millis(500), ..Options::default() };
+        let sandbox = runtime.block_on(Sandbox::start(options)).expect("the sandbox starts");
+        let home = tempfile::tempdir().expect("a folder");
+        sandbox.write_kubeconfig(&home.path().join("kubeconfig")).expect("a kubeconfig");
+        Self { sandbox, runtime, home }
+    }
+
+    /// The real program in a terminal of this size, with further arguments and environment.
+    pub fn open(&self, size: (u16, u16), arguments: &[&str], environment: &[(&str, &str)]) -> Terminal {
+        let kubeconfig = self.home.path().join("kubeconfig");
+        let mut all = vec!["--kubeconfig", kubeconfig.to_str().expect("a plain path"), "--min-interval", "1s"];
+        all.extend_from_slice(arguments);
+        Terminal::start(&all, self.home.path(), size, environment)
+    }
+
+    /// A console that drives, with all apps at rest on its screen.
+    pub fn console(&self) -> Terminal {
+        let console = self.open((120, 40), &[], &[]);
+        console.until_shows("driver: this console");
+        console.until("all are initialized", PATIENCE, |screen| screen.matches("Initialized").count() >= 3);
+        console
+    }
+}
+
+/// Starts a version of the selected app by typing its tag, and waits until it gets traffic.
+pub fn start(console: &mut Terminal, tag: &str) {
+    console.type_keys("s");
+    console.until_shows("Start which version");
+    console.type_keys(tag);
+    console.type_keys("\r");
+    console.until_shows(&format!("Start {tag} of {APP}?"));
+    console.type_keys("y");
+    console.until_shows(&format!(" % to {tag}"));
+}

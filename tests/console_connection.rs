@@ -1,0 +1,68 @@
+//! What the console says of its connections, on the real program.
+
+mod console;
+mod terminal;
+
+use console::{APP, Cluster, PATIENCE};
+use std::sync::Arc;
+use std::time::Duration;
+use terminal::Terminal;
+
+#[test]
+fn a_lost_connection_is_told_and_mends_by_itself() {
+    let cluster = Cluster::start(Duration::from_secs(10));
+    let console = cluster.console();
+    let _guard = cluster.runtime.enter();
+    cluster.sandbox.stop_serving();
+    console.until_shows("No connection to the cluster since");
+    assert!(console.screen().contains(APP), "the last values stay");
+    assert!(console.screen().contains("PRIMARY 1.0.0"));
+    cluster.runtime.block_on(cluster.sandbox.resume_serving()).expect("it serves again");
+    console.until("it mends", PATIENCE, |screen| !screen.contains("No connection"));
+    console.until_shows("driver: this console");
+}
+
+#[test]
+fn prometheus_may_go_and_come_back() {
+    let cluster = Cluster::start(Duration::from_secs(10));
+    // Quick measuring needs a rollout; an observer of one at rest measures every 15 s.
+    let console = cluster.console();
+    console.until("success rates are shown", PATIENCE, |screen| screen.contains("100.00 %"));
+    cluster.sandbox.set_prometheus_down(true);
+    console.until_shows("Prometheus unreachable since");
+    assert!(console.screen().contains("100.00 %"), "the last values stay");
+    cluster.sandbox.set_prometheus_down(false);
+    console.until("it is back", PATIENCE, |screen| !screen.contains("Prometheus unreachable"));
+}
+
+#[test]
+fn what_is_not_permitted_is_named() {
+    let cluster = Cluster::start(Duration::from_secs(10));
+    cluster.sandbox.deny(Some(Arc::new(|asked| asked.resource == "canaries" && asked.verb == "patch")));
+    let mut console = cluster.open((120, 40), &[], &[]);
+    console.until_shows(APP);
+    console.until_shows("This console does not drive: you may not patch canaries.flagger.app");
+    console.type_keys("s");
+    console.until_shows("you may not patch canaries.flagger.app in jx-production");
+    drop(console);
+    cluster.sandbox.deny(Some(Arc::new(|asked| asked.resource == "canaries")));
+    let console = cluster.open((120, 40), &[], &[]);
+    console.until_shows("The canaries of jx-production may not be read");
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_said_so_on_the_screen() {
+    let home = tempfile::tempdir().expect("a folder");
+    let kubeconfig = home.path().join("kubeconfig");
+    let text = "apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters:\n- name: x\n  cluster: {server: \
+                \"https://127.0.0.1:1\"}\ncontexts:\n- name: x\n  context: {cluster: x, user: x}\nusers:\n- name: x\n  \
+                user: {token: x}\n";
+    std::fs::write(&kubeconfig, text).expect("a file");
+    let arguments = ["--kubeconfig", kubeconfig.to_str().expect("a plain path")];
+    let mut console = Terminal::start(&arguments, home.path(), (100, 30), &[]);
+    console.until_shows("No connection to the cluster since");
+    console.type_keys("s");
+    console.until_shows("no canary is selected");
+    console.type_keys("q");
+    assert!(console.ended(PATIENCE).success());
+}
