@@ -14,6 +14,7 @@ use kube::api::PartialObjectMeta;
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -173,25 +174,18 @@ impl Mirror {
                 config = config.fields("involvedObject.kind=Canary");
             }
             let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
-            let begin = move || watcher::watcher(api.clone(), config.clone());
-            tasks.spawn(follow(shared.clone(), source, begin, |object| object.value));
+            tasks.spawn(follow(shared.clone(), source, api, config, |object| object.value));
         }
         let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
             Api::namespaced(client.clone(), namespace);
-        tasks.spawn(follow(
-            shared.clone(),
-            Source::ReplicaSets,
-            move || watcher::watcher(api.clone(), watcher::Config::default()),
-            |mut object| {
-                object.metadata.managed_fields = None;
-                serde_json::json!({ "metadata": object.metadata })
-            },
-        ));
+        tasks.spawn(follow(shared.clone(), Source::ReplicaSets, api, watcher::Config::default(), |mut object| {
+            object.metadata.managed_fields = None;
+            serde_json::json!({ "metadata": object.metadata })
+        }));
         let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
         let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &lease);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", super::lease::NAME));
-        let begin = move || watcher::watcher(api.clone(), config.clone());
-        tasks.spawn(follow(shared.clone(), Source::Lease, begin, |object| object.value));
+        tasks.spawn(follow(shared.clone(), Source::Lease, api, config, |object| object.value));
         Self { shared, _tasks: Arc::new(tasks) }
     }
 
@@ -234,29 +228,18 @@ impl Mirror {
     }
 }
 
-/// From a fifth of a second to five: an operator waits for this.
-struct Reconnect(Duration);
-
+/// Between two attempts: from a fifth of a second to five, because an operator waits for this.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-impl Reconnect {
-    fn wait(&mut self) -> Duration {
-        let delay = self.0;
-        self.0 = (delay * 2).min(RECONNECT.1);
-        delay
-    }
-}
-
-/// Follows one kind for good. After a failure it lists anew: a watch that merely begins again is silent while nothing
-/// changes, so nobody could tell that the connection stands.
-async fn follow<K, S>(shared: Arc<Shared>, source: Source, begin: impl Fn() -> S, value: fn(K) -> Value)
+/// Follows one kind for ever. After a failure everything is listed anew: a watch that merely resumes says nothing until
+/// an object changes, and until then nobody could tell that the connection stands again.
+async fn follow<K>(shared: Arc<Shared>, source: Source, api: Api<K>, config: watcher::Config, value: fn(K) -> Value)
 where
-    K: Send + 'static,
-    S: futures::Stream<Item = watcher::Result<Event<K>>> + Send,
+    K: kube::Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
-    let mut reconnect = Reconnect(RECONNECT.0);
+    let mut wait = RECONNECT.0;
     loop {
-        let stream = begin();
+        let stream = watcher::watcher(api.clone(), config.clone());
         futures::pin_mut!(stream);
         let mut listed: Vec<Value> = Vec::new();
         while let Some(event) = stream.next().await {
@@ -265,7 +248,7 @@ where
                 Ok(Event::InitApply(object)) => listed.push(value(object)),
                 Ok(Event::InitDone) => {
                     shared.replace(source, std::mem::take(&mut listed));
-                    reconnect = Reconnect(RECONNECT.0);
+                    wait = RECONNECT.0;
                 }
                 Ok(Event::Apply(object)) => shared.apply(source, &value(object)),
                 Ok(Event::Delete(object)) => shared.remove(source, &value(object)),
@@ -275,7 +258,8 @@ where
                 }
             }
         }
-        tokio::time::sleep(reconnect.wait()).await;
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RECONNECT.1);
     }
 }
 
