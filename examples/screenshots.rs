@@ -1,11 +1,12 @@
 //! Draws the console's real views, from scenes at a fixed time, into `screenshots/`: an SVG to look at and a text to
-//! compare. `cargo run --example screenshots` writes them, `-- --check` fails where they are out of date.
+//! compare; and README's table of the keys from the table that the console itself reads. `cargo run --example
+//! screenshots` writes them, `-- --check` fails where they are out of date.
 //!
 //! Lines, blocks and signs are drawn as shapes, so that the pictures look the same whatever fonts a viewer has.
 
 use canary_tui::tui::model::Model;
 use canary_tui::tui::scene;
-use canary_tui::tui::{glyphs, theme};
+use canary_tui::tui::{glyphs, keys, theme};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 use std::fmt::Write as _;
@@ -16,25 +17,23 @@ use std::process::ExitCode;
 const CELL: (f64, f64) = (8.4, 18.0);
 const MARGIN: f64 = 14.0;
 
+/// Stands before README's table of the keys, and after it.
+const KEYS: (&str, &str) = ("<!-- keys: made by `cargo run --example screenshots` -->\n", "<!-- keys: end -->");
+
 fn main() -> ExitCode {
     let check = std::env::args().any(|arg| arg == "--check");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
     let mut stale = Vec::new();
-    for (name, model) in scenes() {
-        let buffer = scene::shot(&model);
-        for (file, content) in
-            [(format!("{name}.svg"), svg(&buffer, &model)), (format!("{name}.txt"), scene::text(&buffer))]
-        {
-            let path = folder.join(&file);
-            if std::fs::read_to_string(&path).is_ok_and(|present| present == content) {
-                continue;
-            }
-            if check {
-                stale.push(file);
-            } else if let Err(error) = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, content)) {
-                eprintln!("cannot write {}: {error}", path.display());
-                return ExitCode::FAILURE;
-            }
+    for (path, content) in files() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        if std::fs::read_to_string(&path).is_ok_and(|present| present == content) {
+            continue;
+        }
+        let folder = path.parent().unwrap_or(&path);
+        if check {
+            stale.push(path.display().to_string());
+        } else if let Err(error) = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, content)) {
+            eprintln!("cannot write {}: {error}", path.display());
+            return ExitCode::FAILURE;
         }
     }
     if stale.is_empty() {
@@ -42,6 +41,24 @@ fn main() -> ExitCode {
     }
     eprintln!("out of date: {}; run cargo run --example screenshots", stale.join(", "));
     ExitCode::FAILURE
+}
+
+/// Everything that is made, by its path.
+fn files() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for (name, model) in scenes() {
+        let buffer = scene::shot(&model);
+        let name = format!("screenshots/{name}-{}x{}", model.size.width, model.size.height);
+        files.push((format!("{name}.svg"), svg(&buffer, &model)));
+        files.push((format!("{name}.txt"), scene::text(&buffer)));
+    }
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap_or_default();
+    if let Some((before, rest)) = readme.split_once(KEYS.0)
+        && let Some((_, after)) = rest.split_once(KEYS.1)
+    {
+        files.push(("README.md".into(), format!("{before}{}{}{}{after}", KEYS.0, keys::markdown(), KEYS.1)));
+    }
+    files
 }
 
 /// What is shown, by file name.
@@ -61,14 +78,14 @@ fn scenes() -> Vec<(&'static str, Model)> {
         model
     };
     vec![
-        ("rollout", scene::progressing(112, 34)),
-        ("failing", scene::failing(112, 34)),
-        ("start", with(scene::at_rest(112, 34), "s")),
-        ("abort", with(scene::progressing(112, 34), "a")),
-        ("charts", with(scene::failing(112, 34), "<enter>")),
-        ("fleet", with(scene::many(100, 160, 44), "j")),
-        ("small", scene::progressing(80, 24)),
-        ("light", light(scene::progressing(112, 34))),
+        ("progressing", scene::progressing(120, 40)),
+        ("failing", scene::failing(120, 40)),
+        ("start", with(scene::at_rest(120, 40), "s")),
+        ("abort", with(scene::progressing(120, 40), "a")),
+        ("charts", with(scene::failing(120, 40), "<enter>")),
+        ("fleet", with(scene::many(100, 200, 60), "j")),
+        ("progressing", scene::progressing(80, 24)),
+        ("light", light(scene::progressing(120, 40))),
         ("ascii", sixteen(scene::failing(80, 24))),
     ]
 }

@@ -61,6 +61,10 @@ impl<'a> Canvas<'a> {
         if let Some(ground) = ground.map(|role| self.look.theme.style(role)) {
             style.bg = ground.bg;
             style.add_modifier |= ground.add_modifier;
+            // A reversed row is one field: colours in it would make patches.
+            if ground.add_modifier.contains(Modifier::REVERSED) {
+                style.fg = ground.fg;
+            }
         }
         style
     }

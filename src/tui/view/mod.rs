@@ -37,7 +37,7 @@ pub struct Layout {
 /// Lines that a pane needs beside its content.
 const FRAME: u16 = 2;
 /// Lines that the events keep while the charts grow.
-const EVENTS: u16 = 8;
+const EVENTS: u16 = 10;
 
 /// Divides the screen: the detail gets what it needs, the canaries at most a third of what is left to share, the
 /// events the rest.
