@@ -25,7 +25,9 @@ fn a_good_version_is_rolled_out_step_by_step_and_promoted() {
     });
     // The whole sequence, each message once and in its order.
     console.type_keys("e");
-    console.until_shows("Starting canary analysis");
+    console.until("the events are read in full", PATIENCE, |screen| {
+        screen.contains("esc close") && screen.contains("Starting canary analysis")
+    });
     let screen = console.screen();
     let mut rest = screen.as_str();
     let advance = |weight: u32| format!("Advance {APP}.jx-production canary weight {weight}");
