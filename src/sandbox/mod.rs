@@ -5,6 +5,8 @@
 //!   [`validity`]; [`ownership`] records managedFields; [`status`] is how an error looks.
 //! - [`server`] speaks Kubernetes' API over HTTP on top of the store: [`selectors`], [`strategic`] patches (by
 //!   [`merge_keys`]), tables, watches, discovery, the service proxy.
+//! - [`workloads`] are the controllers that make pods of Deployments, [`seed`] the apps that a sandbox begins with, and
+//!   [`feed`] tells the simulated traffic what the store says.
 //! - [`serve`] starts it all: [`tls`] with an authority of its own, a [`listener`] on loopback, a [`kubeconfig`].
 //!
 //! Nothing else of the program knows this room but by its address: the console reaches it over HTTPS, as it reaches
@@ -15,12 +17,14 @@ pub mod base;
 mod base64;
 pub mod defaults;
 pub mod definitions;
+pub mod feed;
 pub mod kinds;
 pub mod kubeconfig;
 pub mod listener;
 pub mod merge_keys;
 pub mod ownership;
 pub mod schema;
+pub mod seed;
 pub mod selectors;
 pub mod serve;
 pub mod server;

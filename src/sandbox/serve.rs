@@ -13,16 +13,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::base;
+use super::feed::Feed;
 use super::kubeconfig::{self, Access};
 use super::listener::Listener;
+use super::seed::{self, Apps, Past};
 use super::server::{Api, Delay, Denial};
 use super::store::{Clock, HISTORY_LIMIT, Store};
 use super::tls;
+use super::workloads::{Controllers, Pace};
+use crate::traffic::{Simulator, Traffic};
 
 /// Who the kubeconfig's user is.
 pub const OPERATOR: &str = "sandbox-operator";
 /// Where the sandbox's Prometheus stands in the cluster.
 pub const PROMETHEUS: (&str, &str, u16) = ("istio-system", "prometheus", 9090);
+
+/// How long Prometheus keeps samples.
+const RETENTION: Duration = Duration::from_secs(30 * 60);
 
 /// How a sandbox is set up.
 #[derive(Clone)]
@@ -82,16 +89,49 @@ pub struct Sandbox {
     authority: String,
     token: String,
     namespace: String,
+    /// None where somebody else answers for Prometheus.
+    traffic: Option<Traffic>,
     tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
 impl Sandbox {
-    /// Starts a cluster with its namespaces and its Prometheus Service.
+    /// Starts a cluster with its namespaces, its apps, the controllers that run them, and traffic.
     /// Errors: an address that is not loopback or is taken, or no certificate could be made.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let store = Store::seeded(options.clock.clone(), options.seed, options.history);
+        let past = Past::before(options.clock.clone());
+        let store = Store::seeded(past.clock(), options.seed, options.history);
         base::furnish(&store, &options.namespace).context("furnishing the sandbox")?;
-        Self::start_over(&options, store, Router::new()).await
+        let apps = Apps {
+            count: options.canaries,
+            replicas: options.replicas,
+            interval: options.interval,
+            namespace: options.namespace.clone(),
+        };
+        seed::plant(&store, &past, &apps).context("planting the sandbox's apps")?;
+        let clock = options.clock.clone();
+        let simulator = Simulator::new(options.seed, clock(), options.scrape, RETENTION);
+        let traffic = Traffic::new(simulator, clock.clone());
+        let router = crate::traffic::api::router(traffic.clone());
+        let mut feed = Feed::default();
+        // Before anybody can ask: rates exist at the first question.
+        traffic.observe(clock(), feed.facts(&store));
+        traffic.advance(clock());
+        let sandbox = Self::start_over(&options, store.clone(), router).await?.with_traffic(traffic.clone());
+        let pace = Pace { ready_after: options.ready_after, ..Pace::default() };
+        let (for_pods, for_traffic) = (clock.clone(), clock);
+        sandbox.keep(tokio::spawn(Controllers::new(&store, pace).run(move || for_pods())));
+        sandbox.keep(tokio::spawn(feed.run(store, traffic, move || for_traffic())));
+        Ok(sandbox)
+    }
+
+    fn with_traffic(mut self, traffic: Traffic) -> Self {
+        self.traffic = Some(traffic);
+        self
+    }
+
+    /// How many requests have found no ready pod since the start.
+    pub fn lost_requests(&self) -> u64 {
+        self.traffic.as_ref().map_or(0, Traffic::lost_requests)
     }
 
     /// Serves a cluster over a store that is furnished already. `prometheus` answers for the Service
@@ -114,6 +154,7 @@ impl Sandbox {
             authority: identity.authority,
             token,
             namespace: options.namespace.clone(),
+            traffic: None,
             tasks: Mutex::default(),
         })
     }

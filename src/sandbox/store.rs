@@ -195,6 +195,25 @@ impl Store {
         }
     }
 
+    /// The objects of a kind that name an owner of this uid, by namespace and name.
+    pub fn owned_by(&self, kind: &str, owner: &str) -> Vec<Arc<Value>> {
+        let Ok(kind) = self.kind(kind) else {
+            return Vec::new();
+        };
+        let state = self.lock();
+        let mut found: Vec<(&Key, Arc<Value>)> = state
+            .owned
+            .get(owner)
+            .into_iter()
+            .flatten()
+            .filter_map(|uid| state.by_uid.get(uid))
+            .filter(|(of, _)| of.plural == kind.plural && of.group == kind.group)
+            .filter_map(|(of, key)| Some((key, state.get(of, key)?.clone())))
+            .collect();
+        found.sort_by_key(|(key, _)| *key);
+        found.into_iter().map(|(_, object)| object).collect()
+    }
+
     /// Reads, changes and writes an object under the lock. Nothing happens when nothing changed; `generation` moves
     /// only when something besides metadata and status did. The status may be changed along with the rest.
     pub fn modify(

@@ -125,8 +125,23 @@ mod tests {
     fn every_shape_takes_one_column_and_ascii_is_ascii() {
         for set in [&UNICODE, &ASCII] {
             let single = [
-                set.limit, set.bar_full, set.bar_empty, set.passed, set.failed, set.current, set.open, set.half,
-                set.paused, set.warning, set.pointer, set.arrow, set.cut, set.dash, set.dot, set.up, set.down,
+                set.limit,
+                set.bar_full,
+                set.bar_empty,
+                set.passed,
+                set.failed,
+                set.current,
+                set.open,
+                set.half,
+                set.paused,
+                set.warning,
+                set.pointer,
+                set.arrow,
+                set.cut,
+                set.dash,
+                set.dot,
+                set.up,
+                set.down,
             ];
             for shape in single.iter().chain(&set.frame).chain(&set.levels) {
                 assert_eq!(crate::tui::text::width(shape), 1, "{shape}");

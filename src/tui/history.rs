@@ -149,10 +149,7 @@ mod tests {
         for (second, value) in [(0, Some(1.0)), (5, None), (10, Some(3.0)), (21, Some(5.0))] {
             record(&mut history, second, value);
         }
-        assert_eq!(
-            history.columns("app", Metric::Cpu, 6, 5),
-            [None, Some(1.0), None, Some(3.0), None, Some(5.0)]
-        );
+        assert_eq!(history.columns("app", Metric::Cpu, 6, 5), [None, Some(1.0), None, Some(3.0), None, Some(5.0)]);
         assert_eq!(history.latest("app", Metric::P99), Some(5.0));
         assert_eq!(history.latest("other", Metric::P99), None);
     }
@@ -190,7 +187,8 @@ mod tests {
     fn earlier_samples_go_before_the_first() {
         let mut history = History::default();
         record(&mut history, 10, Some(3.0));
-        let earlier = [(at(0), Measures([Some(1.0); 4])), (at(5), Measures([Some(2.0); 4])), (at(10), Measures::default())];
+        let earlier =
+            [(at(0), Measures([Some(1.0); 4])), (at(5), Measures([Some(2.0); 4])), (at(10), Measures::default())];
         history.fill("app", 5, &earlier);
         assert_eq!(history.columns("app", Metric::Success, 3, 5), [Some(1.0), Some(2.0), Some(3.0)]);
     }

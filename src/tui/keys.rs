@@ -497,9 +497,11 @@ pub fn allowed(verb: Verb, canary: &str, model: &Model) -> Result<(), String> {
     Ok(())
 }
 
-/// The word in the footer: a key that turns something over says what it would do.
+/// The word in the footer: a key that turns something over says what it would do. Empty where it is not worth a word.
 pub fn label(binding: &Binding, model: &Model) -> &'static str {
     match binding.action {
+        Action::Scope if !matches!(model.overlay, Some(Overlay::Events { .. })) => "",
+        Action::Down if matches!(model.overlay, Some(Overlay::Charts)) => "next canary",
         Action::Hold if model.row().is_some_and(|row| row.paused.is_some()) => "resume",
         _ => binding.label,
     }

@@ -23,7 +23,11 @@ pub enum Msg {
     /// An Event that is new, or was counted once more.
     Event(Box<EventRecord>),
     /// How the API server and the routes' watch are doing, and what else may not be read, in words.
-    Cluster { cluster: Link, routes: Link, missing: Vec<String> },
+    Cluster {
+        cluster: Link,
+        routes: Link,
+        missing: Vec<String>,
+    },
     /// What the operator may not do, in words; None: may ask for everything.
     Rights(Option<String>),
     Driver(Driver),
@@ -38,9 +42,16 @@ pub enum Msg {
     /// How Prometheus is doing, where it did not answer.
     Prometheus(Link),
     /// What Prometheus remembers of a workload, oldest first, a sample every `span` seconds.
-    Remembered { workload: String, span: i64, samples: Vec<(DateTime<Utc>, Measures)> },
+    Remembered {
+        workload: String,
+        span: i64,
+        samples: Vec<(DateTime<Utc>, Measures)>,
+    },
     /// What became of a request.
-    Outcome { wish: Wish, outcome: Outcome },
+    Outcome {
+        wish: Wish,
+        outcome: Outcome,
+    },
 }
 
 /// How a request ended.
@@ -62,7 +73,10 @@ pub enum Command {
     /// Write a request on a Canary and tell the outcome.
     Send(Wish),
     /// Ask Prometheus what it remembers of these workloads.
-    Remember { primary: String, canary: String },
+    Remember {
+        primary: String,
+        canary: String,
+    },
     /// Paint every cell anew.
     Repaint,
     Quit,

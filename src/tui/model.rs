@@ -70,11 +70,18 @@ pub enum Link {
     Connecting,
     Live,
     /// It answered once, and does no longer.
-    Lost { since: DateTime<Utc>, why: String },
+    Lost {
+        since: DateTime<Utc>,
+        why: String,
+    },
     /// It answers, but not to us; the text names the right that is missing.
-    Forbidden { what: String },
+    Forbidden {
+        what: String,
+    },
     /// It is not there; the text says what was looked for and what can be done.
-    Absent { why: String },
+    Absent {
+        why: String,
+    },
 }
 
 /// Who carries out the rollouts of this namespace.
@@ -153,11 +160,15 @@ pub enum Pane {
 /// What lies over the panes.
 #[derive(Clone, Debug)]
 pub enum Overlay {
-    Help { scroll: usize },
+    Help {
+        scroll: usize,
+    },
     /// The larger charts of the selected canary.
     Charts,
     /// The events in full, wrapped; `back` lines from the newest.
-    Events { back: usize },
+    Events {
+        back: usize,
+    },
     Versions(Versions),
     Question(Question),
 }
@@ -180,8 +191,14 @@ pub struct Versions {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Choice {
     /// The present revision once more.
-    Again { version: String },
-    Offered { tag: String, note: String, running: bool },
+    Again {
+        version: String,
+    },
+    Offered {
+        tag: String,
+        note: String,
+        running: bool,
+    },
     /// What is typed.
     Typed,
 }

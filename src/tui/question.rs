@@ -73,7 +73,9 @@ fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
         Verb::Resume => vec![format!("The rollout of {new} goes on from {weight} % at the next check.")],
         Verb::Advance => match next_step(row) {
             Some(next) => vec![
-                format!("The checks run now. If they pass, {next} % of the traffic goes to {new} instead of {weight} %."),
+                format!(
+                    "The checks run now. If they pass, {next} % of the traffic goes to {new} instead of {weight} %."
+                ),
                 "If one fails, it counts as a failed check.".into(),
             ],
             None => vec![format!("The checks run now. If they pass, {new} is promoted.")],
@@ -145,12 +147,7 @@ fn quit(model: &Model) -> Words {
         n => format!("This console drives {n} rollouts that are under way:"),
     }];
     for row in driven.iter().take(3) {
-        body.push(format!(
-            "{}: {} % of the traffic on {}.",
-            row.name,
-            row.weight(),
-            version_text(&row.canary.version)
-        ));
+        body.push(format!("{}: {} % of the traffic on {}.", row.name, row.weight(), version_text(&row.canary.version)));
     }
     if driven.len() > 3 {
         body.push(format!("and {} more.", driven.len() - 3));

@@ -185,9 +185,24 @@ pub fn progressing(width: u16, height: u16) -> Model {
     myapp.next_check = Some(time("12:05:30"));
     let name = "jx-production-myapp.jx-production";
     let events = vec![
-        event("jx-production-cart", "11:40:02", false, "Promotion completed! Scaling down jx-production-cart.jx-production"),
-        event("jx-production-search", "11:52:10", true, "Rolling back jx-production-search.jx-production failed checks threshold reached 5"),
-        event("jx-production-search", "11:52:10", true, "Canary failed! Scaling down jx-production-search.jx-production"),
+        event(
+            "jx-production-cart",
+            "11:40:02",
+            false,
+            "Promotion completed! Scaling down jx-production-cart.jx-production",
+        ),
+        event(
+            "jx-production-search",
+            "11:52:10",
+            true,
+            "Rolling back jx-production-search.jx-production failed checks threshold reached 5",
+        ),
+        event(
+            "jx-production-search",
+            "11:52:10",
+            true,
+            "Canary failed! Scaling down jx-production-search.jx-production",
+        ),
         event("jx-production-myapp", "12:01:30", false, &format!("New revision detected! Scaling up {name}")),
         event("jx-production-myapp", "12:02:31", false, &format!("Starting canary analysis for {name}")),
         event("jx-production-myapp", "12:02:31", false, &format!("Advance {name} canary weight 10")),

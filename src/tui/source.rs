@@ -51,7 +51,10 @@ pub struct Feed {
 #[derive(Clone, Debug)]
 pub enum Order {
     Send(Wish),
-    Remember { primary: String, canary: String },
+    Remember {
+        primary: String,
+        canary: String,
+    },
     /// Stop driving, and end.
     Stop,
 }
@@ -78,8 +81,11 @@ impl Feed {
             self.clock.clone(),
             self.options.controller.is_some(),
         );
-        let locator =
-            Locator::new(self.connection.client.clone(), &self.connection.namespace, self.options.prometheus.as_deref());
+        let locator = Locator::new(
+            self.connection.client.clone(),
+            &self.connection.namespace,
+            self.options.prometheus.as_deref(),
+        );
         let controller = self.options.controller.clone().map(|options| {
             Controller::start(
                 self.connection.clone(),
@@ -287,7 +293,8 @@ impl Watching {
         let mut changes = self.mirror.changes();
         let mut dirty = Dirty { rows: true, all_events: true, links: true, ..Default::default() };
         let mut flagger = None;
-        let mut review = Instant::now();
+        // Not before the first rows are told: they are what the operator waits for.
+        let mut review = Instant::now() + GAP;
         loop {
             if self.role.is_none() && Instant::now() >= review {
                 // Whoever only watches still says that Flagger drives.

@@ -79,10 +79,8 @@ fn round_up(value: f64) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     Empty,
-    /// The top of a column: 1 to 8 eighths of the cell.
+    /// A column's part of this height, 1 to 8 eighths.
     Column(u8),
-    /// A column goes on above.
-    Body,
     /// The limit's line, where no column hides it.
     Limit,
 }
@@ -96,7 +94,8 @@ pub struct Cell {
 
 /// A chart of `rows` lines, the top one first: one column for each value.
 pub fn chart(values: &[Option<f64>], scale: &Scale, limit: Option<Limit>, rows: usize) -> Vec<Vec<Cell>> {
-    let eighths = rows * 8;
+    // Charts of one line stand close above each other: the topmost eighth is left for air.
+    let eighths = if rows == 1 { 7 } else { rows * 8 };
     let limit_row = scale.limit.filter(|_| rows > 1).map(|limit| {
         let height = (scale.share(limit) * eighths as f64).round() as usize;
         rows - 1 - (height.saturating_sub(1) / 8).min(rows - 1)
@@ -111,7 +110,6 @@ pub fn chart(values: &[Option<f64>], scale: &Scale, limit: Option<Limit>, rows: 
             let mark = match height.saturating_sub(below).min(8) as u8 {
                 0 if limit_row == Some(row) => Mark::Limit,
                 0 => Mark::Empty,
-                8 if height > below + 8 => Mark::Body,
                 part => Mark::Column(part),
             };
             line.push(Cell { mark, passes });
@@ -134,7 +132,7 @@ mod tests {
         let scale = Scale { low: 0.0, high: 8.0, limit: None };
         assert_eq!(
             heights(&[None, Some(0.0), Some(4.0), Some(8.0)], &scale),
-            [Mark::Empty, Mark::Column(1), Mark::Column(4), Mark::Column(8)]
+            [Mark::Empty, Mark::Column(1), Mark::Column(4), Mark::Column(7)]
         );
     }
 
@@ -167,7 +165,7 @@ mod tests {
         let scale = Scale { low: 0.0, high: 10.0, limit: Some(8.0) };
         let lines = chart(&[Some(2.0), Some(10.0), None], &scale, Some(Limit::AtMost(8.0)), 2);
         assert_eq!(lines[0].iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Limit, Mark::Column(8), Mark::Limit]);
-        assert_eq!(lines[1].iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Column(3), Mark::Body, Mark::Empty]);
+        assert_eq!(lines[1].iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Column(3), Mark::Column(8), Mark::Empty]);
         assert_eq!(lines[1].iter().map(|c| c.passes).collect::<Vec<_>>(), [true, false, true]);
     }
 

@@ -33,9 +33,10 @@ pub enum Role {
     Primary,
     /// Measurements of the canary.
     Canary,
-    /// What stands below the top of their columns, in charts of several lines.
-    PrimaryBody,
-    CanaryBody,
+    /// The columns of their charts, and those that do not keep the limit: areas are calmer than texts.
+    PrimaryChart,
+    CanaryChart,
+    BadChart,
     /// A limit that a measurement is held against.
     Limit,
     /// A key in the footer.
@@ -48,7 +49,7 @@ pub enum Role {
 
 impl Role {
     /// All roles.
-    pub const ALL: [Role; 18] = [
+    pub const ALL: [Role; 19] = [
         Role::Text,
         Role::Dim,
         Role::Faint,
@@ -61,8 +62,9 @@ impl Role {
         Role::Active,
         Role::Primary,
         Role::Canary,
-        Role::PrimaryBody,
-        Role::CanaryBody,
+        Role::PrimaryChart,
+        Role::CanaryChart,
+        Role::BadChart,
         Role::Limit,
         Role::Key,
         Role::KeyOff,
@@ -337,7 +339,7 @@ mod tests {
                 // Frames and columns are no text, and a key that does nothing may step back.
                 let least = match role {
                     Role::Faint => 1.3,
-                    Role::KeyOff | Role::PrimaryBody | Role::CanaryBody => 2.4,
+                    Role::KeyOff | Role::PrimaryChart | Role::CanaryChart | Role::BadChart => 2.4,
                     _ => 4.5,
                 };
                 let own = contrast(style.fg.unwrap(), style.bg.unwrap());

@@ -336,10 +336,9 @@ fn select(model: &mut Model, moved: impl Fn(usize, usize) -> usize) -> Vec<Comma
 /// A newly selected canary's past is asked for.
 fn remember_if_changed(model: &Model, before: Option<String>) -> Vec<Command> {
     match model.row() {
-        Some(row) if before.as_ref() != Some(&row.name) => vec![Command::Remember {
-            primary: row.primary.workload.clone(),
-            canary: row.canary.workload.clone(),
-        }],
+        Some(row) if before.as_ref() != Some(&row.name) => {
+            vec![Command::Remember { primary: row.primary.workload.clone(), canary: row.canary.workload.clone() }]
+        }
         _ => Vec::new(),
     }
 }

@@ -1,0 +1,345 @@
+//! What keys and messages do to the model.
+
+use super::message::{Command, Msg, Outcome};
+use super::model::{Ask, Choice, Driver, Link, Model, Overlay, Pane, Tone, Wish};
+use super::row::Row;
+use super::scene::{self, press, time};
+use super::update::update;
+use crate::api::{Phase, Verb};
+use crate::rollout::Standing;
+use chrono::Duration;
+
+fn model() -> Model {
+    scene::progressing(120, 40)
+}
+
+fn sent(commands: &[Command]) -> Vec<&Wish> {
+    commands.iter().filter_map(|c| if let Command::Send(wish) = c { Some(wish) } else { None }).collect()
+}
+
+fn myapp(model: &mut Model) -> &mut Row {
+    model.rows.iter_mut().find(|row| row.name == "jx-production-myapp").unwrap()
+}
+
+#[test]
+fn a_key_that_changes_the_cluster_asks_once_and_y_confirms() {
+    for (keys, verb) in [("p", Verb::Pause), ("n", Verb::Advance), ("P", Verb::Promote), ("a", Verb::Abort)] {
+        let mut model = model();
+        assert_eq!(press(&mut model, keys), []);
+        let commands = press(&mut model, "y");
+        let wishes = sent(&commands);
+        assert_eq!(wishes.len(), 1);
+        assert_eq!((wishes[0].verb, wishes[0].canary.as_str()), (verb, "jx-production-myapp"));
+        assert_eq!(wishes[0].revision, "5d8f7c9b64", "the revision that the operator saw");
+        assert!(model.overlay.is_none());
+        assert_eq!(model.notice.as_ref().unwrap().tone, Tone::Wait);
+    }
+}
+
+#[test]
+fn everything_but_yes_leaves_a_question_without_doing_anything() {
+    for keys in ["a<esc>", "an", "a<enter>", "a<tab><tab><enter>", "aq"] {
+        let mut model = model();
+        assert_eq!(press(&mut model, keys), [], "{keys}");
+        assert!(model.overlay.is_none(), "{keys}");
+    }
+    for keys in ["a<tab><enter>", "a<right><enter>", "a<left>y"] {
+        assert_eq!(sent(&press(&mut model(), keys)).len(), 1, "{keys}");
+    }
+    // A stray key neither confirms nor closes.
+    let mut model = model();
+    assert_eq!(press(&mut model, "axs "), []);
+    assert!(model.overlay.is_some());
+}
+
+#[test]
+fn a_request_names_the_revision_that_was_seen_when_it_was_asked() {
+    let mut model = model();
+    press(&mut model, "P");
+    myapp(&mut model).revision = Some("newer".into());
+    assert_eq!(press(&mut model, "y"), [], "the ground of the question has gone");
+    press(&mut model, "<esc>");
+    assert_eq!(sent(&press(&mut model, "Py"))[0].revision, "newer");
+}
+
+#[test]
+fn a_key_that_does_nothing_now_says_why() {
+    let mut model = scene::at_rest(120, 40);
+    assert_eq!(press(&mut model, "a"), []);
+    let said = model.notice.as_ref().unwrap().text.clone();
+    assert_eq!(said, "jx-production-myapp: no rollout is under way");
+    assert!(model.overlay.is_none());
+    for (change, wanted) in [
+        (&(|m: &mut Model| m.driver = Driver::Nobody { why: None }) as &dyn Fn(&mut Model), "nobody drives"),
+        (&|m| m.driver = Driver::Flagger, "Flagger"),
+        (&|m| m.lacking = Some("patch canaries.flagger.app in prod".into()), "you may not patch"),
+        (&|m| m.cluster = Link::Lost { since: time("12:00:00"), why: String::new() }, "connection"),
+        (&|m| myapp(m).problems = vec!["spec.analysis.webhooks is not supported".into()], "webhooks"),
+    ] {
+        let mut model = self::model();
+        change(&mut model);
+        press(&mut model, "a");
+        assert!(model.notice.as_ref().unwrap().text.contains(wanted), "{wanted}: {:?}", model.notice);
+    }
+}
+
+#[test]
+fn p_pauses_and_resumes() {
+    let mut model = model();
+    let row = myapp(&mut model);
+    row.paused = Some(super::row::Held { by: "alice".into(), at: time("12:00:00"), reason: String::new() });
+    row.standing = Standing { paused: true, ..row.standing };
+    assert_eq!(sent(&press(&mut model, "py"))[0].verb, Verb::Resume);
+}
+
+#[test]
+fn start_offers_the_first_version_that_does_not_run() {
+    let mut model = scene::at_rest(120, 40);
+    press(&mut model, "s");
+    let Some(Overlay::Versions(versions)) = &model.overlay else { panic!() };
+    assert!(matches!(&versions.choices[versions.at], Choice::Offered { tag, .. } if tag == "1.1.0"));
+    let commands = press(&mut model, "<enter>y");
+    let wish = sent(&commands)[0];
+    assert_eq!(wish.image.as_deref(), Some("gcr.io/jx/jx-production-myapp:1.1.0"));
+    assert_eq!(wish.container.as_deref(), Some("jx-production-myapp"));
+}
+
+#[test]
+fn a_version_can_be_typed_and_nonsense_is_refused() {
+    let mut model = scene::at_rest(120, 40);
+    let commands = press(&mut model, "s2.0.0<enter>y");
+    assert_eq!(sent(&commands)[0].image.as_deref(), Some("gcr.io/jx/jx-production-myapp:2.0.0"));
+    let mut model = scene::at_rest(120, 40);
+    assert_eq!(press(&mut model, "sa b<enter>y"), []);
+    let Some(Overlay::Versions(versions)) = &model.overlay else { panic!() };
+    assert!(versions.error.is_some() || versions.input.value().ends_with('y'));
+    let mut model = scene::at_rest(120, 40);
+    press(&mut model, "s<up><up><up>");
+    update(&mut model, Msg::Paste("quay.io/x/y@sha256:00\n".into()));
+    assert_eq!(sent(&press(&mut model, "<enter>y"))[0].image.as_deref(), Some("quay.io/x/y@sha256:00"));
+}
+
+#[test]
+fn a_failed_revision_can_be_tried_again_as_it_is() {
+    let mut model = scene::at_rest(120, 40);
+    press(&mut model, "G");
+    assert_eq!(model.row().unwrap().phase, Phase::Failed);
+    press(&mut model, "s");
+    let Some(Overlay::Versions(versions)) = &model.overlay else { panic!() };
+    assert!(matches!(&versions.choices[0], Choice::Again { version } if version == "0.9.1"));
+    let commands = press(&mut model, "<up><up><up><enter>y");
+    assert_eq!(sent(&commands)[0].image, None);
+}
+
+#[test]
+fn several_containers_ask_for_the_command_that_can_name_one() {
+    let mut model = scene::at_rest(120, 40);
+    myapp(&mut model).containers = vec![("a".into(), "x:1".into()), ("b".into(), "y:1".into())];
+    press(&mut model, "s<enter>");
+    let Some(Overlay::Versions(versions)) = &model.overlay else { panic!() };
+    assert!(versions.error.as_ref().unwrap().contains("(a, b)"));
+}
+
+#[test]
+fn leaving_is_asked_for_while_this_console_drives() {
+    assert_eq!(press(&mut scene::at_rest(120, 40), "q"), [Command::Quit]);
+    let mut model = model();
+    assert_eq!(press(&mut model, "q"), []);
+    assert!(matches!(&model.overlay, Some(Overlay::Question(q)) if q.ask == Ask::Quit));
+    assert_eq!(press(&mut model, "y"), [Command::Quit]);
+    let mut model = self::model();
+    assert_eq!(press(&mut model, "<c-c><c-c>"), [Command::Quit], "asked twice is answered");
+    let mut model = self::model();
+    model.driver = Driver::Other { holder: "alice".into() };
+    assert_eq!(press(&mut model, "q"), [Command::Quit], "somebody else goes on");
+}
+
+#[test]
+fn outcomes_stay_until_a_key_and_waiting_stays_longer() {
+    let mut model = model();
+    let commands = press(&mut model, "ay");
+    let wish = sent(&commands)[0].clone();
+    press(&mut model, "j");
+    assert_eq!(model.notice.as_ref().unwrap().tone, Tone::Wait, "still waited for");
+    let outcome = Outcome::Refused("it names revision a, and the target now bears b".into());
+    update(&mut model, Msg::Outcome { wish, outcome });
+    let notice = model.notice.clone().unwrap();
+    assert_eq!(notice.tone, Tone::Bad);
+    assert!(notice.text.starts_with("abort jx-production-myapp: refused: it names"));
+    let (later, offset) = (model.now + Duration::minutes(5), model.offset);
+    update(&mut model, Msg::Clock(later, offset));
+    assert!(model.notice.is_some(), "it does not go by itself");
+    press(&mut model, "k");
+    assert!(model.notice.is_none());
+}
+
+#[test]
+fn the_selection_follows_its_canary_and_asks_for_its_past() {
+    let mut model = model();
+    assert_eq!(model.selected.as_deref(), Some("jx-production-myapp"), "the oldest is first");
+    let commands = press(&mut model, "j");
+    assert_eq!(model.selected.as_deref(), Some("jx-production-cart"));
+    let wanted = ("jx-production-cart-primary".to_string(), "jx-production-cart".to_string());
+    assert_eq!(commands, [Command::Remember { primary: wanted.0, canary: wanted.1 }]);
+    let mut rows = model.rows.clone();
+    rows.reverse();
+    assert_eq!(update(&mut model, Msg::Rows(rows)), [], "the same canary stays selected");
+    assert_eq!(model.selected.as_deref(), Some("jx-production-cart"));
+    let rows: Vec<Row> = model.rows.iter().filter(|row| row.name != "jx-production-cart").cloned().collect();
+    update(&mut model, Msg::Rows(rows));
+    assert_eq!(model.selected.as_deref(), Some("jx-production-myapp"), "what is gone is not selected");
+    update(&mut model, Msg::Rows(Vec::new()));
+    assert_eq!((model.selected.clone(), press(&mut model, "jkGgpaPsn<enter>")), (None, vec![]));
+}
+
+#[test]
+fn the_order_of_the_canaries_can_be_changed() {
+    let mut model = model();
+    let names = |model: &Model| {
+        model.rows.iter().map(|row| row.name.trim_start_matches("jx-production-").to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&model), ["myapp", "cart", "search"]);
+    press(&mut model, "o");
+    assert_eq!(names(&model), ["cart", "myapp", "search"]);
+    press(&mut model, "o");
+    assert_eq!(names(&model), ["myapp", "search", "cart"]);
+}
+
+#[test]
+fn the_filter_takes_keys_until_enter_and_esc_drops_it() {
+    let mut model = model();
+    press(&mut model, "/CARq");
+    assert!(model.visible().is_empty(), "q is a letter here");
+    press(&mut model, "<backspace>");
+    assert_eq!(model.row().unwrap().name, "jx-production-cart");
+    press(&mut model, "<enter>");
+    assert!(!model.filter.typing);
+    assert_eq!(model.visible().len(), 1, "the filter is kept");
+    press(&mut model, "<esc>");
+    assert_eq!(model.visible().len(), 3);
+}
+
+#[test]
+fn events_are_ordered_counted_once_more_and_bounded() {
+    let mut model = model();
+    let before = model.events.len();
+    let mut again = model.events[3].clone();
+    (again.count, again.last) = (2, Some(time("12:04:40")));
+    update(&mut model, Msg::Event(Box::new(again.clone())));
+    assert_eq!((model.events.len(), model.events.last().unwrap().count), (before, 2));
+    let many = (0..5000u64).map(|version| crate::cluster::EventRecord {
+        version,
+        name: format!("e{version}"),
+        ..again.clone()
+    });
+    update(&mut model, Msg::Events(many.collect()));
+    assert_eq!(model.events.len(), 2000);
+    assert_eq!(model.events.last().unwrap().name, "e4999", "within a second, as they were written");
+}
+
+#[test]
+fn whoever_reads_further_back_keeps_the_lines() {
+    let mut model = scene::progressing(80, 24);
+    press(&mut model, "<tab>kk");
+    assert_eq!((model.pane, model.back), (Pane::Events, 2));
+    update(&mut model, Msg::Event(Box::new(scene::event("x", "12:04:50", false, "new"))));
+    assert_eq!(model.back, 3);
+    press(&mut model, "G");
+    assert_eq!(model.back, 0);
+    press(&mut model, "g<pgup>");
+    assert_eq!(model.back, super::view::events::most_back(&model));
+}
+
+#[test]
+fn the_clock_wakes_for_the_countdown_only_while_it_is_seen() {
+    let mut model = model();
+    model.now = time("12:04:48") + Duration::milliseconds(300);
+    assert_eq!(model.next_wake(), time("12:04:49"));
+    press(&mut model, "?");
+    assert_eq!(model.next_wake(), time("12:05:00"), "the help hides the countdown: the next minute is enough");
+    press(&mut model, "<esc>");
+    update(
+        &mut model,
+        Msg::Cluster {
+            cluster: Link::Lost { since: time("12:04:48"), why: String::new() },
+            routes: Link::Live,
+            missing: Vec::new(),
+        },
+    );
+    assert_eq!(model.next_wake(), time("12:05:00"));
+    assert_eq!(scene::at_rest(120, 40).next_wake(), time("12:05:00"));
+}
+
+#[test]
+fn a_screen_that_is_too_small_takes_no_orders() {
+    let mut model = scene::progressing(40, 10);
+    assert_eq!(press(&mut model, "ay"), []);
+    assert!(model.overlay.is_none());
+    update(&mut model, Msg::Resize(120, 40));
+    press(&mut model, "a");
+    update(&mut model, Msg::Resize(40, 10));
+    assert_eq!(press(&mut model, "y"), [], "nobody confirms what cannot be read");
+}
+
+#[test]
+fn the_theme_goes_round() {
+    let mut model = model();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        press(&mut model, "t");
+        seen.push(model.look.theme.name);
+    }
+    assert_eq!(seen, ["light", "terminal", "dark"]);
+}
+
+#[test]
+fn any_keys_in_any_order_do_nothing_without_a_yes() {
+    use proptest::prelude::*;
+    let keys = prop::collection::vec(
+        prop::sample::select(vec![
+            "s",
+            "p",
+            "a",
+            "P",
+            "n",
+            "<enter>",
+            "e",
+            "/",
+            "?",
+            "<esc>",
+            "v",
+            "o",
+            "t",
+            "<tab>",
+            "j",
+            "k",
+            "g",
+            "G",
+            "<pgup>",
+            "<pgdn>",
+            "x",
+            "1",
+            "<backspace>",
+            "<up>",
+            "<down>",
+        ]),
+        0..40,
+    );
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    runner
+        .run(&keys, |keys| {
+            let mut model = scene::progressing(80, 24);
+            for key in keys {
+                // Enter on Yes is a yes too.
+                if matches!(&model.overlay, Some(Overlay::Question(question)) if question.yes) {
+                    press(&mut model, "<esc>");
+                }
+                let commands = press(&mut model, key);
+                prop_assert!(sent(&commands).is_empty());
+                prop_assert!(!commands.contains(&Command::Quit));
+                scene::shot(&model);
+            }
+            Ok(())
+        })
+        .unwrap();
+}

@@ -11,11 +11,21 @@ pub fn controller_of(object: &Value) -> Option<&Value> {
     object["metadata"]["ownerReferences"].as_array()?.iter().find(|owner| owner["controller"] == true)
 }
 
+/// The uid of the object's controller.
+pub fn controller_uid(object: &Value) -> Option<&str> {
+    controller_of(object)?["uid"].as_str()
+}
+
+/// When a pod's first container started; none while it has not.
+pub fn started_at(pod: &Value) -> Option<DateTime<Utc>> {
+    time(pod.pointer("/status/containerStatuses/0/state/running/startedAt")?)
+}
+
 /// The objects of a kind that an owner controls.
 pub fn controlled(store: &Store, kind: &str, owner: &Value) -> Vec<Arc<Value>> {
-    let uid = &owner["metadata"]["uid"];
-    let (mut objects, _) = store.list(kind, owner["metadata"]["namespace"].as_str());
-    objects.retain(|object| controller_of(object).is_some_and(|controller| controller["uid"] == *uid));
+    let uid = owner["metadata"]["uid"].as_str().unwrap_or_default();
+    let mut objects = store.owned_by(kind, uid);
+    objects.retain(|object| controller_uid(object) == Some(uid));
     objects
 }
 

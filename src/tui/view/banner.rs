@@ -9,8 +9,8 @@ use ratatui::layout::Rect;
 /// Most lines that one of them takes.
 const MOST: usize = 2;
 
-/// The lines, wrapped to `width`.
-pub fn lines(model: &Model, width: u16) -> Vec<(Role, String)> {
+/// The lines, wrapped to `width`, the gravest first. On a low screen they leave room for the rest.
+pub fn lines(model: &Model, width: u16, height: u16) -> Vec<(Role, String)> {
     let glyphs = model.look.glyphs;
     let mut said: Vec<(Role, String)> = Vec::new();
     if let Link::Lost { since, why } = &model.cluster {
@@ -75,12 +75,20 @@ pub fn lines(model: &Model, width: u16) -> Vec<(Role, String)> {
         }
         lines
     };
-    said.iter().flat_map(|(role, text)| wrap(text).into_iter().map(|line| (*role, line))).collect()
+    let mut lines: Vec<(Role, String)> =
+        said.iter().flat_map(|(role, text)| wrap(text).into_iter().map(|line| (*role, line))).collect();
+    let most = usize::from(height / 6).max(2);
+    if lines.len() > most {
+        let more = lines.len() - most + 1;
+        lines.truncate(most - 1);
+        lines.push((Role::Warn, format!("{} {more} more lines: they need a higher terminal", glyphs.cut)));
+    }
+    lines
 }
 
 /// Draws them.
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
-    for (y, (role, line)) in (area.top()..area.bottom()).zip(lines(model, area.width)) {
+    for (y, (role, line)) in (area.top()..area.bottom()).zip(lines(model, area.width, model.size.height)) {
         canvas.put(area.x + 1, y, area.width.saturating_sub(2), &line, role);
     }
 }

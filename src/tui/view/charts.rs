@@ -20,7 +20,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         return;
     };
     // The countdown would tick here for nothing: it is left to the main screen.
-    let name: Vec<_> = title(model, row).into_iter().filter(|p| !p.text.starts_with("next check")).collect();
+    let name = title(model, row, false);
     let inner = canvas.frame(area, &name, Role::Focus);
     let half = inner.width.saturating_sub(AXIS + 2) / 2;
     let (left, right) = (inner.x + AXIS, inner.x + AXIS + half + 2);
@@ -48,7 +48,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         y += rows + 1;
     }
     let back = i64::from(half) * model.sample_step;
-    let back = if back >= 120 { format!("-{} min", back / 60) } else { format!("-{back} s") };
+    let back = format!("-{}:{:02}", back / 60, back % 60);
     for x in [left, right] {
         canvas.put(x, y, half / 2, &back, Role::Dim);
         let newest = model.history.at.map_or_else(|| "no sample yet".to_string(), |at| model.clock(at));
@@ -63,9 +63,9 @@ fn draw_metric(canvas: &mut Canvas, model: &Model, row: &Row, metric: Metric, ha
     let scale = scale_of(metric, &values[0], &values[1], limit);
     let rows = area.height - 1;
     canvas.put(area.x, area.y, AXIS, metric.label(), Role::Strong);
-    canvas.put(area.x, area.y + 1, AXIS - 1, &figures::value(metric, scale.high), Role::Dim);
+    canvas.put(area.x, area.y + 1, AXIS - 1, &figures::end(metric, scale.high), Role::Dim);
     if rows > 1 {
-        canvas.put(area.x, area.y + rows, AXIS - 1, &figures::value(metric, scale.low), Role::Dim);
+        canvas.put(area.x, area.y + rows, AXIS - 1, &figures::end(metric, scale.low), Role::Dim);
     }
     for (at, (side, role)) in [(&row.primary, Role::Primary), (&row.canary, Role::Canary)].into_iter().enumerate() {
         let x = halves[at];

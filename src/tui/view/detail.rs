@@ -40,7 +40,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect, chart_rows: u16) {
     if area.height < 3 {
         return;
     }
-    let inner = canvas.frame(area, &title(model, row), Role::Faint);
+    let inner = canvas.frame(area, &title(model, row, true), Role::Faint);
     let mut y = inner.y;
     draw_steps(canvas, row, Rect::new(inner.x, y, inner.width, 1));
     y += 1;
@@ -64,17 +64,18 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect, chart_rows: u16) {
     }
 }
 
-/// Name, phase, and when the next check is due.
-pub fn title<'a>(model: &'a Model, row: &'a Row) -> Vec<Piece<'a>> {
+/// Name, phase, weight, and, where `counting` is asked for, when the next check is due.
+pub fn title<'a>(model: &'a Model, row: &'a Row, counting: bool) -> Vec<Piece<'a>> {
     let glyphs = model.look.glyphs;
     let (mark, role) = phase_mark(row, glyphs);
     let dot = || piece(format!(" {} ", glyphs.dot), Role::Faint);
-    let mut pieces = vec![piece(row.name.as_str(), Role::Strong), dot(), piece(format!("{mark} {}", phase_name(row)), role)];
+    let phase = format!("{mark} {}", phase_name(row));
+    let mut pieces = vec![piece(row.name.as_str(), Role::Strong), dot(), piece(phase, role)];
     if row.weight() > 0 {
         pieces.push(dot());
         pieces.push(piece(format!("{} % to {}", row.weight(), version_text(&row.canary.version)), Role::Canary));
     }
-    if let Some(text) = countdown(model, row) {
+    if let Some(text) = countdown(model, row).filter(|_| counting) {
         pieces.push(dot());
         pieces.push(piece(text, Role::Dim));
     }
@@ -239,7 +240,13 @@ fn window(widths: &[u16], current: usize, room: u16) -> (usize, usize) {
     loop {
         // One behind for every two ahead: what comes matters more than what was.
         let ahead = to < widths.len() && (to - current <= 2 * (current - from) + 1 || from == 0);
-        let next = if ahead { to } else if from > 0 { from - 1 } else { return (from, to) };
+        let next = if ahead {
+            to
+        } else if from > 0 {
+            from - 1
+        } else {
+            return (from, to);
+        };
         used += widths[next] + 3;
         if used > room {
             return (from, to);
@@ -334,10 +341,9 @@ fn draw_metric(canvas: &mut Canvas, model: &Model, row: &Row, metric: Metric, si
     // Figures stand beside the foot of their chart.
     let foot = y + rows - 1;
     canvas.put(sides.label, foot, LABEL, metric.label(), Role::Dim);
-    for (x, side, values, role) in [
-        (sides.primary, &row.primary, &primary, Role::Primary),
-        (sides.canary, &row.canary, &canary, Role::Canary),
-    ] {
+    for (x, side, values, role) in
+        [(sides.primary, &row.primary, &primary, Role::Primary), (sides.canary, &row.canary, &canary, Role::Canary)]
+    {
         // What the canary's pods did before they stopped is no present figure.
         let latest = model.history.latest(&side.workload, metric).filter(|_| side.runs());
         match latest {
@@ -375,16 +381,15 @@ pub fn draw_chart(
     area: Rect,
 ) {
     let glyphs = canvas.glyphs();
-    let body = if role == Role::Primary { Role::PrimaryBody } else { Role::CanaryBody };
+    let own = if role == Role::Primary { Role::PrimaryChart } else { Role::CanaryChart };
     for (y, line) in (area.top()..area.bottom()).zip(spark::chart(values, scale, limit, area.height.into())) {
         for (x, cell) in (area.left()..area.right()).zip(line) {
             let (shape, role) = match cell.mark {
                 Mark::Empty => continue,
                 Mark::Limit => (glyphs.limit, Role::Limit),
-                Mark::Body => (glyphs.levels[7], if cell.passes { body } else { Role::Bad }),
-                Mark::Column(eighths) => {
+                                Mark::Column(eighths) => {
                     let level = usize::from(eighths.clamp(1, 8) - 1);
-                    (glyphs.levels[level], if cell.passes { role } else { Role::Bad })
+                    (glyphs.levels[level], if cell.passes { own } else { Role::BadChart })
                 }
             };
             canvas.put(x, y, 1, shape, role);

@@ -6,11 +6,20 @@ use crate::tui::spark::Limit;
 /// A measurement with its unit.
 pub fn value(metric: Metric, value: f64) -> String {
     match metric {
+        Metric::Cpu if value == 0.0 => "0 cores".into(),
         Metric::Cpu if value < 0.0095 => format!("{:.1} mcores", value * 1000.0),
         Metric::Cpu => format!("{value:.2} cores"),
         Metric::Memory => bytes(value),
         Metric::Success => percent(value),
         Metric::P99 => milliseconds(value),
+    }
+}
+
+/// An end of a scale.
+pub fn end(metric: Metric, end: f64) -> String {
+    match metric {
+        Metric::Success if end.fract() == 0.0 => format!("{end:.0} %"),
+        _ => value(metric, end),
     }
 }
 
@@ -22,6 +31,7 @@ pub fn percent(value: f64) -> String {
 /// A duration given in milliseconds.
 pub fn milliseconds(value: f64) -> String {
     match value {
+        0.0 => "0 ms".into(),
         v if v < 9.95 => format!("{v:.1} ms"),
         v if v < 9999.5 => format!("{v:.0} ms"),
         v if v < 99_950.0 => format!("{:.1} s", v / 1000.0),

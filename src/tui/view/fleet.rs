@@ -17,6 +17,9 @@ const GAP: u16 = 2;
 /// Least width of the name.
 const NAME: u16 = 12;
 
+/// Least width of the bar.
+const LEAST_BAR: u16 = 10;
+
 /// Widths of the columns; 0 where a column has given way.
 struct Columns {
     name: u16,
@@ -41,18 +44,22 @@ impl Columns {
         let mut columns = Self { name: 0, phase, bar: 0, weight: 6, failed: 0, version: 0, success: 0, p99: 0 };
         let mut rest = width.saturating_sub(2 + columns.phase + GAP + columns.weight + GAP);
         let mut take = |wanted: u16, least_name: u16| {
-            if rest >= wanted + GAP + least_name { rest -= wanted + GAP } else { return 0 }
+            if rest >= wanted + GAP + least_name {
+                rest -= wanted + GAP
+            } else {
+                return 0;
+            }
             wanted
         };
-        columns.version = take(version, name.min(24).max(NAME));
         columns.failed = take(7, name.min(24).max(NAME));
+        columns.version = take(version, name.min(24).max(NAME));
         columns.success = take(8, name.min(40));
         columns.p99 = take(8, name.min(40));
-        columns.bar = take(19, name);
+        columns.bar = take(LEAST_BAR, name);
         columns.name = name.min(rest);
         // What is left over makes the bar longer, to a point.
         if columns.bar > 0 {
-            columns.bar += (rest - columns.name).min(21);
+            columns.bar += (rest - columns.name).min(40 - LEAST_BAR);
         }
         columns
     }
@@ -113,10 +120,18 @@ fn draw_filter(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Positio
     (model.filter.typing && model.overlay.is_none()).then_some(Position::new(x + at, area.y))
 }
 
+/// Lines of the table's content: a heading and the rows, or why there are none.
+pub fn lines(model: &Model, width: u16) -> u16 {
+    match model.visible().len() {
+        0 => nothing(model, width.saturating_sub(4)).len() as u16,
+        rows => 1 + rows as u16,
+    }
+}
+
 /// Why there is no canary to be seen.
-fn draw_nothing(canvas: &mut Canvas, model: &Model, inner: Rect) {
+fn nothing(model: &Model, width: u16) -> Vec<(Role, String)> {
     let namespace = &model.namespace;
-    let lines: Vec<(Role, String)> = if !model.rows.is_empty() {
+    let said: Vec<(Role, String)> = if !model.rows.is_empty() {
         vec![
             (Role::Text, "No canary's name holds what the filter says.".into()),
             (Role::Dim, "esc drops the filter".into()),
@@ -132,22 +147,24 @@ fn draw_nothing(canvas: &mut Canvas, model: &Model, inner: Rect) {
                 (Role::Warn, format!("This cluster has no canaries: {why}")),
                 (Role::Dim, "canary-tui manifests prints what is to be applied first.".into()),
             ],
-            Link::Lost { .. } => vec![(Role::Dim, "Nothing was known when the connection was lost.".into())],
+            Link::Lost { .. } => vec![(Role::Dim, "No canary was known when the connection was lost.".into())],
             Link::Live => vec![
                 (Role::Text, format!("There is no canary in {namespace}.")),
                 (Role::Dim, "It appears here as soon as one is applied: kubectl apply -f canary.yaml".into()),
             ],
         }
     };
-    let mut y = inner.y;
-    for (role, text) in lines {
-        let cleaned = text::clean(&text, canvas.glyphs().unicode).into_owned();
-        for line in text::wrap(&cleaned, inner.width.into()) {
-            if y < inner.bottom() {
-                canvas.put(inner.x, y, inner.width, &line, role);
-            }
-            y += 1;
-        }
+    let mut lines = Vec::new();
+    for (role, text) in said {
+        let cleaned = text::clean(&text, model.look.glyphs.unicode);
+        lines.extend(text::wrap(&cleaned, width.into()).into_iter().map(|line| (role, line)));
+    }
+    lines
+}
+
+fn draw_nothing(canvas: &mut Canvas, model: &Model, inner: Rect) {
+    for (y, (role, line)) in (inner.top()..inner.bottom()).zip(nothing(model, inner.width)) {
+        canvas.put(inner.x, y, inner.width, &line, role);
     }
 }
 

@@ -52,13 +52,16 @@ pub fn draw_notice(canvas: &mut Canvas, model: &Model, area: Rect) {
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     let glyphs = canvas.glyphs();
     let place = keys::place(model);
-    let mut shown: Vec<&Binding> = TABLE.iter().filter(|b| b.place == place && !b.label.is_empty()).collect();
-    let width = |binding: &Binding| text::width(&key_text(binding.key, glyphs)) + 1 + text::width(keys::label(binding, model));
+    let named = |binding: &&Binding| binding.place == place && !keys::label(binding, model).is_empty();
+    let mut shown: Vec<&Binding> = TABLE.iter().filter(named).collect();
+    let width =
+        |binding: &Binding| text::width(&key_text(binding.key, glyphs)) + 1 + text::width(keys::label(binding, model));
     let total = |shown: &[&Binding], gap: usize| {
         shown.iter().map(|b| width(b)).sum::<usize>() + gap * shown.len().saturating_sub(1) + 2
     };
     let room = usize::from(area.width);
-    for given_way in [keys::Action::Filter, keys::Action::Events, keys::Action::Charts] {
+    use keys::Action::{Advance, Charts, Events, Filter, Promote};
+    for given_way in [Filter, Events, Charts, Advance, Promote] {
         if total(&shown, 2) > room {
             shown.retain(|binding| binding.action != given_way);
         }

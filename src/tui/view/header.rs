@@ -6,9 +6,9 @@ use crate::tui::text::{self, Cut};
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
 
-/// Draws the header.
+/// Draws the header. What gives way first where the line is short: the product's name, the count, then the longer
+/// forms of the words, the context, and at last the middles of what is left.
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
-    let glyphs = canvas.glyphs();
     let clock = model.now.with_timezone(&model.offset).format("%H:%M").to_string();
     let count = match (model.rows.len(), model.visible().len()) {
         (0, _) => String::new(),
@@ -16,44 +16,60 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         (all, shown) if all == shown => format!("{all} canaries"),
         (all, shown) => format!("{shown} of {all} canaries"),
     };
-    let driver = driver(&model.driver);
-    let lamps = [("prometheus", &model.prometheus), ("istio", &model.routes)];
-    let lamp_width: usize = lamps.iter().map(|(name, _)| name.len() + 4).sum();
-    let width = usize::from(area.width);
-    let wide = |parts: &[&str]| parts.iter().map(|part| text::width(part) + 2).sum::<usize>();
-    let place = wide(&[&model.context, &model.namespace]) + 1;
-    // What gives way first: the product's name, then the count.
-    let needed = place + lamp_width + wide(&[&driver.0, &clock]);
-    let with_count = needed + text::width(&count) + 2 <= width;
-    let with_name = needed + text::width(&count) + 2 + 12 <= width;
+    let clean = |text: &str| text::clean(text, model.look.glyphs.unicode).into_owned();
+    let (context, namespace) = (clean(&model.context), clean(&model.namespace));
+    let (driver, driver_role) = driver(&model.driver);
+    let driver = clean(&driver);
+    let width = |text: &str| text::width(text) as u16;
+    let room = area.width.saturating_sub(1 + 2 + width(&clock) + 1);
+    let fixed = |lamps: [&str; 2], driver: u16| lamps.iter().map(|name| width(name) + 4).sum::<u16>() + driver;
+    let place = |with_context: bool| width(&namespace) + 2 + if with_context { width(&context) + 3 } else { 0 };
+    let full = fixed(FULL, width("driver: ") + width(&driver));
+    let with_count = !count.is_empty() && place(true) + full + width(&count) + 3 <= room;
+    let with_name = place(true) + full + width(&count) + 3 + 12 <= room;
+    let (lamps, prefix, with_context) = if place(true) + full <= room {
+        (FULL, "driver: ", true)
+    } else if place(true) + fixed(SHORT, width("by ") + width(&driver)) <= room {
+        (SHORT, "by ", true)
+    } else {
+        (SHORT, "by ", area.width >= 100)
+    };
 
     let end = area.right().saturating_sub(1);
-    let mut right = canvas.right(end, area.y, 5, &clock, Role::Text) + 1;
-    if with_count && !count.is_empty() {
-        right += canvas.right(end - right - 1, area.y, 30, &count, Role::Dim) + 1;
+    canvas.right(end, area.y, width(&clock), &clock, Role::Text);
+    let mut stop = end.saturating_sub(width(&clock) + 2);
+    if with_count {
+        stop = stop.saturating_sub(canvas.right(stop, area.y, width(&count), &count, Role::Dim) + 2);
     }
-    let room = area.width.saturating_sub(right + 2);
     let mut x = area.x + 1;
-    let stop = area.x + room;
-    let rest = |x: u16| stop.saturating_sub(x);
     if with_name {
-        x += canvas.put(x, area.y, rest(x), "canary-tui", Role::Strong) + 2;
+        x += canvas.put(x, area.y, stop - x, "canary-tui", Role::Strong) + 2;
     }
-    // The place is cut in the middle where the line is too short for all: it is what varies in length.
-    let others = (lamp_width + text::width(&driver.0)) as u16;
-    let places = rest(x).saturating_sub(others + 5).max(12);
-    let context = (places / 2).max(places.saturating_sub(text::width(&model.namespace) as u16));
-    x += canvas.put_on(x, area.y, context, &model.context, Role::Dim, None, Cut::Middle) + 1;
-    x += canvas.put(x, area.y, rest(x), glyphs.pointer, Role::Faint) + 1;
-    let namespace = places.saturating_sub(context.min(text::width(&model.context) as u16)).max(6).min(rest(x));
-    x += canvas.put_on(x, area.y, namespace, &model.namespace, Role::Strong, None, Cut::Middle) + 2;
-    for (name, link) in lamps {
+    // A driver's name may take what is left, and at least so much; the place is cut before the lamps are.
+    let for_driver = (width(prefix) + width(&driver)).min(24);
+    let mut for_place = stop.saturating_sub(x + fixed(lamps, for_driver)).max(8);
+    if with_context {
+        let least = width(&namespace).min(for_place / 2);
+        let room = for_place.saturating_sub(least + 5).min(width(&context)).max(3);
+        let used = canvas.put_on(x, area.y, room, &context, Role::Dim, None, Cut::Middle) + 1;
+        canvas.put(x + used, area.y, 1, canvas.glyphs().pointer, Role::Faint);
+        x += used + 2;
+        for_place = for_place.saturating_sub(used + 2);
+    }
+    let room = for_place.saturating_sub(2).max(6).min(stop.saturating_sub(x));
+    x += canvas.put_on(x, area.y, room, &namespace, Role::Strong, None, Cut::Middle) + 2;
+    for (name, link) in lamps.into_iter().zip([&model.prometheus, &model.routes]) {
         let (glyph, role) = lamp(link, canvas);
         let pieces: [Piece; 3] = [piece(name, Role::Dim), piece(" ", Role::Dim), piece(glyph, role)];
-        x += canvas.line(x, area.y, rest(x), &pieces) + 2;
+        x += canvas.line(x, area.y, stop.saturating_sub(x), &pieces) + 2;
     }
-    canvas.put_on(x, area.y, rest(x), &driver.0, driver.1, None, Cut::Middle);
+    x += canvas.put(x, area.y, stop.saturating_sub(x), prefix, Role::Dim);
+    canvas.put_on(x, area.y, stop.saturating_sub(x), &driver, driver_role, None, Cut::Middle);
 }
+
+/// The lamps' names, and shorter ones.
+const FULL: [&str; 2] = ["prometheus", "istio"];
+const SHORT: [&str; 2] = ["prom", "istio"];
 
 /// The light of a source: by shape first, by colour besides.
 fn lamp(link: &Link, canvas: &Canvas) -> (&'static str, Role) {
@@ -68,10 +84,10 @@ fn lamp(link: &Link, canvas: &Canvas) -> (&'static str, Role) {
 
 fn driver(driver: &Driver) -> (String, Role) {
     match driver {
-        Driver::Looking => ("driver: looking".into(), Role::Dim),
-        Driver::Here => ("driver: this console".into(), Role::Text),
-        Driver::Other { holder } => (format!("driver: {holder}"), Role::Text),
-        Driver::Nobody { .. } => ("driver: nobody".into(), Role::Warn),
-        Driver::Flagger => ("driver: Flagger".into(), Role::Text),
+        Driver::Looking => ("looking".into(), Role::Dim),
+        Driver::Here => ("this console".into(), Role::Text),
+        Driver::Other { holder } => (holder.clone(), Role::Text),
+        Driver::Nobody { .. } => ("nobody".into(), Role::Warn),
+        Driver::Flagger => ("Flagger".into(), Role::Text),
     }
 }

@@ -36,27 +36,28 @@ pub struct Layout {
 
 /// Lines that a pane needs beside its content.
 const FRAME: u16 = 2;
+/// Lines that the events keep while the charts grow.
+const EVENTS: u16 = 8;
 
 /// Divides the screen: the detail gets what it needs, the canaries at most a third of what is left to share, the
 /// events the rest.
 pub fn layout(model: &Model) -> Layout {
     let (width, height) = (model.size.width, model.size.height);
-    let banner = banner::lines(model, width).len() as u16;
+    let banner = banner::lines(model, width, height).len() as u16;
     let notice = footer::notice_lines(model, width).len() as u16;
     let body = height.saturating_sub(2 + banner + notice);
-    let chart_rows = match body {
-        0..=33 => 1,
-        34..=49 => 2,
-        _ => 3,
-    };
-    let detail = match model.row() {
-        Some(row) => FRAME + detail::lines(model, row, width) + 3 * detail::pitch(chart_rows) + chart_rows,
+    let wanted = FRAME + fleet::lines(model, width);
+    let detail_with = |rows: u16| match model.row() {
+        Some(row) => FRAME + detail::lines(model, row, width) + 3 * detail::pitch(rows) + rows,
         None => 0,
     };
+    // The charts grow as long as the canaries and the events keep what they need.
+    let others = wanted.min(body * 2 / 5) + EVENTS;
+    let chart_rows = [4, 3, 2].into_iter().find(|rows| detail_with(*rows) + others <= body).unwrap_or(1);
+    let detail = detail_with(chart_rows);
     let rest = body.saturating_sub(detail);
-    let wanted = FRAME + 1 + model.visible().len().max(1) as u16;
     let share = match (detail, rest) {
-        (0, _) if model.rows.is_empty() => rest.min(8),
+        (0, _) => rest.saturating_sub(4).max(4),
         // Where there is too little for both, the canaries stay and the events go.
         (_, 0..8) => rest,
         _ => (body * 2 / 5).clamp(4, rest - 4),

@@ -234,10 +234,9 @@ fn notices_and_other_drivers() {
 
 #[test]
 fn no_size_and_no_scene_makes_it_panic() {
-    let scenes: [fn(u16, u16) -> Model; 5] =
-        [scene::progressing, scene::failing, scene::at_rest, paused, disconnected];
-    for width in [1, 2, 5, 20, 59, 60, 61, 80, 97, 131, 500] {
-        for height in [1, 2, 5, 15, 16, 17, 24, 50, 200] {
+    let scenes: [fn(u16, u16) -> Model; 5] = [scene::progressing, scene::failing, scene::at_rest, paused, disconnected];
+    for width in [1, 5, 59, 60, 80, 97, 300] {
+        for height in [1, 5, 15, 16, 24, 90] {
             for scene in scenes {
                 for keys in ["", "a", "s", "?", "e", "<enter>", "/x", "t"] {
                     let mut model = scene(width, height);

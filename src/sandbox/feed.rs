@@ -1,0 +1,309 @@
+//! Tells the simulated traffic what the store says: where requests are routed, and which pods could serve them.
+//!
+//! It reads routes as Istio's proxies do, and it never writes to the store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use super::store::Store;
+use super::workloads::{image_tag, is_leaving, is_ready, started_at};
+use crate::traffic::{Destination, Facts, PodFact, Route, Traffic, Workload};
+
+/// The kinds whose changes matter to traffic.
+const KINDS: [&str; 6] = ["VirtualService", "Service", "Deployment", "ReplicaSet", "Pod", "Namespace"];
+
+/// A burst of changes is looked at once it has lasted this long.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// How often the facts are read anew because the store has changed meanwhile.
+const MOST_TRIES: u32 = 8;
+
+/// Reads the facts out of a store, and remembers which hosts users have called: they go on calling one whose route is
+/// gone, and that is what an outage is.
+#[derive(Debug, Default)]
+pub struct Feed {
+    hosts: BTreeSet<(String, String)>,
+}
+
+impl Feed {
+    /// The facts as the store has them now: all of one moment, or else a route could seem to lead to pods that left
+    /// only after it was changed.
+    pub fn facts(&mut self, store: &Store) -> Facts {
+        for _ in 0..MOST_TRIES {
+            let before = store.revision();
+            let facts = self.read(store);
+            if store.revision() == before {
+                return facts;
+            }
+        }
+        self.read(store)
+    }
+
+    fn read(&mut self, store: &Store) -> Facts {
+        let deployments = store.list("Deployment", None).0;
+        let services: HashMap<(String, String), Arc<Value>> =
+            store.list("Service", None).0.into_iter().map(|service| (place(&service), service)).collect();
+        let by_label = by_label(&deployments);
+        let mut routes = BTreeMap::new();
+        for virtual_service in store.list("VirtualService", None).0 {
+            let (namespace, host) = place(&virtual_service);
+            let destinations = destinations(&virtual_service, &services, &by_label);
+            routes.insert((namespace, host), destinations);
+        }
+        self.hosts.extend(routes.keys().cloned());
+        self.hosts.retain(|(namespace, _)| store.get("Namespace", None, namespace).is_some());
+        for host in &self.hosts {
+            if !routes.contains_key(host) {
+                // Without a route the mesh goes by the Service of that name, if there still is one.
+                let destination = services.get(host).map(|_| Destination {
+                    service: host.1.clone(),
+                    workload: workload_behind(&host.0, &host.1, &services, &by_label),
+                    weight: 100,
+                });
+                routes.insert(host.clone(), destination.into_iter().collect());
+            }
+        }
+        Facts {
+            routes: routes
+                .into_iter()
+                .map(|((namespace, host), destinations)| Route { namespace, host, destinations })
+                .collect(),
+            workloads: workloads(store, &deployments),
+        }
+    }
+
+    /// Feeds the traffic on every change and at every scrape, until the store is gone. `now` tells the time.
+    pub async fn run(mut self, store: Store, traffic: Traffic, now: impl Fn() -> DateTime<Utc> + Send) {
+        let mut changes = store.subscribe();
+        traffic.observe(now(), self.facts(&store));
+        loop {
+            let time = now();
+            let next = traffic.advance(time);
+            let left = (next - time).to_std().unwrap_or_default().max(Duration::from_millis(1));
+            let change = match tokio::time::timeout(left, changes.recv()).await {
+                Err(_) => continue,
+                Ok(change) => change,
+            };
+            let mut matters = match change {
+                Ok(change) => KINDS.contains(&&*change.kind),
+                Err(RecvError::Lagged(_)) => true,
+                Err(RecvError::Closed) => return,
+            };
+            if matters {
+                tokio::time::sleep(GATHER).await;
+            }
+            loop {
+                match changes.try_recv() {
+                    Ok(change) => matters |= KINDS.contains(&&*change.kind),
+                    Err(TryRecvError::Lagged(_)) => matters = true,
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
+            if matters {
+                traffic.observe(now(), self.facts(&store));
+            }
+        }
+    }
+}
+
+/// Namespace and name.
+fn place(object: &Value) -> (String, String) {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    (text("namespace"), text("name"))
+}
+
+/// How a VirtualService divides the requests that no match singles out: by the first route without conditions.
+fn destinations(
+    virtual_service: &Value,
+    services: &HashMap<(String, String), Arc<Value>>,
+    deployments: &ByLabel<'_>,
+) -> Vec<Destination> {
+    let (namespace, _) = place(virtual_service);
+    let routes = virtual_service["spec"]["http"].as_array().map_or(&[][..], Vec::as_slice);
+    let takes_all = |route: &&Value| route["match"].as_array().is_none_or(Vec::is_empty);
+    let Some(route) = routes.iter().find(takes_all) else {
+        return Vec::new();
+    };
+    let targets = route["route"].as_array().map_or(&[][..], Vec::as_slice);
+    // A single destination needs no weight.
+    let fallback = if targets.len() == 1 { 100 } else { 0 };
+    targets
+        .iter()
+        .map(|target| {
+            let host = target["destination"]["host"].as_str().unwrap_or_default();
+            let service = host.split('.').next().unwrap_or_default();
+            let weight = target["weight"].as_u64().unwrap_or(fallback);
+            Destination {
+                service: service.to_owned(),
+                workload: workload_behind(&namespace, service, services, deployments),
+                weight: u32::try_from(weight).unwrap_or(u32::MAX),
+            }
+        })
+        .collect()
+}
+
+/// The Deployment whose pods a Service selects; empty when there is none.
+fn workload_behind(
+    namespace: &str,
+    service: &str,
+    services: &HashMap<(String, String), Arc<Value>>,
+    deployments: &ByLabel<'_>,
+) -> String {
+    let Some(service) = services.get(&(namespace.to_owned(), service.to_owned())) else {
+        return String::new();
+    };
+    let Some(selector) = service["spec"]["selector"].as_object().filter(|selector| !selector.is_empty()) else {
+        return String::new();
+    };
+    let Some((name, value)) = selector.iter().next() else {
+        return String::new();
+    };
+    let candidates = deployments.get(&(namespace, name.as_str(), value.as_str().unwrap_or_default()));
+    let is_selected = |deployment: &&&Value| {
+        let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+        selector.iter().all(|(name, value)| labels[name.as_str()] == *value)
+    };
+    let found = candidates.into_iter().flatten().find(is_selected);
+    found.map(|deployment| place(deployment).1).unwrap_or_default()
+}
+
+/// Deployments by namespace and each label of their pods.
+type ByLabel<'a> = HashMap<(&'a str, &'a str, &'a str), Vec<&'a Value>>;
+
+fn by_label(deployments: &[Arc<Value>]) -> ByLabel<'_> {
+    let mut found = ByLabel::new();
+    for deployment in deployments {
+        let namespace = deployment["metadata"]["namespace"].as_str().unwrap_or_default();
+        let labels = deployment["spec"]["template"]["metadata"]["labels"].as_object();
+        for (name, value) in labels.into_iter().flatten() {
+            let key = (namespace, name.as_str(), value.as_str().unwrap_or_default());
+            found.entry(key).or_default().push(deployment);
+        }
+    }
+    found
+}
+
+fn workloads(store: &Store, deployments: &[Arc<Value>]) -> Vec<Workload> {
+    let sets = store.list("ReplicaSet", None).0;
+    let owner = |object: &Value| super::workloads::controller_uid(object).map(str::to_owned);
+    let owner_of_set: HashMap<&str, String> =
+        sets.iter().filter_map(|set| Some((set["metadata"]["uid"].as_str()?, owner(set)?))).collect();
+    let mut pods: HashMap<&str, Vec<PodFact>> = HashMap::new();
+    let all_pods = store.list("Pod", None).0;
+    for pod in &all_pods {
+        let set = super::workloads::controller_uid(pod);
+        let Some(deployment) = set.and_then(|set| owner_of_set.get(set)) else {
+            continue;
+        };
+        let Some(since) = started_at(pod) else {
+            continue;
+        };
+        let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+        pods.entry(deployment).or_default().push(PodFact {
+            name: place(pod).1,
+            tag: image_tag(image).to_owned(),
+            ready: is_ready(pod) && !is_leaving(pod),
+            since,
+        });
+    }
+    deployments
+        .iter()
+        .map(|deployment| {
+            let (namespace, name) = place(deployment);
+            let uid = deployment["metadata"]["uid"].as_str().unwrap_or_default();
+            Workload { namespace, name, pods: pods.remove(uid).unwrap_or_default() }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::base::furnish;
+    use crate::sandbox::seed::{Apps, Past, plant};
+    use crate::sandbox::store::DeleteOptions;
+    use serde_json::json;
+
+    const NAMESPACE: &str = "jx-production";
+    const APP: &str = "jx-production-myapp";
+
+    fn planted() -> Store {
+        let noon = DateTime::<Utc>::from_timestamp(1_800_000_000, 0).unwrap();
+        let past = Past::before(Arc::new(move || noon));
+        let store = Store::new(past.clock());
+        furnish(&store, NAMESPACE).unwrap();
+        plant(&store, &past, &Apps { count: 1, ..Apps::default() }).unwrap();
+        store
+    }
+
+    fn weigh(store: &Store, weights: [u32; 2]) {
+        store
+            .modify("VirtualService", Some(NAMESPACE), APP, |object| {
+                for (at, weight) in weights.into_iter().enumerate() {
+                    object["spec"]["http"][0]["route"][at]["weight"] = json!(weight);
+                }
+            })
+            .unwrap();
+    }
+
+    fn weights(facts: &Facts) -> Vec<(String, u32)> {
+        let destinations = facts.routes[0].destinations.iter();
+        destinations.map(|destination| (destination.workload.clone(), destination.weight)).collect()
+    }
+
+    #[test]
+    fn weights_lead_through_services_to_workloads() {
+        let store = planted();
+        let mut feed = Feed::default();
+        let facts = feed.facts(&store);
+        assert_eq!((facts.routes.len(), facts.routes[0].host.as_str()), (1, APP));
+        assert_eq!(weights(&facts), [(format!("{APP}-primary"), 100), (APP.to_owned(), 0)]);
+        let primary = facts.workloads.iter().find(|workload| workload.name.ends_with("-primary")).unwrap();
+        assert_eq!(primary.pods.len(), 3);
+        assert!(primary.pods.iter().all(|pod| pod.ready && pod.tag == "1.0.0"));
+        weigh(&store, [70, 30]);
+        assert_eq!(weights(&feed.facts(&store)), [(format!("{APP}-primary"), 70), (APP.to_owned(), 30)]);
+    }
+
+    #[test]
+    fn a_pod_that_leaves_takes_no_more_requests() {
+        let store = planted();
+        let name = place(&store.list("Pod", Some(NAMESPACE)).0[0]).1;
+        store.delete("Pod", Some(NAMESPACE), &name, &DeleteOptions::default()).unwrap();
+        let facts = Feed::default().facts(&store);
+        let pods: Vec<bool> = facts.workloads.iter().flat_map(|workload| &workload.pods).map(|pod| pod.ready).collect();
+        assert_eq!(pods.iter().filter(|ready| **ready).count(), 2);
+        assert_eq!(pods.len(), 3);
+    }
+
+    #[test]
+    fn users_go_on_calling_a_host_without_a_route() {
+        let store = planted();
+        let mut feed = Feed::default();
+        feed.facts(&store);
+        store.delete("VirtualService", Some(NAMESPACE), APP, &DeleteOptions::default()).unwrap();
+        assert_eq!(weights(&feed.facts(&store)), [(format!("{APP}-primary"), 100)]);
+        store.delete("Service", Some(NAMESPACE), APP, &DeleteOptions::default()).unwrap();
+        let facts = feed.facts(&store);
+        assert_eq!(facts.routes[0].host, APP);
+        assert!(facts.routes[0].destinations.is_empty());
+    }
+
+    #[test]
+    fn odd_routes_are_read_without_harm() {
+        let store = planted();
+        for spec in [
+            json!({ "http": "x" }),
+            json!({ "http": [{ "match": [{ "uri": {} }], "route": [] }] }),
+            json!({ "http": [{ "route": [{ "destination": 5, "weight": -1 }, { "weight": 1e99 }] }] }),
+        ] {
+            store.modify("VirtualService", Some(NAMESPACE), APP, |object| object["spec"] = spec).unwrap();
+            assert_eq!(Feed::default().facts(&store).routes.len(), 1);
+        }
+    }
+}
