@@ -81,7 +81,9 @@ async fn an_operator_holds_steps_and_promotes() {
     rehearsal.until("status", |w| w.canaries[APP].status.canary_weight == 10).await;
     assert!(matches!(rehearsal.ask(Verb::Pause).await, Outcome::CarriedOut(m) if m.contains("alice")));
     assert!(matches!(rehearsal.ask(Verb::Pause).await, Outcome::Refused(m) if m.contains("paused already")));
-    assert!(matches!(rehearsal.ask(Verb::Advance).await, Outcome::CarriedOut(_)));
+    rehearsal.until_measured().await;
+    let outcome = rehearsal.ask(Verb::Advance).await;
+    assert!(matches!(outcome, Outcome::CarriedOut(_)), "{outcome:?}");
     rehearsal.until("the step", |w| weight(w) == 20 && w.canaries[APP].paused.is_some()).await;
     assert!(matches!(rehearsal.ask(Verb::Resume).await, Outcome::CarriedOut(_)));
     assert!(matches!(rehearsal.ask(Verb::Promote).await, Outcome::CarriedOut(_)));

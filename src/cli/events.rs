@@ -16,8 +16,8 @@ use kube::runtime::watcher::{self, Event};
 use std::collections::HashMap;
 use std::io::Write;
 
-/// Widths of the columns while events come one by one: what is still to come is not known.
-const WIDTHS: [usize; 4] = [9, 7, 18, 24];
+/// Least widths of the columns while events come one by one: what is still to come is not known.
+const WIDTHS: [usize; 4] = [9, 7, 18, 20];
 
 /// Prints what is asked for; with `--watch` until the process is stopped.
 pub async fn run(args: EventsArgs, out: &mut dyn Write) -> Result<Exit> {
@@ -74,6 +74,7 @@ async fn watch(session: &Session, fields: &str, out: &mut dyn Write) -> Result<E
     let mut listed: Vec<EventRecord> = Vec::new();
     let mut begun = false;
     let mut lost = false;
+    let mut widths = WIDTHS;
     while let Some(step) = stream.next().await {
         match step {
             Ok(Event::Init) => listed.clear(),
@@ -81,13 +82,17 @@ async fn watch(session: &Session, fields: &str, out: &mut dyn Write) -> Result<E
             Ok(Event::InitDone) => {
                 in_order(&mut listed);
                 if !std::mem::replace(&mut begun, true) {
-                    line(out, &HEADINGS.map(String::from), &WIDTHS)?;
+                    for event in &listed {
+                        widths[2] = widths[2].max(event.reason.len());
+                        widths[3] = widths[3].max(event.canary.len());
+                    }
+                    line(out, &HEADINGS.map(String::from), &widths)?;
                 }
                 let before = std::mem::take(&mut seen);
                 for event in listed.drain(..) {
                     let mark = (event.count, event.last);
                     if before.get(&event.uid) != Some(&mark) {
-                        print(out, &event)?;
+                        print(out, &event, &widths)?;
                     }
                     seen.insert(event.uid, mark);
                 }
@@ -97,7 +102,7 @@ async fn watch(session: &Session, fields: &str, out: &mut dyn Write) -> Result<E
                 let event = EventRecord::of(&object.value);
                 let mark = (event.count, event.last);
                 if seen.insert(event.uid.clone(), mark) != Some(mark) {
-                    print(out, &event)?;
+                    print(out, &event, &widths)?;
                     out.flush()?;
                 }
             }
@@ -114,9 +119,9 @@ async fn watch(session: &Session, fields: &str, out: &mut dyn Write) -> Result<E
     Ok(Exit::Done)
 }
 
-fn print(out: &mut dyn Write, event: &EventRecord) -> std::io::Result<()> {
+fn print(out: &mut dyn Write, event: &EventRecord, widths: &[usize]) -> std::io::Result<()> {
     let cells: Vec<String> = cells(event, Utc::now()).iter().map(|cell| escaped(cell)).collect();
-    line(out, &cells, &WIDTHS)
+    line(out, &cells, widths)
 }
 
 /// A watch that cannot begin is an error; one that breaks mends itself, and is told of once.
@@ -153,7 +158,7 @@ mod tests {
             "message": "a\u{1b}]0;x\u{7}\nb", "count": 3, "lastTimestamp": "2026-11-22T10:00:00Z",
         }));
         let mut out = Vec::new();
-        print(&mut out, &event).unwrap();
+        print(&mut out, &event, &WIDTHS).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with("a\\u{1b}]0;x\\u{7}\\nb (x3)\n"), "{text:?}");
         assert_eq!(text.lines().count(), 1);

@@ -2,7 +2,7 @@
 
 use super::args::{GetArgs, Output};
 use super::exit::{Exit, tell};
-use super::plain::{escaped, escaped_json};
+use super::plain::escaped_json;
 use super::session::Session;
 use super::table::{Table, age};
 use crate::api::{Problem, duration};
@@ -161,7 +161,7 @@ fn details(canary: &CanaryRecord, around: &Around, now: DateTime<Utc>) -> Vec<St
         }
         Err(problems) => {
             let said = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
-            vec!["-".into(), "-".into(), "-".into(), driver, escaped(&format!("not driven: {said}"))]
+            vec!["-".into(), "-".into(), "-".into(), driver, format!("not driven: {said}")]
         }
     }
 }
@@ -216,6 +216,14 @@ mod tests {
         let text = printed(true);
         assert!(text.lines().nth(1).unwrap().contains("1m30s      20,40,60   Deployment/web   nobody"), "{text}");
         assert!(text.lines().nth(2).unwrap().contains("not driven: spec.targetRef.kind is missing"), "{text}");
+    }
+
+    #[test]
+    fn nothing_in_an_object_reaches_the_terminal_as_a_command() {
+        let hostile = "x\u{1b}[2J\u{9b}1m\u{7f}\r";
+        let text = serde_saphyr::to_string(&json!({ hostile: hostile })).unwrap();
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert_eq!(serde_saphyr::from_str::<Value>(&text).unwrap(), json!({ hostile: hostile }));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod consequences;
+pub mod console;
 pub mod controller;
 pub mod events;
 pub mod exit;
@@ -40,7 +41,9 @@ pub async fn run(cli: Cli) -> Exit {
     // Locked for no longer than a write: a command that waits must not keep others from it.
     let out = &mut std::io::stdout();
     let result = match run {
-        Run::Console { .. } => Err(anyhow::anyhow!("the console is not built yet")),
+        Run::Console { sandbox, cluster, driver, no_controller } => {
+            console::run(sandbox, cluster, driver, no_controller, clock).await
+        }
         Run::Sandbox(args) => sandbox::run(args, out).await,
         Run::Controller { cluster, driver } => controller::run(cluster, driver, clock, out).await,
         Run::Get(args) => get::run(args, out).await,

@@ -19,10 +19,12 @@ pub async fn run(args: SandboxArgs, out: &mut dyn Write) -> Result<Exit> {
     }
     let sandbox = Sandbox::start(options).await?;
     sandbox.write_kubeconfig(&args.kubeconfig)?;
+    // The line is to be pasted in another shell, which may stand elsewhere.
+    let path = std::path::absolute(&args.kubeconfig).unwrap_or(args.kubeconfig);
     writeln!(
         out,
         "sandbox ready: export KUBECONFIG={} (API {}, Prometheus {})",
-        args.kubeconfig.display(),
+        path.display(),
         sandbox.url(),
         sandbox.prometheus_url()
     )?;

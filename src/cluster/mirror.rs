@@ -12,10 +12,9 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use kube::api::PartialObjectMeta;
 use kube::core::ApiResource;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -139,14 +138,6 @@ struct Shared {
 impl Mirror {
     /// Begins to watch. With `driving`, the objects that only a driver looks at are watched too.
     pub fn start(client: &Client, kinds: &Kinds, namespace: &str, clock: Clock, driving: bool) -> Self {
-        let mut world = World::default();
-        let mut tasks = JoinSet::new();
-        let shared = Arc::new(Shared {
-            world: RwLock::default(),
-            changed: broadcast::channel(4096).0,
-            count: watch::channel(0).0,
-            clock,
-        });
         let mut sources = vec![
             (Source::Canaries, Some(&kinds.canary)),
             (Source::Deployments, Some(&kinds.deployment)),
@@ -157,38 +148,44 @@ impl Mirror {
             sources.push((Source::Services, Some(&kinds.service)));
             sources.push((Source::DestinationRules, kinds.destination_rule.as_ref()));
         }
-        for (source, kind) in sources {
-            let Some(kind) = kind else {
-                let error = format!("the cluster serves no {source}: is Istio installed?");
-                world.health.insert(source, Health::Forbidden { error });
-                continue;
+        // Complete before the first watch begins: a watch that is quick already writes to it.
+        let mut world = World::default();
+        for (source, kind) in &sources {
+            let health = match kind {
+                Some(_) => Health::Connecting,
+                None => Health::Forbidden { error: format!("the cluster serves no {source}: is Istio installed?") },
             };
-            world.health.insert(source, Health::Connecting);
+            world.health.insert(*source, health);
+        }
+        world.health.insert(Source::ReplicaSets, Health::Connecting);
+        world.health.insert(Source::Lease, Health::Connecting);
+        let shared = Arc::new(Shared {
+            world: RwLock::new(world),
+            changed: broadcast::channel(4096).0,
+            count: watch::channel(0).0,
+            clock,
+        });
+
+        let mut tasks = JoinSet::new();
+        for (source, kind) in sources {
+            let Some(kind) = kind else { continue };
             let mut config = watcher::Config::default();
             if source == Source::Events {
                 config = config.fields("involvedObject.kind=Canary");
             }
             let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
-            tasks.spawn(follow(shared.clone(), source, watcher::watcher(api, config), |object| object.value));
+            tasks.spawn(follow(shared.clone(), source, api, config, |object| object.value));
         }
-        world.health.insert(Source::ReplicaSets, Health::Connecting);
         let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
             Api::namespaced(client.clone(), namespace);
-        tasks.spawn(follow(
-            shared.clone(),
-            Source::ReplicaSets,
-            watcher::watcher(api, watcher::Config::default()),
-            |mut object| {
-                object.metadata.managed_fields = None;
-                serde_json::json!({ "metadata": object.metadata })
-            },
-        ));
-        world.health.insert(Source::Lease, Health::Connecting);
+        tasks.spawn(follow(shared.clone(), Source::ReplicaSets, api, watcher::Config::default(), |mut object| {
+            object.metadata.managed_fields = None;
+            serde_json::json!({ "metadata": object.metadata })
+        }));
         let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
         let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &lease);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", super::lease::NAME));
-        tasks.spawn(follow(shared.clone(), Source::Lease, watcher::watcher(api, config), |object| object.value));
-        shared.with(|present| *present = world);
+        tasks.spawn(follow(shared.clone(), Source::Lease, api, config, |object| object.value));
         Self { shared, _tasks: Arc::new(tasks) }
     }
 
@@ -231,51 +228,38 @@ impl Mirror {
     }
 }
 
-/// From a fifth of a second to five: an operator waits for this.
-struct Reconnect(Duration);
-
+/// Between two attempts: from a fifth of a second to five, because an operator waits for this.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-impl Iterator for Reconnect {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let delay = self.0;
-        self.0 = (delay * 2).min(RECONNECT.1);
-        Some(delay)
-    }
-}
-
-impl Backoff for Reconnect {
-    fn reset(&mut self) {
-        self.0 = RECONNECT.0;
-    }
-}
-
-async fn follow<K: Send + 'static>(
-    shared: Arc<Shared>,
-    source: Source,
-    stream: impl futures::Stream<Item = watcher::Result<Event<K>>> + Send,
-    value: fn(K) -> Value,
-) {
-    let stream = stream.backoff(Reconnect(RECONNECT.0));
-    futures::pin_mut!(stream);
-    let mut listed: Vec<Value> = Vec::new();
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(Event::Init) => listed.clear(),
-            Ok(Event::InitApply(object)) => listed.push(value(object)),
-            Ok(Event::InitDone) => shared.replace(source, std::mem::take(&mut listed)),
-            Ok(Event::Apply(object)) => {
-                shared.apply(source, &value(object));
-                shared.healthy(source);
+/// Follows one kind for ever. After a failure everything is listed anew: a watch that merely resumes says nothing until
+/// an object changes, and until then nobody could tell that the connection stands again.
+async fn follow<K>(shared: Arc<Shared>, source: Source, api: Api<K>, config: watcher::Config, value: fn(K) -> Value)
+where
+    K: kube::Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    let mut wait = RECONNECT.0;
+    loop {
+        let stream = watcher::watcher(api.clone(), config.clone());
+        futures::pin_mut!(stream);
+        let mut listed: Vec<Value> = Vec::new();
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(object)) => listed.push(value(object)),
+                Ok(Event::InitDone) => {
+                    shared.replace(source, std::mem::take(&mut listed));
+                    wait = RECONNECT.0;
+                }
+                Ok(Event::Apply(object)) => shared.apply(source, &value(object)),
+                Ok(Event::Delete(object)) => shared.remove(source, &value(object)),
+                Err(error) => {
+                    shared.failed(source, &error);
+                    break;
+                }
             }
-            Ok(Event::Delete(object)) => {
-                shared.remove(source, &value(object));
-                shared.healthy(source);
-            }
-            Err(error) => shared.failed(source, &error),
         }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RECONNECT.1);
     }
 }
 
@@ -313,22 +297,6 @@ impl Shared {
         let name = name_of(object);
         self.with(|world| world.take(source, name));
         self.announce(source, name);
-    }
-
-    /// An object came through: the connection stands.
-    fn healthy(&self, source: Source) {
-        let was_lost = self.with(|world| {
-            let health = world.health.entry(source).or_insert(Health::Live);
-            // After Forbidden or Connecting only a whole list makes it live.
-            let lost = matches!(health, Health::Lost { .. });
-            if lost {
-                *health = Health::Live;
-            }
-            lost
-        });
-        if was_lost {
-            self.announce(source, "");
-        }
     }
 
     fn failed(&self, source: Source, error: &watcher::Error) {

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Time limit of one call: an operator's key must answer.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long another's pending request is waited for.
+const PENDING: Duration = Duration::from_secs(1);
 
 /// What an operator wants of a Canary.
 #[derive(Clone, Debug)]
@@ -97,6 +99,7 @@ async fn write(
         container: wish.container.clone(),
     };
     let text = serde_json::to_string(&request).map_err(|e| RequestError::Api(e.to_string()))?;
+    let began = tokio::time::Instant::now();
     loop {
         let Some(present) = api.get_opt(&wish.canary).await? else {
             return Err(RequestError::NoCanary(wish.canary.clone(), connection.namespace.clone()));
@@ -105,6 +108,11 @@ async fn write(
         if wish.verb != Verb::Abort
             && let Some(pending) = record.pending()
         {
+            // One that is being carried out is gone in a moment.
+            if began.elapsed() < PENDING {
+                tokio::time::sleep(PENDING / 20).await;
+                continue;
+            }
             return Err(RequestError::Pending { verb: pending.verb, by: pending.by.clone() });
         }
         let patch = json!({ "metadata": {

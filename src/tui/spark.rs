@@ -165,7 +165,10 @@ mod tests {
         let scale = Scale { low: 0.0, high: 10.0, limit: Some(8.0) };
         let lines = chart(&[Some(2.0), Some(10.0), None], &scale, Some(Limit::AtMost(8.0)), 2);
         assert_eq!(lines[0].iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Limit, Mark::Column(8), Mark::Limit]);
-        assert_eq!(lines[1].iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Column(3), Mark::Column(8), Mark::Empty]);
+        assert_eq!(
+            lines[1].iter().map(|c| c.mark).collect::<Vec<_>>(),
+            [Mark::Column(3), Mark::Column(8), Mark::Empty]
+        );
         assert_eq!(lines[1].iter().map(|c| c.passes).collect::<Vec<_>>(), [true, false, true]);
     }
 

@@ -6,7 +6,8 @@ use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::{self, Outcome, Wish};
 use canary_tui::cluster::{Clock, Connection, ConnectionOptions, Kinds, Mirror, World};
 use canary_tui::controller::{self, Controller};
-use canary_tui::metrics::Locator;
+use canary_tui::metrics::{Locator, checks};
+use canary_tui::rollout::Reading;
 use canary_tui::sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -111,16 +112,38 @@ impl Rehearsal {
     pub async fn set_version(&self, tag: &str) {
         let before = self.revision();
         let store = self.sandbox.store();
-        let name = self.mirror.read().workloads[APP].containers[0].0.clone();
+        let (name, image) = self.mirror.read().workloads[APP].containers[0].clone();
+        let repository = image.rsplit_once(':').map_or(image.as_str(), |(repository, _)| repository).to_string();
         store
             .modify("Deployment", Some(&self.connection.namespace), APP, |object: &mut Value| {
-                object["spec"]["template"]["spec"]["containers"][0]["image"] = json!(format!("gcr.io/jx/myapp:{tag}"));
+                object["spec"]["template"]["spec"]["containers"][0]["image"] = json!(format!("{repository}:{tag}"));
             })
             .expect("an image");
         self.until(&format!("{name} gets {tag}"), |w| {
             w.workloads.get(APP).and_then(|t| w.revision(t)).is_some_and(|r| r != before)
         })
         .await;
+    }
+
+    /// Waits until every check of the app's canary has a value.
+    pub async fn until_measured(&self) {
+        let locator = Locator::new(self.connection.client.clone(), &self.connection.namespace, None);
+        let spec = self.mirror.read().canaries[APP].spec.clone().expect("a spec");
+        let measured = async {
+            loop {
+                let prometheus = locator.any().await.expect("a prometheus");
+                let mut all = true;
+                for check in &spec.analysis.checks {
+                    let reading = checks::read(&prometheus, check, &self.connection.namespace, APP).await;
+                    all &= matches!(reading, Reading::Value(_));
+                }
+                if all {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, measured).await.expect("the canary is measured");
     }
 
     /// Writes a request for the present revision and waits for its outcome.

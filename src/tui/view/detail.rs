@@ -387,7 +387,7 @@ pub fn draw_chart(
             let (shape, role) = match cell.mark {
                 Mark::Empty => continue,
                 Mark::Limit => (glyphs.limit, Role::Limit),
-                                Mark::Column(eighths) => {
+                Mark::Column(eighths) => {
                     let level = usize::from(eighths.clamp(1, 8) - 1);
                     (glyphs.levels[level], if cell.passes { own } else { Role::BadChart })
                 }
