@@ -125,6 +125,10 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub canaries: u32,
 
+    /// Pods of each app's primary
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub replicas: u32,
+
     /// Seed of everything that is random in it
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,

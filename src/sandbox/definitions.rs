@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::kinds::{Column, Kind, Version};
 
-/// The definitions that a sandbox serves from the start: Istio's routes and Flagger's kinds.
+/// The definitions that a sandbox serves from the start: Istio's routes, which take any spec, and
+/// Flagger's kinds as we define them for a cluster without Flagger.
 pub fn all() -> Vec<Value> {
     let istio = &["v1", "v1beta1", "v1alpha3"];
-    vec![
+    let mut all = vec![
         open(
             "networking.istio.io",
             istio,
@@ -32,38 +33,9 @@ pub fn all() -> Vec<Value> {
             &[("Host", "string", ".spec.host"), ("Age", "date", ".metadata.creationTimestamp")],
         ),
         open("networking.istio.io", istio, "Gateway", "gateways", &["gw"], &["istio-io", "networking-istio-io"], &[]),
-        open(
-            "flagger.app",
-            &["v1beta1", "v1alpha3", "v1alpha2"],
-            "Canary",
-            "canaries",
-            &[],
-            &["all"],
-            &[
-                ("Status", "string", ".status.phase"),
-                ("Weight", "string", ".status.canaryWeight"),
-                ("LastTransitionTime", "string", ".status.lastTransitionTime"),
-            ],
-        ),
-        open(
-            "flagger.app",
-            &["v1beta1"],
-            "MetricTemplate",
-            "metrictemplates",
-            &[],
-            &["all"],
-            &[("Provider", "string", ".spec.provider.type")],
-        ),
-        open(
-            "flagger.app",
-            &["v1beta1"],
-            "AlertProvider",
-            "alertproviders",
-            &[],
-            &["all"],
-            &[("Type", "string", ".spec.type")],
-        ),
-    ]
+    ];
+    all.extend(crate::api::crds::all());
+    all
 }
 
 /// A definition that takes any spec and status.

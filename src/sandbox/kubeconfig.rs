@@ -67,10 +67,9 @@ pub fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         fs::rename(beside, path)
     };
     written()
-        .map_err(|error| {
+        .inspect_err(|_| {
             // Half a file helps nobody; that it may not be there at all is no error.
             let _ = fs::remove_file(beside);
-            error
         })
         .with_context(|| format!("writing the sandbox's kubeconfig to {}", path.display()))
 }

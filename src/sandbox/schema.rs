@@ -249,11 +249,14 @@ fn validate_number(schema: &Value, number: f64, value: &Value, path: &str, error
 }
 
 fn validate_combinations(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
-    let holds = |schema: &Value| {
+    let wrongs = |schema: &Value| {
         let mut errors = Vec::new();
         validate_value(schema, value, path, &mut errors);
-        errors.is_empty()
+        errors
     };
+    let holds = |schema: &Value| wrongs(schema).is_empty();
+    // Of alternatives that all fail, what is wrong with the nearest one tells the most.
+    let nearest = |schemas: &[Value]| schemas.iter().map(wrongs).min_by_key(Vec::len).unwrap_or_default();
     let empty = Value::String(String::new());
     for schema in schema["allOf"].as_array().into_iter().flatten() {
         validate_value(schema, value, path, errors);
@@ -263,6 +266,7 @@ fn validate_combinations(schema: &Value, value: &Value, path: &str, errors: &mut
     {
         let why = format!("{path:?} must validate at least one schema (anyOf)");
         errors.push(FieldError::invalid(path, &empty, why));
+        errors.extend(nearest(any));
     }
     if let Some(one) = schema["oneOf"].as_array() {
         let valid = one.iter().filter(|schema| holds(schema)).count();
@@ -270,6 +274,9 @@ fn validate_combinations(schema: &Value, value: &Value, path: &str, errors: &mut
             let found = if valid == 0 { "none valid".to_owned() } else { format!("{valid} valid alternatives") };
             let why = format!("{path:?} must validate one and only one schema (oneOf). Found {found}");
             errors.push(FieldError::invalid(path, &empty, why));
+            if valid == 0 {
+                errors.extend(nearest(one));
+            }
         }
     }
     if let Some(not) = schema.get("not")
@@ -378,6 +385,12 @@ mod tests {
                 "spec: Invalid value: \"\": \"spec\" must validate one and only one schema (oneOf). Found 2 valid alternatives"
             ]
         );
-        assert_eq!(wrong(json!({ "interval": "1m" })).len(), 1);
+        assert_eq!(
+            wrong(json!({ "interval": "1m" })),
+            [
+                "spec: Invalid value: \"\": \"spec\" must validate one and only one schema (oneOf). Found none valid",
+                "spec.maxWeight: Required value",
+            ]
+        );
     }
 }

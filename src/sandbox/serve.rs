@@ -17,7 +17,7 @@ use super::feed::Feed;
 use super::kubeconfig::{self, Access};
 use super::listener::Listener;
 use super::seed::{self, Apps, Past};
-use super::server::{Api, Attributes};
+use super::server::{Api, Delay, Denial};
 use super::store::{Clock, HISTORY_LIMIT, Store};
 use super::tls;
 use super::workloads::{Controllers, Pace};
@@ -226,12 +226,12 @@ impl Sandbox {
     }
 
     /// Refuses with 403 whatever `denies` says yes to; `None` allows all again.
-    pub fn deny(&self, denies: Option<Arc<dyn Fn(&Attributes) -> bool + Send + Sync>>) {
+    pub fn deny(&self, denies: Option<Denial>) {
         self.api.deny(denies);
     }
 
     /// Holds each request back for as long as `delay` says; `None` holds none.
-    pub fn delay(&self, delay: Option<Arc<dyn Fn(&Attributes) -> Duration + Send + Sync>>) {
+    pub fn delay(&self, delay: Option<Delay>) {
         self.api.delay(delay);
     }
 }

@@ -4,6 +4,7 @@
 
 mod garbage;
 mod history;
+mod rules;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rand::{Rng, RngExt, SeedableRng};
@@ -21,6 +22,7 @@ use super::status::ApiError;
 pub use garbage::{DeleteOptions, Deleted, Propagation};
 use history::History;
 pub use history::{Change, ChangeEvent};
+use rules::{asks_for_more, check_identity, keep_what_is_not_theirs};
 
 /// Where the store takes the time from.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -590,104 +592,6 @@ fn owner_uids(object: &Value) -> impl Iterator<Item = &str> {
 
 fn has_finalizers(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
-}
-
-/// A write names the object that it changes, and may name the uid and resourceVersion that it was decided on.
-fn check_identity(kind: &Kind, name: &str, current: &Value, object: &Value) -> Result<(), ApiError> {
-    let Some(metadata) = object.get("metadata").and_then(Value::as_object) else {
-        return Err(ApiError::bad_request("metadata is no JSON object"));
-    };
-    let given = text(metadata, "name");
-    if given != name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({name})"
-        )));
-    }
-    let here = current["metadata"]["namespace"].as_str().unwrap_or_default();
-    let given = text(metadata, "namespace");
-    if !given.is_empty() && given != here {
-        return Err(ApiError::bad_request(format!(
-            "the namespace of the object ({given}) does not match the namespace on the URL ({here})"
-        )));
-    }
-    let (theirs, ours) = (text(metadata, "uid"), uid(current));
-    if !theirs.is_empty() && theirs != ours {
-        return Err(ApiError::conflict(
-            kind,
-            name,
-            format!("Precondition failed: UID in precondition: {theirs}, UID in object meta: {ours}"),
-        ));
-    }
-    let theirs = text(metadata, "resourceVersion");
-    let ours = current["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if !theirs.is_empty() && theirs != ours {
-        return Err(ApiError::modified(kind, name));
-    }
-    Ok(())
-}
-
-/// Puts back what a writer may not change: what the server keeps, and the parts that the write does not speak for.
-fn keep_what_is_not_theirs(kind: &Kind, current: &Value, object: &mut Value, write: &Write) {
-    if write.part != Part::Main {
-        let mut kept = current.clone();
-        match write.part {
-            Part::Status => copy_field(object, &mut kept, "status"),
-            Part::Scale => {
-                if let Some(replicas) = object.pointer("/spec/replicas")
-                    && let Some(spec) = kept.get_mut("spec").and_then(Value::as_object_mut)
-                {
-                    spec.insert("replicas".into(), replicas.clone());
-                }
-            }
-            Part::Main => {}
-        }
-        *object = kept;
-        return;
-    }
-    if kind.has_status && !write.trusted {
-        copy_field(current, object, "status");
-    }
-    for field in ["apiVersion", "kind"] {
-        // A write through another version is checked under that version, then relabelled.
-        if object.get(field).is_none() {
-            copy_field(current, object, field);
-        }
-    }
-    for field in [
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "generateName",
-        "resourceVersion",
-        "selfLink",
-        "managedFields",
-    ] {
-        copy_field(&current["metadata"], &mut object["metadata"], field);
-    }
-}
-
-fn copy_field(from: &Value, to: &mut Value, field: &str) {
-    let Some(to) = to.as_object_mut() else {
-        return;
-    };
-    match from.get(field) {
-        Some(value) => to.insert(field.to_owned(), value.clone()),
-        None => to.remove(field),
-    };
-}
-
-/// Whether anything but metadata and (where it is separate) status differs.
-fn asks_for_more(kind: &Kind, current: &Value, object: &Value) -> bool {
-    let (Some(current), Some(object)) = (current.as_object(), object.as_object()) else {
-        return false;
-    };
-    let counts =
-        |field: &str| !matches!(field, "metadata" | "apiVersion" | "kind") && !(kind.has_status && field == "status");
-    current.iter().any(|(field, value)| counts(field) && object.get(field) != Some(value))
-        || object.keys().any(|field| counts(field) && !current.contains_key(field))
 }
 
 #[cfg(test)]

@@ -32,10 +32,21 @@ pub type Size = (u16, u16);
 
 impl Terminal {
     /// Starts the program with a plain environment, a log folder and a size.
-    pub fn start(arguments: &[&str], home: &Path, (columns, rows): Size, environment: &[(&str, &str)]) -> Self {
+    pub fn start(arguments: &[&str], home: &Path, size: Size, environment: &[(&str, &str)]) -> Self {
+        Self::run(env!("CARGO_BIN_EXE_canary-tui"), arguments, home, size, environment)
+    }
+
+    /// As [`Self::start`], of another program.
+    pub fn run(
+        program: &str,
+        arguments: &[&str],
+        home: &Path,
+        (columns, rows): Size,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a pty");
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_canary-tui"));
+        let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env_clear();
         for (key, value) in

@@ -131,15 +131,15 @@ const PROXY_VERBS: &[&str] = &["create", "delete", "get", "patch", "update"];
 fn resources<'a>(kinds: &'a Kinds, group: &str, version: &str) -> Vec<Resource<'a>> {
     let mut all = Vec::new();
     for kind in kinds.iter().filter(|kind| kind.group == group && kind.version(version).is_some()) {
-        let resource = |part, verbs| Resource {
+        let resource = |part: &'static str, verbs| Resource {
             plural: &kind.plural,
             part,
-            singular: if part == "" { &kind.singular } else { "" },
+            singular: if part.is_empty() { &kind.singular } else { "" },
             kind: &kind.kind,
             namespaced: kind.namespaced,
             verbs,
-            short_names: if part == "" { &kind.short_names } else { &[] },
-            categories: if part == "" { &kind.categories } else { &[] },
+            short_names: if part.is_empty() { &kind.short_names } else { &[] },
+            categories: if part.is_empty() { &kind.categories } else { &[] },
             of: None,
         };
         all.push(resource("", VERBS));

@@ -105,8 +105,10 @@ impl Attributes {
     }
 }
 
-type Denial = Arc<dyn Fn(&Attributes) -> bool + Send + Sync>;
-type Delay = Arc<dyn Fn(&Attributes) -> Duration + Send + Sync>;
+/// Says of a request whether it is denied.
+pub type Denial = Arc<dyn Fn(&Attributes) -> bool + Send + Sync>;
+/// Says of a request how long it is held back.
+pub type Delay = Arc<dyn Fn(&Attributes) -> Duration + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Hooks {

@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use super::status::ApiError;
 use super::store::Store;
-pub use hooks::Attributes;
 use hooks::Hooks;
+pub use hooks::{Attributes, Delay, Denial};
 use path::{Place, Query};
 
 /// The largest body that is read, in bytes: what an API server takes.
@@ -92,12 +92,12 @@ impl Api {
     }
 
     /// Refuses with 403 whatever `denies` says yes to; `None` allows all again.
-    pub fn deny(&self, denies: Option<Arc<dyn Fn(&Attributes) -> bool + Send + Sync>>) {
+    pub fn deny(&self, denies: Option<Denial>) {
         self.hooks.set_denial(denies);
     }
 
     /// Holds each request back for as long as `delay` says; `None` holds none.
-    pub fn delay(&self, delay: Option<Arc<dyn Fn(&Attributes) -> Duration + Send + Sync>>) {
+    pub fn delay(&self, delay: Option<Delay>) {
         self.hooks.set_delay(delay);
     }
 

@@ -161,7 +161,9 @@ impl Page {
     fn read(token: &str) -> Result<Self, ApiError> {
         let unreadable = || ApiError::bad_request("continue key is not valid: it did not come from this server");
         let digits = token.as_bytes();
-        let bytes: Option<Vec<u8>> = (digits.len() % 2 == 0)
+        let bytes: Option<Vec<u8>> = digits
+            .len()
+            .is_multiple_of(2)
             .then(|| {
                 digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
             })

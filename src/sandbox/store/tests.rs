@@ -264,7 +264,10 @@ fn a_namespace_takes_everything_with_it() {
 fn a_definition_serves_its_kind_and_takes_it_along() {
     let store = Store::bare(Arc::new(noon), 0, 100);
     store.create("Namespace", None, json!({ "metadata": { "name": "test" } })).unwrap();
-    let canary = json!({ "metadata": { "name": "a" }, "spec": {} });
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "a" });
+    let analysis = json!({ "interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10 });
+    let spec = json!({ "targetRef": target, "service": { "port": 80 }, "analysis": analysis });
+    let canary = json!({ "metadata": { "name": "a" }, "spec": spec });
     assert_eq!(store.create("Canary", Some("test"), canary.clone()).unwrap_err().code, 404);
     let definitions = super::super::definitions::all();
     let definition = definitions.iter().find(|d| d["spec"]["names"]["kind"] == "Canary").unwrap();
