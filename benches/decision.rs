@@ -56,6 +56,7 @@ fn facts() -> Facts {
         request: None,
         paused: None,
         readings: Some(vec![Reading::Value(99.9), Reading::Value(120.0)]),
+        undriveable: None,
         metrics_server: None,
     }
 }

@@ -123,7 +123,7 @@ impl World {
             revision: Some(revision_name(self.target.revision)),
             primary: self.primary.as_ref().map(|d| Workload {
                 revision: Some(revision_name(d.revision)),
-                keeps_last_promoted: self.last_promoted_kept.is_some(),
+                last_promoted: self.last_promoted_kept.map(revision_name),
                 ..workload("app-primary", d)
             }),
             apex_service: Part::AsDesired,
@@ -139,6 +139,7 @@ impl World {
             request: self.request.clone().map(Ok),
             paused: self.paused.clone(),
             readings: readings.then(|| vec![Reading::Value(if good { 100.0 } else { 50.0 })]),
+            undriveable: None,
             metrics_server: metrics_server.then_some(Ok(())),
         }
     }

@@ -91,12 +91,18 @@ pub enum Era {
 impl Spec {
     /// Reads `spec`. All that is wrong is reported, not only the first.
     pub fn read(spec: &Value) -> Result<Self, Vec<Problem>> {
+        match Self::read_partly(spec) {
+            (Some(parsed), problems) if problems.is_empty() => Ok(parsed),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// Reads what can be read, and what is wrong with the rest: a rollout under way must be brought home even when its
+    /// Canary has come to ask for what is not carried out.
+    pub fn read_partly(spec: &Value) -> (Option<Self>, Vec<Problem>) {
         let mut problems = Vec::new();
         let parsed = Reader { problems: &mut problems }.spec(spec);
-        match parsed {
-            Some(parsed) if problems.is_empty() => Ok(parsed),
-            _ => Err(problems),
-        }
+        (parsed, problems)
     }
 }
 
@@ -261,12 +267,8 @@ impl Reader<'_> {
             self.problem(format!("{path}.interval"), "is 0: no rate has an empty window");
         }
         let (min, max) = match metric.get("thresholdRange") {
-            Some(Value::Object(range)) => {
-                let bound = |key: &str| range.get(key).and_then(Value::as_f64);
-                (bound("min"), bound("max"))
-            }
-            _ => {
-                let limit = metric.get("threshold").and_then(Value::as_f64).unwrap_or(0.0);
+            None | Some(Value::Null) => {
+                let limit = self.limit(&format!("{path}.threshold"), metric.get("threshold")).unwrap_or(0.0);
                 if limit < 0.0 {
                     self.problem(format!("{path}.threshold"), format!("is {limit}; it must not be negative"));
                 }
@@ -274,6 +276,16 @@ impl Reader<'_> {
                     CheckKind::SuccessRate => (Some(limit), None),
                     CheckKind::Duration => (None, Some(limit)),
                 }
+            }
+            Some(range) => {
+                let path = format!("{path}.thresholdRange");
+                let min = self.limit(&format!("{path}.min"), range.get("min"));
+                let max = self.limit(&format!("{path}.max"), range.get("max"));
+                if min.is_none() && max.is_none() {
+                    // Or it would pass whatever comes: a gate that is silently skipped.
+                    self.problem(path, "has neither min nor max");
+                }
+                (min, max)
             }
         };
         Some(Check { name: name.to_string(), kind, era, min, max, interval })
@@ -290,6 +302,16 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// A limit, where one is given; what is given and no number is a problem.
+    fn limit(&mut self, path: &str, value: Option<&Value>) -> Option<f64> {
+        let value = value.filter(|v| !v.is_null())?;
+        let number = value.as_f64();
+        if number.is_none() {
+            self.problem(path, format!("is {value}, which is no number"));
+        }
+        number
     }
 
     /// A whole number within bounds; CRDs of every era declare `number`, so `10.0` is one too.
@@ -439,11 +461,15 @@ mod tests {
             ("/targetRef/kind", json!("DaemonSet"), "spec.targetRef.kind"),
             ("/service/port", json!(70000), "spec.service.port"),
             ("/provider", json!("linkerd"), "spec.provider"),
+            ("/analysis/metrics/0/thresholdRange", json!({}), "spec.analysis.metrics[0].thresholdRange"),
         ] {
             let mut spec = good();
             *spec.pointer_mut(pointer).unwrap() = value;
             assert_eq!(fields(&spec), [field], "{pointer}");
         }
+        let mut spec = good();
+        spec["analysis"]["metrics"][0] = json!({"name": "request-success-rate", "threshold": "99"});
+        assert_eq!(fields(&spec), ["spec.analysis.metrics[0].threshold"], "a limit in quotes is none");
         for spec in [json!(null), json!([]), json!({}), json!({"analysis": 3, "service": "x", "targetRef": []})] {
             assert!(Spec::read(&spec).is_err());
         }

@@ -29,8 +29,11 @@ pub fn weights(spec: &Value, apex: &str) -> Option<Weights> {
         Some(destination.get("weight").and_then(Value::as_f64).unwrap_or(0.0).clamp(0.0, 100.0) as u8)
     };
     let route = routes.iter().rev().find(|route| weight_of(route, &canary).is_some())?;
-    let weights = Weights { primary: weight_of(route, &primary)?, canary: weight_of(route, &canary)? };
-    (weights.primary > 0 || weights.canary > 0).then_some(weights)
+    let (primary, canary) = (u32::from(weight_of(route, &primary)?), u32::from(weight_of(route, &canary)?));
+    let sum = primary + canary;
+    // Istio takes weights as proportions: 0 and 30 send everything to the second.
+    let share = (canary * 100 + sum / 2).checked_div(sum)?;
+    Some(Weights::canary(share as u8))
 }
 
 /// Whether two VirtualService specs differ in nothing but the destinations' weights.
@@ -66,6 +69,7 @@ mod tests {
         assert_eq!(weights(&spec(70, 30), "app"), Some(Weights { primary: 70, canary: 30 }));
         assert_eq!(weights(&spec(70, 30), "other"), None);
         assert_eq!(weights(&spec(0, 0), "app"), None);
+        assert_eq!(weights(&spec(0, 30), "app"), Some(Weights { primary: 0, canary: 100 }));
         assert_eq!(weights(&json!({"http": "x"}), "app"), None);
     }
 

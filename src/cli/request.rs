@@ -164,7 +164,11 @@ async fn no_driver(mirror: &Mirror, session: &Session, clock: &Clock) -> Option<
         return None;
     }
     let namespace = session.namespace();
-    let at_work = within(flagger::at_work(&session.connection.client, namespace, clock.now())).await.ok().flatten();
+    let at_work = within(flagger::at_work(&session.connection.client, namespace, clock.now()))
+        .await
+        .ok()
+        .and_then(Result::ok)
+        .flatten();
     Some(match at_work {
         Some(sign) => {
             format!("Flagger drives the canaries here ({sign}), and it knows no requests; nothing was written")

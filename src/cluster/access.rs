@@ -28,12 +28,13 @@ pub type Right = (&'static str, &'static str, &'static str);
 pub const TO_REQUEST: [Right; 1] = [("patch", "flagger.app", "canaries")];
 
 /// What driving needs.
-pub const TO_DRIVE: [Right; 14] = [
+pub const TO_DRIVE: [Right; 17] = [
     ("get", "coordination.k8s.io", "leases"),
     ("create", "coordination.k8s.io", "leases"),
     ("patch", "coordination.k8s.io", "leases"),
     ("patch", "flagger.app", "canaries"),
     ("patch", "flagger.app", "canaries/status"),
+    ("get", "apps", "deployments"),
     ("create", "apps", "deployments"),
     ("patch", "apps", "deployments"),
     ("create", "", "services"),
@@ -41,6 +42,8 @@ pub const TO_DRIVE: [Right; 14] = [
     ("create", "networking.istio.io", "virtualservices"),
     ("patch", "networking.istio.io", "virtualservices"),
     ("create", "networking.istio.io", "destinationrules"),
+    ("patch", "networking.istio.io", "destinationrules"),
+    ("get", "", "events"),
     ("create", "", "events"),
     ("patch", "", "events"),
 ];

@@ -1,5 +1,6 @@
 //! Whether Flagger is at work: then nothing of ours drives.
 
+use super::connect::{code, explain};
 use super::mirror::World;
 use super::object::Object;
 use chrono::{DateTime, Utc};
@@ -21,36 +22,55 @@ const RECENT: chrono::Duration = chrono::Duration::minutes(5);
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// What shows that Flagger runs here, in words; None where nothing does. What may not be read does not count.
-pub async fn at_work(client: &Client, namespace: &str, now: DateTime<Utc>) -> Option<String> {
+///
+/// # Errors
+/// Where the API server did not answer: then nobody can tell.
+pub async fn at_work(client: &Client, namespace: &str, now: DateTime<Utc>) -> Result<Option<String>, String> {
     let mut namespaces = NAMESPACES.to_vec();
     if !namespaces.contains(&namespace) {
         namespaces.push(namespace);
     }
     let signs = namespaces.iter().map(|namespace| sign_in(client, namespace, now));
-    let found = futures::future::join_all(signs);
-    tokio::time::timeout(LIMIT, found).await.ok()?.into_iter().flatten().next()
+    let found = tokio::time::timeout(LIMIT, futures::future::join_all(signs)).await;
+    let found = found.map_err(|_| "the API server does not answer in time".to_string())?;
+    let mut unknown = None;
+    for sign in found {
+        match sign {
+            Ok(Some(sign)) => return Ok(Some(sign)),
+            Ok(None) => {}
+            Err(error) => unknown = Some(error),
+        }
+    }
+    unknown.map_or(Ok(None), Err)
 }
 
-async fn sign_in(client: &Client, namespace: &str, now: DateTime<Utc>) -> Option<String> {
+async fn sign_in(client: &Client, namespace: &str, now: DateTime<Utc>) -> Result<Option<String>, String> {
     let of = |kind: &ApiResource| -> Api<Object> { Api::namespaced_with(client.clone(), namespace, kind) };
     let (deployments, leases) = (of(&ApiResource::erase::<Deployment>(&())), of(&ApiResource::erase::<Lease>(&())));
-    let (named, labels) = (["flagger"], ListParams::default().labels("app.kubernetes.io/name=flagger"));
-    let (lease, by_name, by_label) =
-        futures::join!(leases.get_opt(LEASE), deployments.get_opt(named[0]), deployments.list(&labels));
-    if let Ok(Some(lease)) = lease
+    let labels = ListParams::default().labels("app.kubernetes.io/name=flagger");
+    let (lease, named, labelled) =
+        futures::join!(leases.get_opt(LEASE), deployments.get_opt("flagger"), deployments.list(&labels));
+    if let Some(lease) = readable(lease)?.flatten()
         && lease_runs(&lease.value, now)
     {
-        return Some(format!("its lease {LEASE} in {namespace} is held"));
+        return Ok(Some(format!("its lease {LEASE} in {namespace} is held")));
     }
-    let listed = by_label.map(|list| list.items).unwrap_or_default();
-    let running = by_name
-        .ok()
-        .flatten()
-        .into_iter()
-        .chain(listed)
-        .find(|d| d.value.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1) > 0)?;
-    let name = running.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("flagger");
-    Some(format!("its deployment {name} in {namespace} runs"))
+    let labelled = readable(labelled)?.map(|list| list.items).unwrap_or_default();
+    let mut deployments = readable(named)?.flatten().into_iter().chain(labelled);
+    let runs = |d: &Object| d.value.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1) > 0;
+    Ok(deployments.find(runs).map(|running| {
+        let name = running.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("flagger");
+        format!("its deployment {name} in {namespace} runs")
+    }))
+}
+
+/// An answer; None where the caller may not read it, or there is no such namespace.
+fn readable<T>(answer: kube::Result<T>) -> Result<Option<T>, String> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if matches!(code(&error), Some(403 | 404)) => Ok(None),
+        Err(error) => Err(explain(&error)),
+    }
 }
 
 fn lease_runs(lease: &Value, now: DateTime<Utc>) -> bool {

@@ -1,5 +1,6 @@
 //! The kinds that we use, in the version that the cluster serves.
 
+use super::Source;
 use crate::api::{GROUP, ISTIO_GROUP, ISTIO_VERSIONS, VERSIONS};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Event, Service};
@@ -40,6 +41,20 @@ impl Kinds {
         };
         let canary = served(GROUP, &VERSIONS).ok_or(KindsError::NoCanary)?;
         Ok(Self::with_versions(canary, served(ISTIO_GROUP, &ISTIO_VERSIONS)))
+    }
+
+    /// The kind that a watch is of; None where the cluster does not serve it.
+    pub fn of(&self, source: Source) -> Option<&ApiResource> {
+        match source {
+            Source::Canaries => Some(&self.canary),
+            Source::Deployments => Some(&self.deployment),
+            Source::ReplicaSets => Some(&self.replica_set),
+            Source::VirtualServices => self.virtual_service.as_ref(),
+            Source::DestinationRules => self.destination_rule.as_ref(),
+            Source::Services => Some(&self.service),
+            Source::Events => Some(&self.event),
+            Source::Lease => None,
+        }
     }
 
     /// The kinds with these versions of the Canary and of Istio's objects.

@@ -162,6 +162,7 @@ impl Tenure {
             fence: fence.clone(),
             holding: holding_in,
             seen: None,
+            nonce: format!("{:016x}", rand::random::<u64>()),
         };
         let task = tokio::spawn(candidate.run(stopped));
         Self { fence, holding, stop, task }
@@ -193,22 +194,36 @@ struct Candidate {
     holding: watch::Sender<bool>,
     /// The renewal that was last seen of another holder, and since when by our clock since boot.
     seen: Option<(String, Duration)>,
+    /// Tells this tenure from another of the same identity: in containers every first process is `(1)`.
+    nonce: String,
 }
+
+/// On the Lease: which tenure of its holder it is.
+const NONCE: &str = "canary-tui/tenure";
 
 impl Candidate {
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut version: Option<String> = None;
+        let mut renewed: Option<Duration> = None;
         loop {
             let asked = self.clock.since_boot();
-            let turn = tokio::time::timeout(WRITE_LIMIT, self.turn(version.take())).await;
+            if renewed.is_some_and(|renewed| asked.saturating_sub(renewed) > RENEWAL + LATENESS) {
+                // This process did not run for a while: whoever works under this lease begins anew, on fresh lists.
+                self.announce(false);
+                renewed = None;
+            }
+            let turn = tokio::time::timeout(WRITE_LIMIT, self.turn(version.clone())).await;
             let wait = match turn {
                 Ok(Ok(Some((object, term)))) => {
                     version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_string);
                     self.fence.set(Some(Held { renewed: asked, term }));
+                    renewed = Some(asked);
                     self.announce(true);
-                    RENEWAL
+                    // Counted from the question, as the lease is: a slow API server must not shut the fence.
+                    RENEWAL.saturating_sub(self.clock.since_boot().saturating_sub(asked))
                 }
                 Ok(Ok(None)) => {
+                    version = None;
                     self.fence.set(None);
                     self.announce(false);
                     RENEWAL
@@ -260,7 +275,8 @@ impl Candidate {
         let text = |pointer: &str| present.value.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_string();
         let (holder, version) = (text("/spec/holderIdentity"), text("/metadata/resourceVersion"));
         let term = present.value.pointer("/spec/leaseTransitions").and_then(Value::as_i64).unwrap_or(0);
-        let ours = holder == self.identity;
+        let nonce = present.value.pointer("/metadata/annotations").and_then(|a| a.get(NONCE)).and_then(Value::as_str);
+        let ours = holder == self.identity && nonce == Some(&self.nonce);
         if !ours && !holder.is_empty() && !self.has_run_out(&present.value) {
             return Ok(None);
         }
@@ -295,7 +311,11 @@ impl Candidate {
         let lease = json!({
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": { "name": NAME, "namespace": self.namespace },
+            "metadata": {
+                "name": NAME,
+                "namespace": self.namespace,
+                "annotations": { NONCE: self.nonce },
+            },
             "spec": {
                 "holderIdentity": self.identity,
                 "leaseDurationSeconds": DURATION.as_secs(),
@@ -323,7 +343,8 @@ impl Candidate {
     }
 
     async fn patch(&self, version: &str, spec: Value) -> kube::Result<Value> {
-        let patch = json!({ "metadata": { "resourceVersion": version }, "spec": spec });
+        let metadata = json!({ "resourceVersion": version, "annotations": { NONCE: self.nonce } });
+        let patch = json!({ "metadata": metadata, "spec": spec });
         let answer = self.api.patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await?;
         Ok(answer.value)
     }

@@ -89,7 +89,8 @@ impl World {
     /// The present revision of a Deployment: `pod-template-hash` of the ReplicaSet that bears its newest template.
     /// None until the Deployment controller has seen that template.
     pub fn revision(&self, workload: &WorkloadRecord) -> Option<&str> {
-        if workload.observed_generation < workload.generation {
+        // A paused Deployment gets no ReplicaSet for a new template, and none of the old ones stands for that.
+        if workload.paused || workload.observed_generation < workload.generation {
             return None;
         }
         let number = workload.revision_number.as_deref()?;
@@ -132,6 +133,7 @@ struct Shared {
     world: RwLock<World>,
     changed: broadcast::Sender<Changed>,
     count: watch::Sender<u64>,
+    relist: watch::Sender<u64>,
     clock: Clock,
 }
 
@@ -163,6 +165,7 @@ impl Mirror {
             world: RwLock::new(world),
             changed: broadcast::channel(4096).0,
             count: watch::channel(0).0,
+            relist: watch::channel(0).0,
             clock,
         });
 
@@ -191,8 +194,13 @@ impl Mirror {
 
     /// A mirror that watches nothing and holds what a test puts there.
     pub fn of(world: World, clock: Clock) -> Self {
-        let shared =
-            Shared { world: RwLock::new(world), changed: broadcast::channel(16).0, count: watch::channel(0).0, clock };
+        let shared = Shared {
+            world: RwLock::new(world),
+            changed: broadcast::channel(16).0,
+            count: watch::channel(0).0,
+            relist: watch::channel(0).0,
+            clock,
+        };
         Self { shared: Arc::new(shared), _tasks: Arc::new(JoinSet::new()) }
     }
 
@@ -217,6 +225,25 @@ impl Mirror {
         self.shared.apply(source, object);
     }
 
+    /// Takes in that an object is not there any more.
+    pub fn note_gone(&self, source: Source, name: &str) {
+        self.shared.gone(source, name);
+    }
+
+    /// Lists everything anew: after a time in which this process did not run, a watch may be dead and not know it. Until
+    /// the lists are there nothing counts as live.
+    pub fn relist(&self) {
+        self.shared.with(|world| {
+            world.health.values_mut().for_each(|health| {
+                if *health == Health::Live {
+                    *health = Health::Connecting;
+                }
+            })
+        });
+        self.shared.relist.send_modify(|count| *count += 1);
+        self.shared.announce(Source::Canaries, "");
+    }
+
     /// Waits until every watch has its first list or says why not.
     pub async fn ready(&self) {
         let mut count = self.count();
@@ -238,11 +265,20 @@ where
     K: kube::Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
     let mut wait = RECONNECT.0;
+    let mut relist = shared.relist.subscribe();
     loop {
         let stream = watcher::watcher(api.clone(), config.clone());
         futures::pin_mut!(stream);
         let mut listed: Vec<Value> = Vec::new();
-        while let Some(event) = stream.next().await {
+        loop {
+            let event = tokio::select! {
+                event = stream.next() => event,
+                _ = relist.changed() => {
+                    wait = Duration::ZERO;
+                    break;
+                }
+            };
+            let Some(event) = event else { break };
             match event {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(object)) => listed.push(value(object)),
@@ -259,7 +295,7 @@ where
             }
         }
         tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(RECONNECT.1);
+        wait = (wait * 2).clamp(RECONNECT.0, RECONNECT.1);
     }
 }
 
@@ -294,7 +330,10 @@ impl Shared {
     }
 
     fn remove(&self, source: Source, object: &Value) {
-        let name = name_of(object);
+        self.gone(source, name_of(object));
+    }
+
+    fn gone(&self, source: Source, name: &str) {
         self.with(|world| world.take(source, name));
         self.announce(source, name);
     }

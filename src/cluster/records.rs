@@ -17,6 +17,8 @@ pub struct CanaryRecord {
     pub deleting: bool,
     /// What the spec asks for, or why this Canary cannot be driven.
     pub spec: Result<Box<Spec>, Vec<Problem>>,
+    /// What can be read of a spec that cannot be driven.
+    pub partial: Option<Box<Spec>>,
     pub status: Status,
     /// The pending request; an annotation that cannot be read is a [`Problem`].
     pub request: Option<Result<Request, Problem>>,
@@ -57,10 +59,11 @@ pub struct WorkloadRecord {
     pub configs: Vec<String>,
     /// Label and value that tell its pods; the error says what is missing.
     pub selector: Result<shapes::Selector, String>,
-    /// `canary-tui/revision` (primary), `canary-tui/request-id`, and whether a last promoted template is kept.
+    /// `canary-tui/revision` (primary), as far as the template is still the one that it was written with.
     pub revision: Option<String>,
     pub request_id: Option<String>,
-    pub keeps_last_promoted: bool,
+    /// Revision of the template that is kept beside the present one.
+    pub last_promoted: Option<String>,
     /// Versions that may be offered for a start: tag and note.
     pub offered: Vec<(String, String)>,
     /// Uid of the controlling owner.
@@ -182,6 +185,11 @@ impl CanaryRecord {
                 Problem::new(format!("annotation {}", annotation::REQUEST), format!("cannot be read: {e}"))
             })
         });
+        let (partial, problems) = Spec::read_partly(object.get("spec").unwrap_or(&Value::Null));
+        let (spec, partial) = match partial {
+            Some(spec) if problems.is_empty() => (Ok(Box::new(spec)), None),
+            partial => (Err(problems), partial.map(Box::new)),
+        };
         Self {
             namespace: text(object, "/metadata/namespace").unwrap_or_default(),
             name: name_of(object),
@@ -189,11 +197,19 @@ impl CanaryRecord {
             resource_version: version_of(object),
             created: time(object, "/metadata/creationTimestamp"),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|v| !v.is_null()),
-            spec: Spec::read(object.get("spec").unwrap_or(&Value::Null)).map(Box::new),
+            spec,
+            partial,
             status: Status::read(object.get("status").unwrap_or(&Value::Null)),
             request,
             request_text,
-            paused: annotation_of(object, annotation::PAUSED).and_then(|json| serde_json::from_str(&json).ok()),
+            paused: annotation_of(object, annotation::PAUSED).map(|json| {
+                // One that cannot be read still holds the rollout.
+                serde_json::from_str(&json).unwrap_or_else(|_| Paused {
+                    by: "?".into(),
+                    at: DateTime::UNIX_EPOCH,
+                    reason: "the annotation cannot be read".into(),
+                })
+            }),
             flagger_wrote: flagger_wrote(object),
         }
     }
@@ -252,9 +268,15 @@ impl WorkloadRecord {
                 .collect(),
             configs: shapes::configs(template),
             selector: shapes::Selector::of(object),
-            revision: annotation_of(object, annotation::REVISION),
+            // Whoever else puts a template there leaves the annotation, but not the mark inside the template.
+            revision: annotation_of(object, annotation::REVISION).filter(|revision| {
+                let mark = template.pointer("/metadata/annotations").and_then(|a| a.get("flagger-id"));
+                mark.and_then(Value::as_str) == Some(revision)
+            }),
             request_id: annotation_of(object, annotation::REQUEST_ID),
-            keeps_last_promoted: annotation_of(object, annotation::LAST_PROMOTED).is_some(),
+            last_promoted: annotation_of(object, annotation::LAST_PROMOTED)
+                .and_then(|json| serde_json::from_str::<Value>(&json).ok())
+                .and_then(|kept| text(&kept, "/revision")),
             offered: offered
                 .iter()
                 .filter_map(|v| Some((text(v, "/tag")?, text(v, "/note").unwrap_or_default())))

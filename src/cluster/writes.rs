@@ -47,6 +47,11 @@ impl Writer {
         Self { client, namespace, fence }
     }
 
+    /// The driver's term, for what a JSON patch writes.
+    pub fn term(&self) -> Result<i64, WriteError> {
+        Ok(self.fence.check()?)
+    }
+
     fn api(&self, kind: &ApiResource) -> Api<Object> {
         Api::namespaced_with(self.client.clone(), &self.namespace, kind)
     }

@@ -15,8 +15,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+/// Pause before workers that panicked are replaced.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 /// How often rights and Flagger's absence are looked at again.
 const REVIEW: Duration = Duration::from_secs(60);
+
+/// How often whatever forbids driving is looked at again.
+const OBSTACLE: Duration = Duration::from_secs(10);
 
 /// How the controller runs.
 #[derive(Clone, Debug)]
@@ -95,7 +100,7 @@ impl Seat {
             if let Some(why) = self.obstacle().await {
                 self.set(Role::Observing(why));
                 tokio::select! {
-                    () = tokio::time::sleep(REVIEW) => continue,
+                    () = tokio::time::sleep(OBSTACLE) => continue,
                     _ = stopped.changed() => break,
                 }
             }
@@ -117,8 +122,10 @@ impl Seat {
             flagger::at_work(client, namespace, self.clock.now()),
             access::lacks(client, namespace, &access::TO_DRIVE)
         );
-        if let Some(sign) = flagger {
-            return Some(format!("Flagger is at work: {sign}"));
+        match flagger {
+            Ok(Some(sign)) => return Some(format!("Flagger is at work: {sign}")),
+            Ok(None) => {}
+            Err(why) => return Some(format!("cannot tell whether Flagger is at work: {why}")),
         }
         if let Some(right) = right {
             return Some(format!("you may not {right} in {namespace}"));
@@ -133,10 +140,15 @@ impl Seat {
         let mut holding = tenure.holding();
         let mut review = tokio::time::interval_at(tokio::time::Instant::now() + REVIEW, REVIEW);
         let mut workers: Option<JoinSet<()>> = None;
+        let mut served = false;
         loop {
             let holds = *holding.borrow_and_update();
             if holds && workers.is_none() {
                 tracing::info!(namespace = %self.connection.namespace, "driving");
+                if std::mem::replace(&mut served, true) {
+                    // The lease was lost in between: this process may not have run, and its watches may be dead.
+                    self.mirror.relist();
+                }
                 let mut set = JoinSet::new();
                 set.spawn(self.foreman(tenure).run());
                 workers = Some(set);
@@ -147,8 +159,15 @@ impl Seat {
             tokio::select! {
                 changed = holding.changed() => if changed.is_err() { return },
                 _ = stopped.changed() => return,
+                ended = ended(&mut workers) => {
+                    tracing::error!(namespace = %self.connection.namespace, ?ended, "the workers have ended: beginning anew");
+                    workers = None;
+                    tokio::time::sleep(AFTER_PANIC).await;
+                }
                 _ = review.tick() => {
-                    if let Some(why) = self.obstacle().await {
+                    let obstacle = self.obstacle().await;
+                    // What cannot be told now was told before: the lease is not given up for it.
+                    if let Some(why) = obstacle.filter(|why| !why.starts_with("cannot tell")) {
                         tracing::warn!(namespace = %self.connection.namespace, "no longer driving: {why}");
                         return;
                     }
@@ -173,6 +192,14 @@ impl Seat {
     }
 }
 
+/// Ends when the workers do, which only a panic makes them.
+async fn ended(workers: &mut Option<JoinSet<()>>) -> Option<Result<(), tokio::task::JoinError>> {
+    match workers {
+        Some(workers) => workers.join_next().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Keeps one worker for each Canary and wakes those that a change concerns.
 struct Foreman {
     writer: Writer,
@@ -190,7 +217,18 @@ impl Foreman {
         let mut workers: BTreeMap<String, (Arc<Notify>, AbortHandle)> = BTreeMap::new();
         self.staff(&mut workers, &mut tasks);
         loop {
-            match changes.recv().await {
+            let change = tokio::select! {
+                change = changes.recv() => change,
+                ended = tasks.join_next(), if !tasks.is_empty() => {
+                    // One that was told to end, whose Canary is gone, or one that panicked.
+                    if ended.is_some_and(|ended| ended.is_err_and(|e| e.is_panic())) {
+                        tokio::time::sleep(AFTER_PANIC).await;
+                        self.staff(&mut workers, &mut tasks);
+                    }
+                    continue;
+                }
+            };
+            match change {
                 Ok(change) => {
                     if change.source == Source::Canaries {
                         self.staff(&mut workers, &mut tasks);
@@ -206,8 +244,6 @@ impl Foreman {
                 }
                 Err(RecvError::Closed) => return,
             }
-            // Workers that ended were told to, or their Canary is gone.
-            while tasks.try_join_next().is_some() {}
         }
     }
 
@@ -232,6 +268,8 @@ impl Foreman {
                     locator: self.locator.clone(),
                     options: self.options.clone(),
                     changed: changed.clone(),
+                    hired: self.clock.now(),
+                    known: None,
                 };
                 let task = tasks.spawn(worker.run());
                 workers.insert(name.clone(), (changed, task));

@@ -1,7 +1,7 @@
 //! Carries out one effect. Each write carries the version that was decided on, and its answer goes into the mirror, so
 //! that the next decision sees it at once.
 
-use super::facts::owner;
+use super::facts::{Decided, owner};
 use crate::api::shapes::{self, Role};
 use crate::api::{Spec, annotation};
 use crate::cluster::events::{self, Draft};
@@ -17,6 +17,8 @@ use std::collections::VecDeque;
 const LONGEST_TEMPLATE: usize = 200 << 10;
 /// Events that a worker remembers having written.
 const REMEMBERED: usize = 64;
+/// Events that a worker keeps until they can be written; beyond that the oldest go, and the log has them.
+const UNSENT: usize = 256;
 
 /// Why an effect was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -30,20 +32,64 @@ pub enum EffectError {
     Impossible(String),
 }
 
+impl EffectError {
+    /// What the API server answered where it will not have this write, now or later: not permitted, or not valid.
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            EffectError::Write { source, .. } if matches!(source.code(), Some(400 | 403 | 422)) => {
+                Some(self.to_string())
+            }
+            EffectError::Impossible(why) => Some(why.clone()),
+            _ => None,
+        }
+    }
+}
+
 /// Carries out effects for one Canary.
 pub struct Hands {
     pub writer: Writer,
     pub kinds: Kinds,
     pub mirror: Mirror,
     pub clock: Clock,
+    /// The versions that the present decision was made on.
+    decided: Decided,
     /// Names and occurrences of the Events written last: what a decision repeats costs no call.
     written: VecDeque<(String, String)>,
+    /// Events that could not be written yet. Nothing else waits for them: users come first.
+    unsent: VecDeque<Draft>,
+    /// An Event was not taken in this turn: the others of it are not even tried.
+    events_fail: bool,
 }
 
 impl Hands {
     /// Hands that write through `writer`.
     pub fn new(writer: Writer, kinds: Kinds, mirror: Mirror, clock: Clock) -> Self {
-        Self { writer, kinds, mirror, clock, written: VecDeque::new() }
+        Self {
+            writer,
+            kinds,
+            mirror,
+            clock,
+            decided: Decided::default(),
+            written: VecDeque::new(),
+            unsent: VecDeque::new(),
+            events_fail: false,
+        }
+    }
+
+    /// What the next effects were decided on.
+    pub fn decided_on(&mut self, decided: Decided) {
+        self.decided = decided;
+    }
+
+    /// Writes the Events that are left from before. Answers whether any still are.
+    pub async fn catch_up(&mut self, canary: &CanaryRecord) -> bool {
+        self.events_fail = false;
+        while let Some(draft) = self.unsent.pop_front() {
+            if !self.write_event(canary, draft).await {
+                break;
+            }
+        }
+        !self.unsent.is_empty()
     }
 
     /// Carries out one effect of a decision made on `facts`.
@@ -55,7 +101,10 @@ impl Hands {
     ) -> Result<(), EffectError> {
         let spec = &facts.spec;
         match effect {
-            Effect::Event(note) => self.event(note, canary, revision_of(facts)).await,
+            Effect::Event(note) => {
+                self.event(note, canary, revision_of(facts)).await;
+                Ok(())
+            }
             Effect::WriteService(role) => self.service(*role, canary, spec).await,
             Effect::WriteRule(role) => self.rule(*role, canary, spec).await,
             Effect::WriteRoutes { canary: weight, request } => {
@@ -71,25 +120,23 @@ impl Hands {
             Effect::ScaleTarget { replicas, request } => self.scale(*replicas, request.as_deref(), spec).await,
             Effect::SetImage { container, image, request } => self.set_image(container, image, request, spec).await,
             Effect::WriteStatus(status) => {
-                let canary = self.present(canary)?;
+                let version = self.version(Source::Canaries, &canary.name)?;
                 let status = status.patch(self.clock.now());
-                let kind = self.kinds.canary.clone();
-                let write = self.writer.merge_status(&kind, &canary.name, &canary.resource_version, status).await;
-                self.done(Source::Canaries, write, || format!("writing the status of {}", canary.name))
+                let write = self.writer.merge_status(&self.kinds.canary, &canary.name, &version, status).await;
+                self.done(Source::Canaries, &canary.name, write, "writing the status of").await
             }
             Effect::ClearRequest { paused } => self.clear_request(paused.as_ref(), canary).await,
             Effect::ClearPaused => {
-                let canary = self.present(canary)?;
+                let version = self.version(Source::Canaries, &canary.name)?;
                 let patch = json!({ "metadata": { "annotations": { annotation::PAUSED: null } } });
-                let kind = self.kinds.canary.clone();
-                let write = self.writer.merge(&kind, &canary.name, &canary.resource_version, patch).await;
-                self.done(Source::Canaries, write, || format!("ending the pause of {}", canary.name))
+                let write = self.writer.merge(&self.kinds.canary, &canary.name, &version, patch).await;
+                self.done(Source::Canaries, &canary.name, write, "ending the pause of").await
             }
         }
     }
 
-    /// Writes an Event that belongs to no decision: about a Canary that is not driven.
-    pub async fn event(&mut self, note: &Note, canary: &CanaryRecord, revision: &str) -> Result<(), EffectError> {
+    /// Writes an Event, or keeps it to be written later.
+    pub async fn event(&mut self, note: &Note, canary: &CanaryRecord, revision: &str) {
         let (name, occurrence) = match &note.occasion {
             Occasion::Request(id) => (events::outcome_name(&canary.name, &canary.uid, id), id.clone()),
             Occasion::Step(step) => {
@@ -97,10 +144,12 @@ impl Hands {
                 (events::name(&canary.name, &canary.uid, &parts), step.clone())
             }
         };
-        let key = (name.clone(), occurrence.clone());
-        if self.written.contains(&key) {
-            return Ok(());
+        if self.written.iter().any(|(n, o)| *n == name && *o == occurrence)
+            || self.unsent.iter().any(|d| d.name == name && d.occurrence == occurrence)
+        {
+            return;
         }
+        tracing::info!(canary = %canary.name, namespace = %canary.namespace, reason = note.reason, "{}", note.message);
         let draft = Draft {
             name,
             occurrence,
@@ -108,24 +157,81 @@ impl Hands {
             reason: note.reason.to_string(),
             message: note.message.clone(),
         };
-        tracing::info!(canary = %canary.name, namespace = %canary.namespace, reason = note.reason, "{}", note.message);
-        let kind = self.kinds.event.clone();
-        let write = events::write(&self.writer, &kind, canary, &draft, self.clock.now()).await;
-        write.map_err(|source| EffectError::Write { doing: format!("writing an event on {}", canary.name), source })?;
-        if self.written.len() >= REMEMBERED {
-            self.written.pop_front();
-        }
-        self.written.push_back(key);
-        Ok(())
+        self.write_event(canary, draft).await;
     }
 
-    /// The Canary as the mirror has it now: an effect before this one may have written to it. Another spec than the one
-    /// decided on is a conflict.
-    fn present(&self, decided: &CanaryRecord) -> Result<CanaryRecord, EffectError> {
-        let present = self.mirror.read().canaries.get(&decided.name).cloned();
-        present
-            .filter(|p| p.uid == decided.uid && p.spec == decided.spec && p.status == decided.status)
-            .ok_or_else(|| EffectError::Conflict(format!("canary {}", decided.name)))
+    async fn write_event(&mut self, canary: &CanaryRecord, draft: Draft) -> bool {
+        if !self.events_fail {
+            match events::write(&self.writer, &self.kinds.event, canary, &draft, self.clock.now()).await {
+                Ok(()) => {
+                    if self.written.len() >= REMEMBERED {
+                        self.written.pop_front();
+                    }
+                    self.written.push_back((draft.name, draft.occurrence));
+                    return true;
+                }
+                Err(error) => tracing::warn!(canary = %canary.name, "an event waits to be written: {error}"),
+            }
+        }
+        self.events_fail = true;
+        if self.unsent.len() >= UNSENT {
+            self.unsent.pop_front();
+        }
+        self.unsent.push_back(draft);
+        false
+    }
+
+    /// The version of an object that was decided on.
+    fn version(&self, source: Source, name: &str) -> Result<String, EffectError> {
+        let version = self.decided.version(source, name).map(str::to_string);
+        version.ok_or_else(|| EffectError::Conflict(format!("{source} {name}")))
+    }
+
+    /// Takes in the answer to a write. On a conflict the object is read afresh: the watch may be behind.
+    async fn done(
+        &mut self,
+        source: Source,
+        name: &str,
+        write: Result<Value, WriteError>,
+        doing: &str,
+    ) -> Result<(), EffectError> {
+        let error = match write {
+            Ok(object) => {
+                self.mirror.note_written(source, &object);
+                if let Some(version) = object.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
+                    self.decided.moved(source, name, version);
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        if matches!(error.code(), Some(404 | 409 | 422)) {
+            let decided = self.decided.version(source, name).map(str::to_string);
+            let present = self.refresh(source, name).await;
+            // 422 is a JSON patch whose test failed, or an object that is not valid: that is no conflict.
+            let unchanged = error.code() == Some(422) && present.is_none_or(|p| Some(&p) == decided.as_ref());
+            if !unchanged {
+                return Err(EffectError::Conflict(format!("{doing} {name} ({error})")));
+            }
+        }
+        Err(EffectError::Write { doing: format!("{doing} {name}"), source: error })
+    }
+
+    /// Reads an object afresh into the mirror; answers its version, None where it is gone or cannot be read.
+    async fn refresh(&self, source: Source, name: &str) -> Option<String> {
+        let kind = self.kinds.of(source)?;
+        match self.writer.get(kind, name).await {
+            Ok(object) => {
+                self.mirror.note_written(source, &object);
+                object.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_string)
+            }
+            Err(error) => {
+                if error.code() == Some(404) {
+                    self.mirror.note_gone(source, name);
+                }
+                None
+            }
+        }
     }
 
     fn workload(&self, name: &str) -> Result<WorkloadRecord, EffectError> {
@@ -133,34 +239,16 @@ impl Hands {
         record.ok_or_else(|| EffectError::Conflict(format!("deployment {name}")))
     }
 
-    fn done(
-        &self,
-        source: Source,
-        write: Result<Value, WriteError>,
-        doing: impl FnOnce() -> String,
-    ) -> Result<(), EffectError> {
-        match write {
-            Ok(object) => {
-                self.mirror.note_written(source, &object);
-                Ok(())
-            }
-            // 409: another version, or it exists by now. 404: it is gone. 422: a JSON patch whose test failed.
-            Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => {
-                Err(EffectError::Conflict(format!("{} ({error})", doing())))
-            }
-            Err(source) => Err(EffectError::Write { doing: doing(), source }),
-        }
-    }
-
-    async fn service(&self, role: Role, canary: &CanaryRecord, spec: &Spec) -> Result<(), EffectError> {
+    async fn service(&mut self, role: Role, canary: &CanaryRecord, spec: &Spec) -> Result<(), EffectError> {
         let target = self.workload(&spec.target)?;
         let selector = target.selector.as_ref().map_err(|why| EffectError::Impossible(why.clone()))?;
         let desired = shapes::service(&owner(canary), &spec.service, selector, role);
         let name = role.name(&spec.service.apex);
+        let version = self.decided.version(Source::Services, &name).map(str::to_string);
         let present = self.mirror.read().services.get(&name).cloned();
-        let write = match present {
+        let write = match version.zip(present) {
             None => self.writer.create(&self.kinds.service, desired).await,
-            Some(present) => {
+            Some((version, present)) => {
                 let patch = json!({
                     "metadata": {
                         "labels": desired["metadata"]["labels"],
@@ -168,29 +256,30 @@ impl Hands {
                     },
                     "spec": { "ports": desired["spec"]["ports"], "selector": only(&desired, &present.spec, "selector") },
                 });
-                self.writer.merge(&self.kinds.service, &name, &present.resource_version, patch).await
+                self.writer.merge(&self.kinds.service, &name, &version, patch).await
             }
         };
-        self.done(Source::Services, write, || format!("writing service {name}"))
+        self.done(Source::Services, &name, write, "writing service").await
     }
 
-    async fn rule(&self, role: Role, canary: &CanaryRecord, spec: &Spec) -> Result<(), EffectError> {
+    async fn rule(&mut self, role: Role, canary: &CanaryRecord, spec: &Spec) -> Result<(), EffectError> {
         let kind = istio(self.kinds.destination_rule.as_ref())?;
         let desired = shapes::destination_rule(&owner(canary), &spec.service, role);
         let name = role.name(&spec.service.apex);
+        let version = self.decided.version(Source::DestinationRules, &name).map(str::to_string);
         let present = self.mirror.read().rules.get(&name).cloned();
-        let write = match present {
+        let write = match version.zip(present) {
             None => self.writer.create(&kind, versioned(desired, &kind)).await,
-            Some(present) => {
+            Some((version, present)) => {
                 let patch = json!({ "spec": replacing(&present.spec, &desired["spec"]) });
-                self.writer.merge(&kind, &name, &present.resource_version, patch).await
+                self.writer.merge(&kind, &name, &version, patch).await
             }
         };
-        self.done(Source::DestinationRules, write, || format!("writing destinationrule {name}"))
+        self.done(Source::DestinationRules, &name, write, "writing destinationrule").await
     }
 
     async fn routes(
-        &self,
+        &mut self,
         weight: u8,
         request: Option<&str>,
         canary: &CanaryRecord,
@@ -199,20 +288,21 @@ impl Hands {
         let kind = istio(self.kinds.virtual_service.as_ref())?;
         let name = &spec.service.apex;
         let desired = shapes::virtual_service(&owner(canary), &spec.service, weight);
+        let version = self.decided.version(Source::VirtualServices, name).map(str::to_string);
         let present = self.mirror.read().routes.get(name).cloned();
-        let write = match present {
+        let write = match version.zip(present) {
             None => self.writer.create(&kind, versioned(desired, &kind)).await,
-            Some(present) => {
+            Some((version, present)) => {
                 let mut patch = json!({ "spec": replacing(&present.spec, &desired["spec"]) });
                 mark(&mut patch, request);
-                self.writer.merge(&kind, name, &present.resource_version, patch).await
+                self.writer.merge(&kind, name, &version, patch).await
             }
         };
-        self.done(Source::VirtualServices, write, || format!("routing {weight} % of {name} to the canary"))
+        self.done(Source::VirtualServices, name, write, &format!("routing {weight} % to the canary of")).await
     }
 
     async fn create_primary(
-        &self,
+        &mut self,
         replicas: u32,
         revision: &str,
         canary: &CanaryRecord,
@@ -222,17 +312,15 @@ impl Hands {
         let primary =
             shapes::primary(&owner(canary), spec, &target, replicas, revision).map_err(EffectError::Impossible)?;
         let write = self.writer.create(&self.kinds.deployment, primary).await;
-        self.done(Source::Deployments, write, || format!("creating deployment {}", spec.primary()))
+        self.done(Source::Deployments, &spec.primary(), write, "creating deployment").await
     }
 
     /// The whole target, if its template still is the one that was decided on.
     async fn fresh_target(&self, spec: &Spec) -> Result<Value, EffectError> {
-        let record = self.workload(&spec.target)?;
         let target = self.fresh(&spec.target).await?;
-        let same = |key: &str| target.pointer(&format!("/metadata/{key}"));
-        if same("uid").and_then(Value::as_str) != Some(&record.uid)
-            || same("generation").and_then(Value::as_i64) != Some(record.generation)
-        {
+        let of = |key: &str| target.pointer(&format!("/metadata/{key}"));
+        let uid = of("uid").and_then(Value::as_str).map(str::to_string);
+        if uid.zip(of("generation").and_then(Value::as_i64)) != self.decided.target {
             return Err(EffectError::Conflict(format!("deployment {}", spec.target)));
         }
         Ok(target)
@@ -242,13 +330,16 @@ impl Hands {
         let doing = || format!("reading deployment {name}");
         match self.writer.get(&self.kinds.deployment, name).await {
             Ok(object) => Ok(object),
-            Err(error) if error.code() == Some(404) => Err(EffectError::Conflict(doing())),
+            Err(error) if error.code() == Some(404) => {
+                self.mirror.note_gone(Source::Deployments, name);
+                Err(EffectError::Conflict(doing()))
+            }
             Err(source) => Err(EffectError::Write { doing: doing(), source }),
         }
     }
 
     async fn promote(
-        &self,
+        &mut self,
         revision: &str,
         request: Option<&str>,
         spec: &Spec,
@@ -269,7 +360,9 @@ impl Hands {
                 annotations.remove(annotation::LAST_PROMOTED);
             }
         }
-        let replicas = target.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1).max(1);
+        // As many as were analysed, and no fewer than serve now: they are to take all of the traffic.
+        let count = |object: &Value| object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+        let replicas = count(&target).max(count(&primary)).max(1);
         let mut changes = vec![("/spec/template", template), ("/spec/replicas", json!(replicas))];
         for (key, path) in [
             ("progressDeadlineSeconds", "/spec/progressDeadlineSeconds"),
@@ -285,7 +378,7 @@ impl Hands {
         self.rewrite_primary(&primary, annotations, revision, request, changes, spec).await
     }
 
-    async fn restore(&self, revision: &str, request: Option<&str>, spec: &Spec) -> Result<(), EffectError> {
+    async fn restore(&mut self, revision: &str, request: Option<&str>, spec: &Spec) -> Result<(), EffectError> {
         let primary = self.fresh(&spec.primary()).await?;
         let annotations = primary.pointer("/metadata/annotations").and_then(Value::as_object).cloned();
         let annotations = annotations.unwrap_or_default();
@@ -306,7 +399,7 @@ impl Hands {
 
     /// Replaces parts of the primary whole: a merge would leave what the new template has no more.
     async fn rewrite_primary(
-        &self,
+        &mut self,
         primary: &Value,
         mut annotations: Map<String, Value>,
         revision: &str,
@@ -315,6 +408,7 @@ impl Hands {
         spec: &Spec,
     ) -> Result<(), EffectError> {
         annotations.insert(annotation::REVISION.into(), json!(revision));
+        annotations.insert(annotation::TERM.into(), json!(self.term()?));
         if let Some(id) = request {
             annotations.insert(annotation::REQUEST_ID.into(), json!(id));
         }
@@ -325,18 +419,18 @@ impl Hands {
         ];
         patch.extend(changes.into_iter().map(|(path, value)| json!({ "op": "add", "path": path, "value": value })));
         let write = self.writer.json_patch(&self.kinds.deployment, &spec.primary(), Value::Array(patch)).await;
-        self.done(Source::Deployments, write, || format!("writing revision {revision} to {}", spec.primary()))
+        self.done(Source::Deployments, &spec.primary(), write, &format!("writing revision {revision} to")).await
     }
 
-    async fn scale(&self, replicas: u32, request: Option<&str>, spec: &Spec) -> Result<(), EffectError> {
-        let target = self.workload(&spec.target)?;
+    async fn scale(&mut self, replicas: u32, request: Option<&str>, spec: &Spec) -> Result<(), EffectError> {
+        let version = self.version(Source::Deployments, &spec.target)?;
         let mut patch = json!({ "spec": { "replicas": replicas } });
         mark(&mut patch, request);
-        let write = self.writer.merge(&self.kinds.deployment, &target.name, &target.resource_version, patch).await;
-        self.done(Source::Deployments, write, || format!("scaling {} to {replicas}", target.name))
+        let write = self.writer.merge(&self.kinds.deployment, &spec.target, &version, patch).await;
+        self.done(Source::Deployments, &spec.target, write, &format!("scaling to {replicas} pods")).await
     }
 
-    async fn set_image(&self, container: &str, image: &str, request: &str, spec: &Spec) -> Result<(), EffectError> {
+    async fn set_image(&mut self, container: &str, image: &str, request: &str, spec: &Spec) -> Result<(), EffectError> {
         let target = self.fresh_target(spec).await?;
         let containers = target.pointer("/spec/template/spec/containers").and_then(Value::as_array);
         let index = containers
@@ -345,17 +439,24 @@ impl Hands {
         let mut annotations =
             target.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default();
         annotations.insert(annotation::REQUEST_ID.into(), json!(request));
+        annotations.insert(annotation::TERM.into(), json!(self.term()?));
         let patch = json!([
             { "op": "test", "path": "/metadata/resourceVersion", "value": target["metadata"]["resourceVersion"] },
             { "op": "add", "path": "/metadata/annotations", "value": annotations },
             { "op": "add", "path": format!("/spec/template/spec/containers/{index}/image"), "value": image },
         ]);
         let write = self.writer.json_patch(&self.kinds.deployment, &spec.target, patch).await;
-        self.done(Source::Deployments, write, || format!("setting {container} of {} to {image}", spec.target))
+        self.done(Source::Deployments, &spec.target, write, &format!("setting {container} to {image} in")).await
+    }
+
+    /// The driver's term, as it is written.
+    fn term(&self) -> Result<String, EffectError> {
+        let term = self.writer.term();
+        term.map(|t| t.to_string()).map_err(|source| EffectError::Write { doing: "writing".into(), source })
     }
 
     pub async fn clear_request(
-        &self,
+        &mut self,
         paused: Option<&Option<crate::api::Paused>>,
         canary: &CanaryRecord,
     ) -> Result<(), EffectError> {
@@ -376,7 +477,7 @@ impl Hands {
             _ => {}
         }
         let write = self.writer.json_patch(&self.kinds.canary, &canary.name, Value::Array(patch)).await;
-        self.done(Source::Canaries, write, || format!("taking the request off {}", canary.name))
+        self.done(Source::Canaries, &canary.name, write, "taking the request off").await
     }
 }
 

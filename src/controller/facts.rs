@@ -7,6 +7,7 @@ use crate::cluster::records::{CanaryRecord, PartRecord, RouteRecord, WorkloadRec
 use crate::cluster::{Source, World};
 use crate::rollout::{Facts, Part, Routes, Workload};
 use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,51 @@ pub enum Observed {
     Unknown,
     /// It asks for what is not carried out, or for nonsense.
     Undriveable(Box<CanaryRecord>, Vec<Problem>),
-    Known(Box<CanaryRecord>, Box<Facts>),
+    Known(Box<CanaryRecord>, Box<Facts>, Decided),
+}
+
+/// The versions of the objects that a decision is made on. A write carries them, so that what has changed since is met
+/// by a conflict and never overwritten unseen.
+#[derive(Clone, Debug, Default)]
+pub struct Decided {
+    versions: BTreeMap<(Source, String), String>,
+    /// Uid and generation of the target: which template was decided on.
+    pub target: Option<(String, i64)>,
+}
+
+impl Decided {
+    /// The version of an object; None where it did not exist.
+    pub fn version(&self, source: Source, name: &str) -> Option<&str> {
+        self.versions.get(&(source, name.to_string())).map(String::as_str)
+    }
+
+    /// A write of our own has moved an object on.
+    pub fn moved(&mut self, source: Source, name: &str, version: &str) {
+        self.versions.insert((source, name.to_string()), version.to_string());
+    }
+
+    fn of(world: &World, canary: &CanaryRecord, spec: &Spec) -> Self {
+        let mut decided = Self::default();
+        decided.moved(Source::Canaries, &canary.name, &canary.resource_version);
+        for name in [spec.target.clone(), spec.primary()] {
+            if let Some(workload) = world.workloads.get(&name) {
+                decided.moved(Source::Deployments, &name, &workload.resource_version);
+            }
+        }
+        decided.target = world.workloads.get(&spec.target).map(|t| (t.uid.clone(), t.generation));
+        for name in [Role::Apex, Role::Primary, Role::Canary].map(|role| role.name(&spec.service.apex)) {
+            if let Some(service) = world.services.get(&name) {
+                decided.moved(Source::Services, &name, &service.resource_version);
+            }
+            if let Some(rule) = world.rules.get(&name) {
+                decided.moved(Source::DestinationRules, &name, &rule.resource_version);
+            }
+        }
+        if let Some(routes) = world.routes.get(&spec.service.apex) {
+            decided.moved(Source::VirtualServices, &spec.service.apex, &routes.resource_version);
+        }
+        decided
+    }
 }
 
 /// Sources that every decision stands on.
@@ -31,16 +76,27 @@ const NEEDED: [Source; 6] = [
     Source::Services,
 ];
 
-/// Gathers the facts of one Canary. Where any source is not live there are none: no decision on stale facts.
-pub fn observe(world: &World, name: &str, min_interval: Duration, now: DateTime<Utc>) -> Observed {
+/// Gathers the facts of one Canary. Where any source is not live there are none: no decision on stale facts. `known` is
+/// the last spec that could be read: a rollout under way is brought home by it when the present one cannot be.
+pub fn observe(
+    world: &World,
+    name: &str,
+    known: Option<&Spec>,
+    min_interval: Duration,
+    now: DateTime<Utc>,
+) -> Observed {
     if world.not_live(&NEEDED).is_some() {
         return Observed::Unknown;
     }
     let Some(canary) = world.canaries.get(name).filter(|c| !c.deleting) else { return Observed::Gone };
     let spec = match &canary.spec {
-        Ok(spec) => spec,
-        Err(problems) => return Observed::Undriveable(Box::new(canary.clone()), problems.clone()),
+        Ok(spec) => &**spec,
+        Err(problems) => match canary.partial.as_deref().or(known) {
+            Some(spec) if canary.status.phase.under_way() => spec,
+            _ => return Observed::Undriveable(Box::new(canary.clone()), problems.clone()),
+        },
     };
+    let undriveable = canary.spec.as_ref().err().map(|problems| listed(problems));
     let target = world.workloads.get(&spec.target);
     let primary = world.workloads.get(&spec.primary());
     let selector = target.and_then(|t| t.selector.as_ref().ok());
@@ -51,7 +107,7 @@ pub fn observe(world: &World, name: &str, min_interval: Duration, now: DateTime<
         now,
         name: canary.name.clone(),
         namespace: canary.namespace.clone(),
-        spec: Arc::new((**spec).clone()),
+        spec: Arc::new(spec.clone()),
         interval: spec.analysis.interval.max(min_interval),
         status: canary.status.clone(),
         target: target.map(|t| workload(t, canary)),
@@ -66,9 +122,16 @@ pub fn observe(world: &World, name: &str, min_interval: Duration, now: DateTime<
         request: canary.request.clone().map(|r| r.map_err(|problem| problem.why)),
         paused: canary.paused.clone(),
         readings: None,
+        undriveable,
         metrics_server: None,
     };
-    Observed::Known(Box::new(canary.clone()), Box::new(facts))
+    Observed::Known(Box::new(canary.clone()), Box::new(facts), Decided::of(world, canary, spec))
+}
+
+/// Problems in one line.
+pub fn listed(problems: &[Problem]) -> String {
+    let list: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    list.join("; ")
 }
 
 /// The Canary as an owner.
@@ -117,7 +180,7 @@ fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {
         configs: record.configs.clone(),
         selector_problem: record.selector.as_ref().err().cloned(),
         revision: record.revision.clone(),
-        keeps_last_promoted: record.keeps_last_promoted,
+        last_promoted: record.last_promoted.clone(),
         request_id: record.request_id.clone(),
         foreign: record.owner.as_deref() != Some(&canary.uid),
     }

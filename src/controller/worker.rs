@@ -3,9 +3,9 @@
 
 use super::drive::Options;
 use super::effects::{EffectError, Hands};
-use super::facts::{Observed, observe};
+use super::facts::{Decided, Observed, listed, observe};
 use super::readings;
-use crate::api::Problem;
+use crate::api::{Problem, Request, Spec};
 use crate::cluster::records::CanaryRecord;
 use crate::metrics::Locator;
 use crate::rollout::{Decision, Effect, Facts, Need, Note, Occasion, decide};
@@ -16,10 +16,16 @@ use tokio::sync::Notify;
 
 /// Decisions in a row before a worker pauses for breath: more than any way through a rollout takes.
 const ROUNDS: usize = 30;
-/// Wait after a conflict, in which the watch brings what has changed.
-const AFTER_CONFLICT: Duration = Duration::from_millis(50);
-/// First and longest wait after a write that failed.
-const AFTER_FAILURE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// First wait after a conflict; the object was read afresh by then.
+const AFTER_CONFLICT: Duration = Duration::from_millis(5);
+/// First wait after a write that failed.
+const AFTER_FAILURE: Duration = Duration::from_millis(250);
+/// Longest wait after either.
+const LONGEST: Duration = Duration::from_secs(5);
+/// When Events that were not taken are tried again.
+const EVENTS_AGAIN: chrono::Duration = chrono::Duration::seconds(5);
+/// Pause of a worker whose writes are undone as fast as it makes them.
+const UNSETTLED: chrono::Duration = chrono::Duration::seconds(60);
 
 /// A worker of one Canary.
 pub struct Worker {
@@ -29,28 +35,37 @@ pub struct Worker {
     pub options: Options,
     /// Woken when anything that concerns this Canary has changed.
     pub changed: Arc<Notify>,
+    /// When this worker began; whatever Flagger writes after that is written beside it.
+    pub hired: DateTime<Utc>,
+    /// The last spec that could be read.
+    pub known: Option<Arc<Spec>>,
 }
 
 impl Worker {
     /// Works until dropped.
     pub async fn run(mut self) {
-        let mut failures = 0;
+        let mut troubles = 0_u32;
         loop {
+            let asked = self.request_text();
             let wake = match self.turn().await {
                 Ok(wake) => {
-                    failures = 0;
+                    troubles = 0;
                     wake
                 }
-                Err(EffectError::Conflict(what)) => {
-                    tracing::debug!(canary = %self.name, "conflict: {what}");
-                    tokio::time::sleep(AFTER_CONFLICT).await;
-                    continue;
-                }
                 Err(error) => {
-                    tracing::warn!(canary = %self.name, "{error}");
-                    let wait = AFTER_FAILURE.0 * 2_u32.saturating_pow(failures);
-                    failures = (failures + 1).min(8);
-                    tokio::time::sleep(wait.min(AFTER_FAILURE.1)).await;
+                    let first = match &error {
+                        EffectError::Conflict(what) => {
+                            tracing::debug!(canary = %self.name, "conflict: {what}");
+                            AFTER_CONFLICT
+                        }
+                        error => {
+                            tracing::warn!(canary = %self.name, "{error}");
+                            AFTER_FAILURE
+                        }
+                    };
+                    let wait = first.saturating_mul(2_u32.saturating_pow(troubles)).min(LONGEST);
+                    troubles = (troubles + 1).min(16);
+                    self.rest(wait, asked.as_deref()).await;
                     continue;
                 }
             };
@@ -67,32 +82,109 @@ impl Worker {
         }
     }
 
+    /// Waits after a failure; an operator's new request ends the wait.
+    async fn rest(&self, wait: Duration, asked: Option<&str>) {
+        let end = tokio::time::Instant::now() + wait;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => return,
+                () = self.changed.notified() => if self.request_text().as_deref() != asked { return },
+            }
+        }
+    }
+
+    fn request_text(&self) -> Option<String> {
+        self.hands.mirror.read().canaries.get(&self.name)?.request_text.clone()
+    }
+
     /// Decides and carries out until nothing is to be done now. Answers when to look again.
     async fn turn(&mut self) -> Result<Option<DateTime<Utc>>, EffectError> {
-        for _ in 0..ROUNDS {
-            let (canary, facts) = match self.observe() {
+        let mut late = None;
+        for round in 0..ROUNDS {
+            let (canary, facts, decided) = match self.observe() {
                 Observed::Gone | Observed::Unknown => return Ok(None),
                 Observed::Undriveable(canary, problems) => {
                     self.say_not_driven(&canary, &problems).await?;
                     return Ok(None);
                 }
-                Observed::Known(canary, facts) => (canary, facts),
+                Observed::Known(canary, facts, decided) => (canary, facts, decided),
             };
-            let Some((canary, facts, decision)) = self.decide(canary, facts).await else { continue };
+            if canary.spec.is_ok() {
+                self.known = Some(facts.spec.clone());
+            }
+            if round == 0 && self.hands.catch_up(&canary).await {
+                late = Some(self.hands.clock.now() + EVENTS_AGAIN);
+            }
+            let Some((canary, facts, decided, decision)) = self.decide(canary, facts, decided).await else { continue };
+            self.hands.decided_on(decided);
             let mut wrote = false;
             for effect in &decision.effects {
-                self.hands.carry_out(effect, &canary, &facts).await?;
                 wrote |= !matches!(effect, Effect::Event(_));
+                if let Err(error) = self.hands.carry_out(effect, &canary, &facts).await {
+                    self.troubled(effect, error, &canary, &facts).await?;
+                }
             }
             if !wrote {
-                return Ok(decision.wake);
+                return Ok([decision.wake, late].into_iter().flatten().min());
             }
         }
-        Ok(Some(self.hands.clock.now() + chrono::Duration::seconds(1)))
+        // What is written does not stay as it was written: somebody else writes it too.
+        let Observed::Known(canary, facts, _) = self.observe() else { return Ok(None) };
+        let message =
+            "What is written for this canary does not stay as it was written: is another tool writing it too?";
+        self.say(&canary, &facts, "Unsettled", message.into()).await;
+        Ok(Some(self.hands.clock.now() + UNSETTLED))
+    }
+
+    /// An effect was not carried out. What the rollout can go on without does not stop it; what the API server refuses is
+    /// said on the Canary.
+    async fn troubled(
+        &mut self,
+        effect: &Effect,
+        error: EffectError,
+        canary: &CanaryRecord,
+        facts: &Facts,
+    ) -> Result<(), EffectError> {
+        let Some(refusal) = error.refusal() else { return Err(error) };
+        match (effect, &canary.request) {
+            (Effect::SetImage { .. } | Effect::RestorePrimary { .. }, Some(Ok(request))) => {
+                let note = Note {
+                    warning: true,
+                    reason: "RequestRefused",
+                    message: format!("Request {} by {} refused: {refusal}", request.verb, request.by),
+                    occasion: Occasion::Request(request.id.clone()),
+                };
+                self.hands.event(&note, canary, "").await;
+                self.hands.clear_request(None, canary).await?;
+                // The rest of this decision was about the request.
+                Err(EffectError::Conflict(format!("the request on {}", canary.name)))
+            }
+            (Effect::WriteService(_) | Effect::WriteRule(_), _) => {
+                self.say(canary, facts, "WriteRefused", refusal).await;
+                Ok(())
+            }
+            _ => {
+                self.say(canary, facts, "WriteRefused", refusal).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A warning that no decision asked for.
+    async fn say(&mut self, canary: &CanaryRecord, facts: &Facts, reason: &'static str, message: String) {
+        let stamp = facts.status.last_transition.map_or_else(String::new, |t| t.to_rfc3339());
+        let note = Note { warning: true, reason, message, occasion: Occasion::Step(stamp) };
+        self.hands.event(&note, canary, facts.revision.as_deref().unwrap_or("")).await;
     }
 
     fn observe(&self) -> Observed {
-        observe(&self.hands.mirror.read(), &self.name, self.options.min_interval, self.hands.clock.now())
+        let world = self.hands.mirror.read();
+        let flagger = world.canaries.get(&self.name).and_then(|c| c.flagger_wrote);
+        if flagger.is_some_and(|wrote| wrote > self.hired) {
+            // Flagger has begun to drive beside us: the next review says so, and until then nothing is decided.
+            return Observed::Unknown;
+        }
+        observe(&world, &self.name, self.known.as_deref(), self.options.min_interval, self.hands.clock.now())
     }
 
     /// Decides, with the facts that the decision asks for. A query may take seconds, and a request must not wait for it:
@@ -101,9 +193,10 @@ impl Worker {
         &self,
         canary: Box<CanaryRecord>,
         facts: Box<Facts>,
-    ) -> Option<(Box<CanaryRecord>, Box<Facts>, Decision)> {
+        decided: Decided,
+    ) -> Option<(Box<CanaryRecord>, Box<Facts>, Decided, Decision)> {
         let decision = decide(&facts);
-        let Some(need) = decision.need else { return Some((canary, facts, decision)) };
+        let Some(need) = decision.need else { return Some((canary, facts, decided, decision)) };
         let spec = facts.spec.clone();
         let gather = async {
             match need {
@@ -117,17 +210,17 @@ impl Worker {
                 biased;
                 (readings, metrics_server) = &mut gather => {
                     // Time has passed: decide on what is there now, with what was read for this spec.
-                    let Observed::Known(canary, mut fresh) = self.observe() else { return None };
+                    let Observed::Known(canary, mut fresh, decided) = self.observe() else { return None };
                     if fresh.spec != spec || fresh.revision != facts.revision {
                         return None;
                     }
                     fresh.readings = readings;
                     fresh.metrics_server = metrics_server;
                     let decision = decide(&fresh);
-                    return Some((canary, fresh, decision));
+                    return Some((canary, fresh, decided, decision));
                 }
                 () = self.changed.notified() => {
-                    let Observed::Known(_, fresh) = self.observe() else { return None };
+                    let Observed::Known(_, fresh, _) = self.observe() else { return None };
                     if decide(&fresh).need != Some(need) || fresh.spec != spec {
                         return None;
                     }
@@ -137,19 +230,16 @@ impl Worker {
     }
 
     async fn say_not_driven(&mut self, canary: &CanaryRecord, problems: &[Problem]) -> Result<(), EffectError> {
-        let list: Vec<String> = problems.iter().map(Problem::to_string).collect();
-        let why = list.join("; ");
+        let why = listed(problems);
         if let Some(Ok(request)) = &canary.request {
+            let Request { verb, by, .. } = request;
             let note = Note {
                 warning: true,
                 reason: "RequestRefused",
-                message: format!(
-                    "Request {} by {} refused: {} is not driven: {why}",
-                    request.verb, request.by, canary.name
-                ),
+                message: format!("Request {verb} by {by} refused: {} is not driven: {why}", canary.name),
                 occasion: Occasion::Request(request.id.clone()),
             };
-            self.hands.event(&note, canary, "").await?;
+            self.hands.event(&note, canary, "").await;
             self.hands.clear_request(None, canary).await?;
         }
         let note = Note {
@@ -158,6 +248,7 @@ impl Worker {
             message: format!("Not driven: {why}"),
             occasion: Occasion::Step(String::new()),
         };
-        self.hands.event(&note, canary, "").await
+        self.hands.event(&note, canary, "").await;
+        Ok(())
     }
 }

@@ -3,16 +3,14 @@
 use super::readiness::expires;
 use super::{Decision, Effect, Facts, Need, Note, Occasion, Part, next_check};
 use crate::api::shapes::Role;
-use crate::api::{Phase, Status};
+use crate::api::{Phase, Status, Verb};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// What to do next for one Canary.
 pub fn decide(facts: &Facts) -> Decision {
     let mut plan = Plan::new(facts);
     if let Some(obstacle) = obstacle(facts) {
-        plan.event(true, "NotDriven", format!("Not driven: {obstacle}"));
-        plan.refuse_any(&format!("{} is not driven: {obstacle}", facts.name));
-        plan.keep_serving();
+        plan.bring_home(&obstacle);
         return plan.done();
     }
     match facts.status.phase {
@@ -28,6 +26,9 @@ pub fn decide(facts: &Facts) -> Decision {
 
 /// What keeps this Canary from being driven, whatever its phase.
 fn obstacle(facts: &Facts) -> Option<String> {
+    if let Some(why) = &facts.undriveable {
+        return Some(why.clone());
+    }
     let (namespace, service) = (&facts.namespace, &facts.spec.service);
     match facts.status.phase {
         Phase::Unknown => return Some("status.phase is none that this version of canary-tui knows".into()),
@@ -79,6 +80,11 @@ impl<'a> Plan<'a> {
 
     fn done(self) -> Decision {
         self.decision
+    }
+
+    /// How many effects are decided so far.
+    pub fn effects(&self) -> usize {
+        self.decision.effects.len()
     }
 
     pub fn push(&mut self, effect: Effect) {
@@ -137,7 +143,7 @@ impl<'a> Plan<'a> {
     pub fn wake_at_deadlines(&mut self) {
         let facts = self.facts;
         for workload in [&facts.target, &facts.primary].into_iter().flatten() {
-            let end = expires(workload, facts.spec.progress_deadline);
+            let end = expires(workload, facts.spec.progress_deadline, facts.status.last_transition);
             // The deadline itself is still in time.
             self.wake(end.filter(|end| *end >= facts.now).map(|end| end + chrono::Duration::milliseconds(1)));
         }
@@ -186,13 +192,14 @@ impl<'a> Plan<'a> {
         let facts = self.facts;
         let Some(weights) = facts.routes.weights else { return false };
         let (name, namespace) = (&facts.spec.target, &facts.namespace);
+        // Here, and in every way home, the traffic moves before anything is said about it.
         if weights.canary > 0 && !facts.canary_serves() && facts.primary_serves() {
+            self.push(Effect::WriteRoutes { canary: 0, request: None });
             self.event(
                 true,
                 "NoReadyPods",
                 format!("{name}.{namespace} has no ready pod: routing all traffic to {name}-primary.{namespace}"),
             );
-            self.push(Effect::WriteRoutes { canary: 0, request: None });
             return true;
         }
         if weights.primary > 0
@@ -201,12 +208,12 @@ impl<'a> Plan<'a> {
             && facts.status.phase.under_way()
             && facts.status.phase != Phase::Waiting
         {
+            self.push(Effect::WriteRoutes { canary: 100, request: None });
             self.event(
                 true,
                 "NoReadyPods",
                 format!("{name}-primary.{namespace} has no ready pod: routing all traffic to {name}.{namespace}"),
             );
-            self.push(Effect::WriteRoutes { canary: 100, request: None });
             return true;
         }
         false
@@ -232,12 +239,38 @@ impl<'a> Plan<'a> {
         true
     }
 
-    /// Ends the rollout as Failed: traffic home, canary down. Answers whether it could.
-    pub fn fail(&mut self, request: Option<&str>) -> bool {
+    /// What cannot be driven is left alone, except that a rollout under way goes home: its canary is something that no
+    /// check looks at any more. An abort is carried out all the same.
+    fn bring_home(&mut self, obstacle: &str) {
+        let facts = self.facts;
+        let under_way = facts.status.phase.under_way() && facts.status.phase != Phase::Waiting;
+        let ours = facts.routes.part != Part::Foreign && !facts.primary.as_ref().is_some_and(|p| p.foreign);
+        let abort = self.pending(Verb::Abort).filter(|_| under_way && ours && facts.target.is_some());
+        if let Some(abort) = abort {
+            return match facts.status.phase {
+                Phase::Progressing | Phase::WaitingPromotion => self.abort(&abort),
+                _ => self.abort_promotion(&abort),
+            };
+        }
+        if under_way && ours && !self.keep_serving() && facts.live_weight() > 0 && facts.primary_serves() {
+            self.push(Effect::WriteRoutes { canary: 0, request: None });
+        }
+        self.event(true, "NotDriven", format!("Not driven: {obstacle}"));
+        self.refuse_any(&format!("{} is not driven: {obstacle}", facts.name));
+        if under_way && ours && facts.status.canary_weight > 0 && facts.live_weight() == 0 {
+            self.status(|status| status.canary_weight = 0);
+        }
+    }
+
+    /// Ends the rollout as Failed: traffic home, canary down, saying `why` in between. Answers whether it could.
+    pub fn fail(&mut self, request: Option<&str>, why: Vec<String>) -> bool {
         if !self.route_home(request) {
             return false;
         }
         let facts = self.facts;
+        for message in why {
+            self.warning(message);
+        }
         self.warning(format!("Canary failed! Scaling down {}.{}", facts.name, facts.namespace));
         self.scale_down(request);
         true

@@ -33,6 +33,8 @@ pub struct Facts {
     pub paused: Option<Paused>,
     /// One reading for each check of the spec, taken for this decision; None where none were taken.
     pub readings: Option<Vec<Reading>>,
+    /// What in the spec keeps this Canary from being driven; then `spec` is what could be read of it.
+    pub undriveable: Option<String>,
     /// Whether the metrics server answers; asked while initialising. None until it was asked.
     pub metrics_server: Option<Result<(), String>>,
 }
@@ -65,8 +67,8 @@ pub struct Workload {
     pub selector_problem: Option<String>,
     /// On the primary: the revision whose template it bears, where we wrote it.
     pub revision: Option<String>,
-    /// On the primary: whether the template promoted before is kept.
-    pub keeps_last_promoted: bool,
+    /// On the primary: the revision of the template that is kept from before.
+    pub last_promoted: Option<String>,
     /// The last request that was carried out on it.
     pub request_id: Option<String>,
     /// On the primary: whether it belongs to someone else.

@@ -33,7 +33,7 @@ impl Plan<'_> {
             self.push(Effect::CreatePrimary { replicas, revision });
             return;
         };
-        match readiness(primary, facts.spec.progress_deadline, facts.now) {
+        match readiness(primary, facts.spec.progress_deadline, facts.status.last_transition, facts.now) {
             Readiness::Ready => {}
             Readiness::Waiting(why) | Readiness::Expired(why) => {
                 self.waiting("Synced", format!("{}.{} not ready: {why}", facts.spec.primary(), facts.namespace));
@@ -67,7 +67,7 @@ impl Plan<'_> {
             return;
         }
         if facts.primary.is_none() {
-            return self.primary_is_gone();
+            return self.primary_is_gone(facts.status.last_promoted.as_ref());
         }
         self.repair();
         if self.answer_at_rest() {
@@ -77,6 +77,7 @@ impl Plan<'_> {
             self.begin(None);
         } else if facts.status.phase == Phase::Waiting && facts.revision.is_some() {
             // Reverted while it waited for approval: there is nothing left to approve.
+            self.clear_pause();
             self.status(|status| {
                 status.phase = Phase::Succeeded;
                 status.last_applied.clone_from(&facts.revision);
@@ -86,11 +87,11 @@ impl Plan<'_> {
         }
     }
 
-    /// Made anew only of the version that was promoted: a target that failed must not become the primary by a deletion.
-    fn primary_is_gone(&mut self) {
+    /// Made anew only of a version that passed: a target that failed must not become the primary by a deletion.
+    pub fn primary_is_gone(&mut self, passed: Option<&String>) {
         let facts = self.facts;
         self.refuse_any("the primary is gone");
-        if let Some(revision) = facts.revision.clone().filter(|r| facts.status.last_promoted.as_ref() == Some(r)) {
+        if let Some(revision) = facts.revision.clone().filter(|r| passed == Some(r)) {
             let replicas = self.canary_replicas();
             return self.push(Effect::CreatePrimary { replicas, revision });
         }
@@ -98,8 +99,8 @@ impl Plan<'_> {
             true,
             "PrimaryMissing",
             format!(
-                "deployment {}.{} is gone, and the target bears another version than the promoted one: set the target to \
-                 the promoted version",
+                "deployment {}.{} is gone, and the target bears another version than the one that passed: set the target \
+                 to that",
                 facts.spec.primary(),
                 facts.namespace
             ),
@@ -135,7 +136,7 @@ impl Plan<'_> {
         revision
     }
 
-    fn note_paused_target(&mut self) {
+    pub fn note_paused_target(&mut self) {
         let facts = self.facts;
         if facts.revision.is_none() && facts.target.as_ref().is_some_and(|t| t.paused) {
             self.event(

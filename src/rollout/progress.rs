@@ -1,7 +1,7 @@
 //! The analysis: from a detected revision through the weights to its promotion or its rollback.
 
 use super::decide::Plan;
-use super::{Effect, Need, Readiness, Workload, failure, next_weight, readiness, steps};
+use super::{Effect, Need, Readiness, Workload, failure, next_weight, readiness};
 use crate::api::{Phase, Verb};
 
 impl Plan<'_> {
@@ -19,11 +19,10 @@ impl Plan<'_> {
         }
         if facts.status.failed_checks >= facts.spec.analysis.threshold {
             let count = facts.spec.analysis.threshold;
-            self.warning(format!(
+            return self.roll_back(vec![format!(
                 "Rolling back {}.{} failed checks threshold reached {count}",
                 facts.name, facts.namespace
-            ));
-            return self.roll_back();
+            )]);
         }
         if let Some(revision) = &facts.revision
             && applied.as_ref() != Some(revision)
@@ -31,11 +30,13 @@ impl Plan<'_> {
             return if promoted.as_ref() == Some(revision) { self.end_reverted() } else { self.restart() };
         }
         let canary = facts.target.clone().unwrap_or_default();
-        let canary_readiness = readiness(&canary, facts.spec.progress_deadline, facts.now);
+        let canary_readiness =
+            readiness(&canary, facts.spec.progress_deadline, facts.status.last_transition, facts.now);
         if let Readiness::Expired(why) = &canary_readiness {
-            self.warning(format!("canary deployment {}.{} not ready: {why}", canary.name, facts.namespace));
-            self.warning(format!("Rolling back {}.{} progress deadline exceeded {why}", facts.name, facts.namespace));
-            return self.roll_back();
+            return self.roll_back(vec![
+                format!("canary deployment {}.{} not ready: {why}", canary.name, facts.namespace),
+                format!("Rolling back {}.{} progress deadline exceeded {why}", facts.name, facts.namespace),
+            ]);
         }
         if self.lost_its_pods() {
             return;
@@ -48,12 +49,16 @@ impl Plan<'_> {
         if self.answer_in_progress(&canary_readiness) {
             return;
         }
+        self.note_paused_target();
         self.wake_at_deadlines();
         let primary_readiness = facts.primary.as_ref().map_or_else(
             || Readiness::Waiting("it does not exist".into()),
-            |primary| readiness(primary, facts.spec.progress_deadline, facts.now),
+            |primary| readiness(primary, facts.spec.progress_deadline, facts.status.last_transition, facts.now),
         );
         if let Readiness::Waiting(why) | Readiness::Expired(why) = primary_readiness {
+            if let Some(advance) = self.pending(Verb::Advance) {
+                return self.refuse(&advance, &format!("the primary is not ready: {why}"));
+            }
             return self.waiting("Synced", format!("{}.{} not ready: {why}", facts.spec.primary(), facts.namespace));
         }
         if let Readiness::Waiting(why) = canary_readiness {
@@ -70,15 +75,18 @@ impl Plan<'_> {
         let live = facts.live_weight();
         let advance = self.pending(Verb::Advance);
         let request = advance.as_ref().map(|a| a.id.as_str());
-        if live > steps(analysis).last().copied().unwrap_or(100) {
+        let before = facts.status.canary_weight;
+        if live == 100 && before < 100 && next_weight(analysis, before) < 100 {
             // The canary stood in for a primary without pods, which now has some again.
+            self.push(Effect::WriteRoutes { canary: before, request: None });
+            let primary = facts.spec.primary();
             self.event(
                 false,
                 "PrimaryRecovered",
-                format!("{}.{} is ready again: the analysis starts again", facts.spec.primary(), facts.namespace),
+                format!("{primary}.{} is ready again: back to canary weight {before}", facts.namespace),
             );
-            self.push(Effect::WriteRoutes { canary: 0, request: None });
-            return self.status(|status| status.canary_weight = 0);
+            // The next check is an interval away.
+            return self.status(|_| {});
         }
         if live != facts.status.canary_weight {
             // Either a step whose status was not written, or a hand on the routes: what is live counts.
@@ -168,14 +176,15 @@ impl Plan<'_> {
     }
 
     /// The failed rollout's end.
-    fn roll_back(&mut self) {
+    fn roll_back(&mut self, why: Vec<String>) {
+        let ended = self.fail(None, why);
         if let Some(Ok(request)) = self.facts.request.clone()
             && request.verb != Verb::Start
         {
             self.refused(&request, "the rollout has failed and is rolled back");
             self.push(Effect::ClearRequest { paused: None });
         }
-        if self.fail(None) {
+        if ended {
             self.clear_pause();
             self.status(|status| {
                 status.phase = Phase::Failed;
@@ -187,11 +196,14 @@ impl Plan<'_> {
     /// Another revision mid-rollout: all traffic home, and the analysis starts again.
     fn restart(&mut self) {
         let facts = self.facts;
+        let home = self.route_home(None);
         self.synced(format!(
             "New revision detected! Restarting analysis for {}.{}",
             facts.spec.target, facts.namespace
         ));
-        if self.route_home(None) {
+        if home {
+            // A pause holds the rollout of one revision.
+            self.clear_pause();
             self.restart_status();
         }
     }
@@ -200,12 +212,13 @@ impl Plan<'_> {
     fn end_reverted(&mut self) {
         let facts = self.facts;
         let (target, namespace) = (&facts.spec.target, &facts.namespace);
+        let home = self.route_home(None);
         self.event(
             false,
             "Reverted",
             format!("{target}.{namespace} is back on the promoted revision: the rollout ends"),
         );
-        if self.route_home(None) {
+        if home {
             self.scale_down(None);
             self.clear_pause();
             let revision = facts.revision.clone();
@@ -224,12 +237,13 @@ impl Plan<'_> {
         if !self.keep_serving() {
             return false;
         }
-        self.status(|status| {
-            status.canary_weight = if canary_lost { 0 } else { 100 };
-            if canary_lost {
+        if canary_lost {
+            self.status(|status| {
+                status.canary_weight = 0;
                 status.failed_checks = status.failed_checks.saturating_add(1);
-            }
-        });
+            });
+        }
+        // Where the canary stands in for the primary, the status keeps the step to go back to.
         true
     }
 }

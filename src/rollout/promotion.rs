@@ -8,6 +8,9 @@ impl Plan<'_> {
     /// Promoting or Finalising.
     pub fn promotion(&mut self) {
         let facts = self.facts;
+        if facts.primary.is_none() {
+            return self.primary_is_gone(facts.status.last_applied.as_ref());
+        }
         if let Some(abort) = self.pending(Verb::Abort) {
             return self.abort_promotion(&abort);
         }
@@ -55,7 +58,7 @@ impl Plan<'_> {
         }
         self.wake_at_deadlines();
         let Some(primary) = &facts.primary else { return };
-        match readiness(primary, facts.spec.progress_deadline, facts.now) {
+        match readiness(primary, facts.spec.progress_deadline, facts.status.last_transition, facts.now) {
             Readiness::Ready => {
                 self.synced("Routing all traffic to primary".into());
                 self.push(Effect::WriteRoutes { canary: 0, request: None });
@@ -108,14 +111,14 @@ impl Plan<'_> {
 
     /// The primary may already be the new version: the one before goes back onto it; traffic stays on whatever copy
     /// can serve until the primary is ready.
-    fn abort_promotion(&mut self, abort: &Request) {
+    pub fn abort_promotion(&mut self, abort: &Request) {
         let facts = self.facts;
         let Some(primary) = &facts.primary else { return };
         let Some(promoted) = facts.status.last_promoted.clone() else {
             return self.refuse(abort, "the status names no revision that was promoted before");
         };
         if primary.revision.as_ref() != Some(&promoted) {
-            if !primary.keeps_last_promoted {
+            if primary.last_promoted.as_ref() != Some(&promoted) {
                 return self.refuse(abort, "the primary keeps no copy of the version that was promoted before");
             }
             self.event(
@@ -136,10 +139,10 @@ impl Plan<'_> {
             return;
         }
         self.wake_at_deadlines();
-        match (readiness(primary, facts.spec.progress_deadline, facts.now), abort) {
+        match (readiness(primary, facts.spec.progress_deadline, facts.status.last_transition, facts.now), abort) {
             (Readiness::Ready, Some(abort)) => self.abort(abort),
             (Readiness::Ready, None) => {
-                if self.fail(None) {
+                if self.fail(None, Vec::new()) {
                     self.clear_pause();
                     self.status(|status| {
                         status.phase = Phase::Failed;

@@ -14,9 +14,15 @@ pub enum Readiness {
     Expired(String),
 }
 
-/// Judges a workload. `deadline` is the Canary's `progressDeadlineSeconds`. Unlike Flagger's, a workload that is
+/// Judges a workload. `deadline` is the Canary's `progressDeadlineSeconds`; it counts from when pods were missing, and
+/// not from before `since`, when what is judged began: the deadline of one revision is not the next one's. Unlike Flagger's, a workload that is
 /// scaled to zero is not ready: it serves nobody.
-pub fn readiness(workload: &Workload, deadline: Duration, now: DateTime<Utc>) -> Readiness {
+pub fn readiness(
+    workload: &Workload,
+    deadline: Duration,
+    since: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Readiness {
     const WAITING: &str = "waiting for rollout to finish:";
     let Workload { desired, replicas, updated, available, .. } = *workload;
     if workload.observed_generation < workload.generation {
@@ -36,15 +42,17 @@ pub fn readiness(workload: &Workload, deadline: Duration, now: DateTime<Utc>) ->
     } else {
         return Readiness::Ready;
     };
-    match expires(workload, deadline) {
+    match expires(workload, deadline, since) {
         Some(end) if end < now => Readiness::Expired(missing),
         _ => Readiness::Waiting(missing),
     }
 }
 
 /// When a workload that lacks pods is past its deadline.
-pub fn expires(workload: &Workload, deadline: Duration) -> Option<DateTime<Utc>> {
-    workload.unavailable_since?.checked_add_signed(chrono::Duration::from_std(deadline).ok()?)
+pub fn expires(workload: &Workload, deadline: Duration, since: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    let missing = workload.unavailable_since?;
+    let counted = since.map_or(missing, |since| since.max(missing));
+    counted.checked_add_signed(chrono::Duration::from_std(deadline).ok()?)
 }
 
 #[cfg(test)]
@@ -56,7 +64,7 @@ mod tests {
     }
 
     fn judged(workload: &Workload) -> Readiness {
-        readiness(workload, Duration::from_secs(60), DateTime::UNIX_EPOCH + chrono::Duration::seconds(1000))
+        readiness(workload, Duration::from_secs(60), None, DateTime::UNIX_EPOCH + chrono::Duration::seconds(1000))
     }
 
     #[test]
@@ -82,6 +90,9 @@ mod tests {
         assert!(matches!(judged(&waiting), Readiness::Waiting(_)));
         let expired = Workload { unavailable_since: at(939), ..waiting };
         assert!(matches!(judged(&expired), Readiness::Expired(_)));
+        let now = DateTime::UNIX_EPOCH + chrono::Duration::seconds(1000);
+        let later = readiness(&expired, Duration::from_secs(60), at(990), now);
+        assert!(matches!(later, Readiness::Waiting(_)), "another revision has its own deadline");
         assert!(matches!(judged(&Workload { deadline_exceeded: true, ..workload() }), Readiness::Expired(_)));
     }
 }

@@ -74,6 +74,8 @@ impl Plan<'_> {
         let target = facts.target.as_ref().and_then(|t| t.request_id.as_ref());
         let primary = facts.primary.as_ref().and_then(|p| p.request_id.as_ref());
         let places: &[Option<&String>] = match request.verb {
+            // Tried again: the id is left with the first of its effects, and it has begun with the last.
+            Verb::Start if !facts.status.phase.under_way() && facts.revision.as_ref() == Some(&request.revision) => &[],
             Verb::Start => &[target],
             Verb::Promote => &[primary],
             Verb::Advance => &[facts.routes.request_id.as_ref(), primary],
@@ -103,6 +105,9 @@ impl Plan<'_> {
             return None;
         }
         if facts.revision.is_none() && !self.names_present(&request) {
+            if facts.target.as_ref().is_some_and(|t| t.paused) {
+                self.refuse(&request, "the target is paused, so its revision is not known");
+            }
             // The Deployment controller will say in a moment which revision this is.
             return None;
         }
@@ -137,7 +142,9 @@ impl Plan<'_> {
         if self.facts.request.is_none() {
             return false;
         }
-        let Some(request) = self.vetted() else { return true };
+        let before = self.effects();
+        // One that waits for its revision to be known must not hold up the checks.
+        let Some(request) = self.vetted() else { return self.effects() > before };
         match (request.verb, canary) {
             (Verb::Start, _) => self.start(&request),
             (Verb::Pause | Verb::Resume, _) => self.pause_or_resume(&request),
@@ -166,17 +173,14 @@ impl Plan<'_> {
     /// All traffic to the primary now, then the canary down.
     pub fn abort(&mut self, abort: &Request) {
         let weight = self.facts.live_weight();
-        if !self.fail(Some(&abort.id)) {
+        if !self.fail(Some(&abort.id), Vec::new()) {
             return;
         }
         self.carried_out(abort, &format!("{weight} % of traffic went back to the primary"));
         self.clear_pause();
-        let facts = self.facts;
         self.status(|status| {
-            if facts.revision.is_some() {
-                // The revision that the request names, or it would be found new at once and begin.
-                status.last_applied.clone_from(&facts.revision);
-            }
+            // The revision that the request names, or it would be found new at once and begin.
+            status.last_applied = Some(abort.revision.clone());
             status.phase = Phase::Failed;
             status.canary_weight = 0;
         });

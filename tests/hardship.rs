@@ -1,0 +1,151 @@
+//! The controller when something around it goes wrong between a decision and its end.
+
+mod rehearsal;
+
+use canary_tui::api::{Phase, Verb};
+use canary_tui::cluster::requests::{self, Outcome, Wish};
+use rehearsal::{APP, Rehearsal, hurried, weight};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const STEP: Duration = Duration::from_millis(400);
+const NEVER: Duration = Duration::from_secs(3600);
+
+async fn at_first_step(rehearsal: &Rehearsal, tag: &str) {
+    rehearsal.set_version(tag).await;
+    rehearsal.until("no first step", |w| weight(w) == 10 && w.canaries[APP].status.canary_weight == 10).await;
+}
+
+fn short_windows(canary: &mut Value) {
+    for metric in canary["spec"]["analysis"]["metrics"].as_array_mut().into_iter().flatten() {
+        metric["interval"] = json!("1s");
+    }
+}
+
+fn wish(verb: Verb, revision: String) -> Wish {
+    Wish { canary: APP.into(), verb, revision, reason: String::new(), image: None, container: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_analysed_is_never_promoted_under_the_analysed_ones_name() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    at_first_step(&rehearsal, "1.1.0").await;
+    // Events are slow: between the decision to promote and the copy the target gets another image.
+    let slow = |a: &canary_tui::sandbox::server::Attributes| {
+        if a.resource == "events" && a.verb == "create" { Duration::from_millis(700) } else { Duration::ZERO }
+    };
+    rehearsal.sandbox.delay(Some(Arc::new(slow)));
+    let asked = wish(Verb::Promote, rehearsal.revision());
+    requests::send(&rehearsal.connection, &rehearsal.kinds, "alice", &asked, chrono::Utc::now()).await.expect("sent");
+    rehearsal.until("it is seen", |w| w.canaries[APP].request.is_some()).await;
+    rehearsal.set_version("1.2.0").await;
+    rehearsal.sandbox.delay(None);
+    rehearsal.until("the analysis starts again", |w| w.canaries[APP].request.is_none()).await;
+    let world = rehearsal.mirror.read();
+    let primary = &world.workloads[&format!("{APP}-primary")];
+    let named = primary.revision.clone();
+    assert!(primary.version() == "1.0.0" || primary.version() == "1.1.0", "{} is {named:?}", primary.version());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_events_checks_are_counted_and_the_rollback_comes() {
+    let mut options = hurried(STEP);
+    options.scrape = Duration::from_millis(50);
+    let rehearsal = Rehearsal::driving(options).await;
+    rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, short_windows).expect("windows");
+    let denied = Arc::new(AtomicBool::new(false));
+    let deny = denied.clone();
+    rehearsal
+        .sandbox
+        .deny(Some(Arc::new(move |a| deny.load(Ordering::Relaxed) && a.resource == "events" && a.verb == "create")));
+    at_first_step(&rehearsal, "1.2.0").await;
+    denied.store(true, Ordering::Relaxed);
+    rehearsal.until_phase(Phase::Failed).await;
+    assert_eq!(weight(&rehearsal.mirror.read()), 0);
+    // None is lost: they are written when that is possible again.
+    denied.store(false, Ordering::Relaxed);
+    rehearsal.until("the events", |w| w.events.values().any(|e| e.message.starts_with("Canary failed!"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_that_can_be_driven_no_more_goes_home() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    at_first_step(&rehearsal, "1.1.0").await;
+    let store = rehearsal.sandbox.store();
+    store
+        .modify("Deployment", Some("jx-production"), APP, |target: &mut Value| {
+            target["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+                json!([{"configMapRef": {"name": "flags"}}]);
+        })
+        .expect("a template that mounts a config");
+    rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
+    rehearsal
+        .until("it is said", |w| {
+            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("configmap/flags"))
+        })
+        .await;
+    rehearsal.until("its revision is known", |w| w.revision(&w.workloads[APP]).is_some()).await;
+    assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
+    rehearsal.until_phase(Phase::Failed).await;
+    rehearsal.until("the canary stops", |w| w.workloads[APP].desired == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_comes_to_ask_for_too_much_can_still_be_aborted() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    at_first_step(&rehearsal, "1.1.0").await;
+    let gate = |canary: &mut Value| {
+        canary["spec"]["analysis"]["webhooks"] = json!([{"name": "gate", "url": "http://127.0.0.1:1/"}]);
+    };
+    rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, gate).expect("a webhook");
+    rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
+    assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
+    rehearsal.until_phase(Phase::Failed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_whose_status_met_a_conflict_begins_all_the_same() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    at_first_step(&rehearsal, "1.1.0").await;
+    assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
+    rehearsal.until("the abort ends", |w| w.canaries[APP].request.is_none()).await;
+    let slow = |a: &canary_tui::sandbox::server::Attributes| {
+        if a.subresource == "status" && a.resource == "canaries" { Duration::from_millis(500) } else { Duration::ZERO }
+    };
+    rehearsal.sandbox.delay(Some(Arc::new(slow)));
+    let asked = wish(Verb::Start, rehearsal.revision());
+    let sent = requests::send(&rehearsal.connection, &rehearsal.kinds, "alice", &asked, chrono::Utc::now()).await;
+    rehearsal.until("it is scaled up", |w| w.workloads[APP].desired > 0).await;
+    let touch = |canary: &mut Value| canary["metadata"]["labels"] = json!({"touched": "yes"});
+    rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, touch).expect("a label");
+    let sent = sent.expect("the request is written");
+    let outcome = requests::outcome(&rehearsal.connection, &sent, Duration::from_secs(20)).await;
+    rehearsal.sandbox.delay(None);
+    assert!(matches!(outcome, Ok(Outcome::CarriedOut(_))), "{outcome:?}");
+    rehearsal.until("it begins", |w| w.canaries[APP].status.phase == Phase::Progressing && weight(w) == 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_the_api_server_refuses_ends_its_request_and_stops_no_check() {
+    let mut options = hurried(STEP);
+    options.scrape = Duration::from_millis(50);
+    let rehearsal = Rehearsal::driving(options).await;
+    rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, short_windows).expect("windows");
+    at_first_step(&rehearsal, "1.2.0").await;
+    let denied = Arc::new(AtomicBool::new(true));
+    let deny = denied.clone();
+    rehearsal.sandbox.deny(Some(Arc::new(move |a| {
+        let target = a.resource == "deployments" && a.verb == "patch" && a.name.as_deref() == Some(APP);
+        deny.load(Ordering::Relaxed) && target
+    })));
+    let asked = Wish { image: Some("evil.example.com/x:1".into()), ..wish(Verb::Start, rehearsal.revision()) };
+    let outcome = rehearsal.ask_for(asked).await;
+    assert!(matches!(&outcome, Outcome::Refused(m) if m.contains("forbidden")), "{outcome:?}");
+    // The checks went on, and their rollback takes the traffic although the target cannot be scaled.
+    rehearsal.until("it goes home", |w| w.canaries[APP].status.failed_checks >= 5 && weight(w) == 0).await;
+    rehearsal.until("the refusal is said", |w| w.events.values().any(|e| e.reason == "WriteRefused")).await;
+    denied.store(false, Ordering::Relaxed);
+    rehearsal.until_phase(Phase::Failed).await;
+}
