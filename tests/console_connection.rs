@@ -1,9 +1,9 @@
 //! What the console says of its connections, on the real program.
 
-mod console;
+mod operator;
 mod terminal;
 
-use console::{APP, Cluster, PATIENCE};
+use operator::{APP, Cluster, PATIENCE};
 use std::sync::Arc;
 use std::time::Duration;
 use terminal::Terminal;

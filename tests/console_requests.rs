@@ -1,9 +1,9 @@
 //! What an operator does in the console, on the real program: keys are typed, the screen is read.
 
-mod console;
+mod operator;
 mod terminal;
 
-use console::{APP, Cluster, PATIENCE, start};
+use operator::{APP, Cluster, PATIENCE, start};
 use std::time::Duration;
 
 /// Long enough that no check comes by itself while a test goes on.

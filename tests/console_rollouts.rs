@@ -163,8 +163,9 @@ async fn nothing_from_the_cluster_reaches_the_terminal_as_a_command() {
     });
     rehearsal.sandbox.store().create("Event", Some("jx-production"), event).expect("an event");
     let mut terminal = driving(&rehearsal).await;
-    terminal.type_keys("e");
     terminal.until_shows("title");
+    terminal.type_keys("e");
+    terminal.until_shows("esc close");
     let (raw, _) = terminal.written();
     let text = String::from_utf8_lossy(&raw);
     for command in ["\u{1b}]0;owned", "\u{1b}[2J bell", "\u{7}", "\u{9b}", "\u{202e}"] {

@@ -1,9 +1,9 @@
 //! The terminal under the real program: taken, drawn on sparingly, and given back however the program ends.
 
-mod console;
+mod operator;
 mod terminal;
 
-use console::{APP, Cluster, PATIENCE};
+use operator::{APP, Cluster, PATIENCE};
 use std::time::Duration;
 use terminal::Terminal;
 

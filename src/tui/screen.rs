@@ -8,7 +8,6 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Modifier};
 use std::io::{self, Write};
-use unicode_width::UnicodeWidthStr;
 
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
@@ -111,8 +110,7 @@ impl<W: Write> Screen<W> {
             }
             self.bytes.extend_from_slice(symbol.as_bytes());
             // Terminals differ in how wide they take rare characters for: after one, the cursor is placed anew.
-            let certain = symbol.len() == 1 || symbol.chars().count() == 1 && symbol.width() == 1;
-            at = (certain && x + 1 < width).then_some((x + 1, y));
+            at = (is_certain(symbol) && x + 1 < width).then_some((x + 1, y));
         }
     }
 
@@ -133,6 +131,14 @@ impl<W: Write> Screen<W> {
         }
         self.cursor = cursor;
     }
+}
+
+/// Whether every terminal moves by one column for it: ASCII, and the shapes that the console itself draws with.
+fn is_certain(symbol: &str) -> bool {
+    let mut chars = symbol.chars();
+    let (Some(c), None) = (chars.next(), chars.next()) else { return false };
+    matches!(c, ' '..='~' | '\u{2190}'..='\u{21ff}' | '\u{2500}'..='\u{25ff}')
+        || matches!(c, '✓' | '✗' | '…' | '–' | '·' | '≥' | '≤' | '±')
 }
 
 /// Moves the cursor.

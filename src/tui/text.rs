@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Stands for a character that cannot be seen.
-const UNSEEN: char = '\u{FFFD}';
+/// Stands for a character that cannot be seen. Not U+FFFD: some terminals swallow that one.
+const UNSEEN: char = '\u{2426}';
 /// Marks that may follow one base character; more would be a tower that climbs out of its line.
 const MOST_MARKS: usize = 2;
 /// Longest text that is kept of anything, in characters.
@@ -21,7 +21,7 @@ pub enum Cut {
 }
 
 /// Makes every character visible and harmless: control characters become their pictures (`␛`), what changes the
-/// direction or has no width becomes `�`. Without `unicode`, all that is not ASCII becomes `?`.
+/// direction or has no width becomes `␦`. Without `unicode`, all that is not ASCII becomes `?`.
 pub fn clean(text: &str, unicode: bool) -> Cow<'_, str> {
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return Cow::Borrowed(text);
@@ -30,7 +30,7 @@ pub fn clean(text: &str, unicode: bool) -> Cow<'_, str> {
     let cleaned = text.chars().map(|c| {
         let seen = visible(c, &mut marks);
         match seen {
-            '\u{2400}'..='\u{2426}' | UNSEEN if !unicode => '?',
+            '\u{2400}'..='\u{2426}' if !unicode => '?',
             seen if !unicode && !seen.is_ascii() => '?',
             seen => seen,
         }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn control_characters_become_visible_marks() {
         assert_eq!(clean("a\x1b[31mb\r\n\t\x07\x7f", true), "a␛[31mb␍␊␉␇␡");
-        assert_eq!(clean("\u{9b}31m \u{202e}evil\u{200b}\u{feff}", true), "�31m �evil��");
+        assert_eq!(clean("\u{9b}31m \u{202e}evil\u{200b}\u{feff}", true), "␦31m ␦evil␦␦");
         assert_eq!(clean("a\x1bé→\u{202e}", false), "a????");
         assert_eq!(clean("plain", true), "plain");
     }
