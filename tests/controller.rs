@@ -242,12 +242,13 @@ async fn the_chart_of_the_alpha_version_is_initialized_as_it_is() {
     rehearsal
         .until("never initialized", |w| w.canaries.get("shop").is_some_and(|c| c.status.phase == Phase::Initialized))
         .await;
-    let world = rehearsal.mirror.read();
-    assert_eq!((world.workloads["shop-primary"].desired, world.workloads["shop"].desired), (2, 0));
-    for service in ["shop", "shop-primary", "shop-canary"] {
-        assert!(world.services.contains_key(service), "{service}");
+    {
+        let world = rehearsal.mirror.read();
+        assert_eq!((world.workloads["shop-primary"].desired, world.workloads["shop"].desired), (2, 0));
+        for service in ["shop", "shop-primary", "shop-canary"] {
+            assert!(world.services.contains_key(service), "{service}");
+        }
     }
-    drop(world);
     rehearsal
         .until("its events", |w| w.events.values().any(|e| e.message == "Initialization done! shop.jx-production"))
         .await;
