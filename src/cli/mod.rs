@@ -4,7 +4,6 @@
 //! be done, and text that came from a cluster never reaches the terminal as it is.
 
 pub mod args;
-pub mod consequences;
 pub mod console;
 pub mod controller;
 pub mod events;

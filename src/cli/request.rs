@@ -2,16 +2,17 @@
 //! outcome waited for. Traffic is never touched from here.
 
 use super::args::Ask;
-use super::consequences::question;
 use super::exit::{Exit, tell};
 use super::plain::escaped;
 use super::session::{Session, within};
 use super::watching;
 use crate::api::{Phase, Verb};
 use crate::cluster::access::whoami;
+use crate::cluster::records::tag;
 use crate::cluster::requests::{Outcome, RequestError, Wish, outcome, send};
-use crate::cluster::{Clock, Driver, Health, Mirror, Source, World, flagger};
-use crate::rollout::{Standing, allowed};
+use crate::cluster::{CanaryRecord, Clock, Driver, Health, Mirror, Source, World, flagger};
+use crate::rollout::{Standing, allowed, choose_container};
+use crate::tui::{model, question, source};
 use anyhow::{Result, anyhow, bail};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::Duration;
@@ -100,11 +101,13 @@ fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
     let Some(revision) = revision.or_else(|| canary.status.last_applied.clone()) else {
         return Ok(Prepared::Refused(format!("{} of {name}: the target's revision is not known yet", ask.verb)));
     };
-    let image = match &ask.version {
-        Some(version) => Some(with_tag(image_of(&target.containers, ask.container.as_deref(), &target.name)?, version)),
-        None => ask.image.clone(),
+    let container = choose_container(&target.containers, ask.container.as_deref(), &target.name);
+    let (container, image) = match (&ask.version, container) {
+        (Some(version), Ok((container, image))) => (Some(container.to_string()), Some(with_tag(image, version))),
+        (Some(_), Err(why)) => bail!("cannot start {name}: {why} (--container)"),
+        (None, container) => (container.ok().map(|(container, _)| container.to_string()), ask.image.clone()),
     };
-    let question = question(ask.verb, world, canary, target, image.as_deref());
+    let question = question(world, canary, ask.verb, image.as_deref(), container.as_deref());
     let wish = Wish {
         canary: name.clone(),
         verb: ask.verb,
@@ -116,17 +119,21 @@ fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
     Ok(Prepared::Ready(Box::new(wish), question))
 }
 
-/// The present image of the container that a start means: the one named, else the only one, else the one named like
-/// the target.
-fn image_of<'a>(containers: &'a [(String, String)], named: Option<&str>, target: &str) -> Result<&'a str> {
-    let found = match (named, containers) {
-        (None, [only]) => Some(only),
-        (named, all) => all.iter().find(|(container, _)| container == named.unwrap_or(target)),
+/// What will happen to whom, in the console's words.
+fn question(world: &World, canary: &CanaryRecord, verb: Verb, image: Option<&str>, container: Option<&str>) -> String {
+    let Some(row) = source::rows(world, Duration::ZERO).into_iter().find(|row| row.name == canary.name) else {
+        return format!("{verb} {}?", canary.name);
     };
-    found.map(|(_, image)| image.as_str()).ok_or_else(|| {
-        let list = containers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-        anyhow!("cannot tell which container of {target} is meant: give --container with one of {list}")
-    })
+    let wish = model::Wish {
+        verb,
+        canary: canary.name.clone(),
+        revision: String::new(),
+        image: image.map(str::to_string),
+        container: container.map(str::to_string),
+        version: image.map_or_else(|| row.canary.version.clone(), |image| tag(image).to_string()),
+    };
+    let (title, body) = question::asked(&wish, &row);
+    format!("{title} {}", body.join(" "))
 }
 
 /// The image with another tag; a digest falls away with the tag that it belonged to.
@@ -233,7 +240,7 @@ async fn confirmed(question: String) -> Result<bool> {
 mod tests {
     use super::*;
     use crate::cli::args::{ClusterArgs, RequestArgs};
-    use crate::cluster::{CanaryRecord, ReplicaSetRecord, WorkloadRecord};
+    use crate::cluster::{ReplicaSetRecord, WorkloadRecord};
     use serde_json::json;
 
     fn ask(verb: Verb) -> Ask {
@@ -278,7 +285,8 @@ mod tests {
         let start = Ask { version: Some("1.1.0".into()), ..ask(Verb::Start) };
         let Prepared::Ready(wish, question) = prepare(&world("Succeeded"), &start, "prod").unwrap() else { panic!() };
         assert_eq!((wish.revision.as_str(), wish.image.as_deref()), ("present", Some("reg:5000/web:1.1.0")));
-        assert!(question.starts_with("Start web? web gets the image reg:5000/web:1.1.0."), "{question}");
+        assert!(question.starts_with("Start 1.1.0 of web? "), "{question}");
+        assert!(question.contains("Container web of the Deployment web gets reg:5000/web:1.1.0."), "{question}");
     }
 
     #[test]
@@ -311,14 +319,5 @@ mod tests {
         assert_eq!(with_tag("web", "2"), "web:2");
         assert_eq!(with_tag("reg:5000/a/web", "2"), "reg:5000/a/web:2");
         assert_eq!(with_tag("reg:5000/a/web:1@sha256:00", "2"), "reg:5000/a/web:2");
-    }
-
-    #[test]
-    fn the_container_is_the_one_named_else_the_targets() {
-        let two = [("a".to_string(), "x:1".to_string()), ("web".to_string(), "y:1".to_string())];
-        assert_eq!(image_of(&two, None, "web").unwrap(), "y:1");
-        assert_eq!(image_of(&two, Some("a"), "web").unwrap(), "x:1");
-        assert_eq!(image_of(&two[..1], None, "web").unwrap(), "x:1");
-        assert!(image_of(&two, None, "other").unwrap_err().to_string().contains("a, web"));
     }
 }

@@ -24,5 +24,5 @@ pub use effect::{Decision, Effect, Need, Note, Occasion};
 pub use facts::{Facts, Part, Routes, Workload};
 pub use readiness::{Readiness, readiness};
 pub use reading::{Reading, failure};
-pub use request::{Standing, allowed};
+pub use request::{Standing, allowed, choose_container};
 pub use steps::{next_check, next_weight, steps};

@@ -273,8 +273,12 @@ impl Plan<'_> {
     }
 }
 
-/// The container to set an image on: the one named, else the only one, else the one named like the target.
-fn choose_container<'a>(
+/// The container to set an image on, and its present image: the one named, else the only one, else the one named like
+/// the target.
+///
+/// # Errors
+/// A clause that lists the containers.
+pub fn choose_container<'a>(
     containers: &'a [(String, String)],
     named: Option<&str>,
     target: &str,

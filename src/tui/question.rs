@@ -23,12 +23,17 @@ pub fn words(ask: &Ask, model: &Model) -> Words {
         Ask::Verb(wish) => {
             let objection = objection(wish, model);
             let (title, body) = match model.named(&wish.canary) {
-                Some(row) => (title(wish, row), consequences(wish, row)),
+                Some(row) => asked(wish, row),
                 None => (format!("{}?", capital(wish.verb)), Vec::new()),
             };
             Words { title, body, objection }
         }
     }
+}
+
+/// The question about a wish: the act, and what it does to whom, a sentence a line. The commands ask with the same words.
+pub fn asked(wish: &Wish, row: &Row) -> (String, Vec<String>) {
+    (title(wish, row), consequences(wish, row))
 }
 
 /// Why a wish cannot be sent any more.
