@@ -96,7 +96,7 @@ async fn an_operator_holds_steps_and_promotes() {
 async fn an_abort_acts_at_once_whatever_the_interval() {
     let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
     let mut took = Vec::new();
-    for round in 0..20 {
+    for round in 0..100 {
         rehearsal.set_version(if round % 2 == 0 { "1.1.0" } else { "1.1.1" }).await;
         rehearsal.until("no first step", |w| weight(w) == 10 && w.canaries[APP].status.canary_weight == 10).await;
         let mut changes = rehearsal.sandbox.store().subscribe();
@@ -115,8 +115,9 @@ async fn an_abort_acts_at_once_whatever_the_interval() {
         rehearsal.until_phase(Phase::Failed).await;
     }
     took.sort();
-    println!("abort to its outcome, of {}: median {:?}, longest {:?}", took.len(), took[took.len() / 2], took.last());
-    assert!(*took.last().expect("rounds") < Duration::from_millis(250), "{took:?}");
+    let (median, late) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+    println!("abort to its outcome, of {}: median {median:?}, 99th percentile {late:?}", took.len());
+    assert!(late < Duration::from_millis(250), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,6 +214,34 @@ async fn what_is_not_supported_is_named_and_the_others_go_on() {
         .await;
     rehearsal.set_version("1.1.0").await;
     rehearsal.until_phase(Phase::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_does_not_exist_is_named_and_driven_once_it_does() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    let store = rehearsal.sandbox.store();
+    let mut canary = (*store.get("Canary", Some("jx-production"), APP).expect("a canary")).clone();
+    canary["metadata"] = json!({"name": "late", "namespace": "jx-production"});
+    canary["spec"]["targetRef"]["name"] = json!("late");
+    canary.as_object_mut().expect("an object").remove("status");
+    store.create("Canary", Some("jx-production"), canary).expect("a canary without a target");
+    rehearsal
+        .until("no word about the target", |w| {
+            w.events
+                .values()
+                .any(|e| e.canary == "late" && e.message.contains("deployment late.jx-production does not exist"))
+        })
+        .await;
+    let mut target = (*store.get("Deployment", Some("jx-production"), APP).expect("a target")).clone();
+    target["metadata"] = json!({"name": "late", "namespace": "jx-production"});
+    target["spec"]["selector"] = json!({"matchLabels": {"app": "late"}});
+    target["spec"]["template"]["metadata"]["labels"] = json!({"app": "late"});
+    target["spec"]["replicas"] = json!(1);
+    target.as_object_mut().expect("an object").remove("status");
+    store.create("Deployment", Some("jx-production"), target).expect("a target");
+    rehearsal
+        .until("never initialized", |w| w.canaries.get("late").is_some_and(|c| c.status.phase == Phase::Initialized))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

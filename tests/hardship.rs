@@ -149,3 +149,16 @@ async fn an_image_that_the_api_server_refuses_ends_its_request_and_stops_no_chec
     denied.store(false, Ordering::Relaxed);
     rehearsal.until_phase(Phase::Failed).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_kubectl_keeps_on_the_target_survives_a_start() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    let kept = "kubectl.kubernetes.io/last-applied-configuration";
+    let applied = |target: &mut Value| target["metadata"]["annotations"][kept] = json!("{}");
+    rehearsal.sandbox.store().modify("Deployment", Some("jx-production"), APP, applied).expect("an annotation");
+    let image = Some("gcr.io/jx/jx-production-myapp:1.1.0".to_string());
+    let asked = Wish { image, ..wish(Verb::Start, rehearsal.revision()) };
+    assert!(matches!(rehearsal.ask_for(asked).await, Outcome::CarriedOut(_)));
+    let target = rehearsal.sandbox.store().get("Deployment", Some("jx-production"), APP).expect("the target");
+    assert_eq!(target["metadata"]["annotations"][kept], "{}");
+}

@@ -7,7 +7,7 @@ use crate::cluster::{Connection, ConnectionOptions, Kinds};
 use anyhow::{Context, Result, anyhow};
 use kube::Api;
 use kube::api::ListParams;
-use kube::core::ApiResource;
+use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 use std::future::Future;
 use std::time::Duration;
@@ -31,19 +31,24 @@ impl Session {
 
     /// All objects of a kind in the namespace.
     pub async fn list(&self, kind: &ApiResource, parameters: &ListParams) -> Result<Vec<Value>> {
-        let list = within(self.api(kind).list(parameters)).await?;
+        let list = within(self.whole(kind).list(parameters)).await?;
         let list = list.map_err(|e| anyhow!("cannot list {} in {}: {}", kind.plural, self.namespace(), explain(&e)))?;
-        Ok(list.items.into_iter().map(|object| object.value).collect())
+        Ok(list.items.iter().map(printable).collect())
     }
 
     /// One Canary.
     pub async fn canary(&self, name: &str) -> Result<Value> {
-        let found = within(self.api(&self.kinds.canary).get_opt(name)).await?;
+        let found = within(self.whole(&self.kinds.canary).get_opt(name)).await?;
         let found = found.map_err(|e| anyhow!("cannot read canary {name} in {}: {}", self.namespace(), explain(&e)))?;
-        found.map(|object| object.value).ok_or_else(|| no_canary(name, self.namespace()))
+        found.as_ref().map(printable).ok_or_else(|| no_canary(name, self.namespace()))
     }
 
-    /// The calls for a kind in the namespace.
+    /// The calls for a kind whose objects are printed as the API has them.
+    fn whole(&self, kind: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.connection.client.clone(), self.namespace(), kind)
+    }
+
+    /// The calls for a kind of which only what matters is read.
     pub fn api(&self, kind: &ApiResource) -> Api<Object> {
         Api::namespaced_with(self.connection.client.clone(), self.namespace(), kind)
     }
@@ -51,6 +56,10 @@ impl Session {
     pub fn namespace(&self) -> &str {
         &self.connection.namespace
     }
+}
+
+fn printable(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
 }
 
 /// Reads the kubeconfig and makes a client; nothing is sent.

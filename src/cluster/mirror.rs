@@ -172,7 +172,7 @@ impl Mirror {
         let mut tasks = JoinSet::new();
         for (source, kind) in sources {
             let Some(kind) = kind else { continue };
-            let mut config = watcher::Config::default();
+            let mut config = watcher::Config::default().page_size(PAGE);
             if source == Source::Events {
                 config = config.fields("involvedObject.kind=Canary");
             }
@@ -181,10 +181,16 @@ impl Mirror {
         }
         let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
             Api::namespaced(client.clone(), namespace);
-        tasks.spawn(follow(shared.clone(), Source::ReplicaSets, api, watcher::Config::default(), |mut object| {
-            object.metadata.managed_fields = None;
-            serde_json::json!({ "metadata": object.metadata })
-        }));
+        tasks.spawn(follow(
+            shared.clone(),
+            Source::ReplicaSets,
+            api,
+            watcher::Config::default().page_size(PAGE),
+            |mut object| {
+                object.metadata.managed_fields = None;
+                serde_json::json!({ "metadata": object.metadata })
+            },
+        ));
         let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
         let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &lease);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", super::lease::NAME));
@@ -254,6 +260,10 @@ impl Mirror {
         }
     }
 }
+
+/// Objects in one answer to a list. What is read at once stays with the process as its peak, and a page more costs a round
+/// trip.
+const PAGE: u32 = 100;
 
 /// Between two attempts: from a fifth of a second to five, because an operator waits for this.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));

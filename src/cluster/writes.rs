@@ -4,7 +4,7 @@
 use super::lease::{Fence, NotHolding, WRITE_LIMIT};
 use super::object::Object;
 use crate::api::annotation;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{GetParams, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -56,10 +56,12 @@ impl Writer {
         Api::namespaced_with(self.client.clone(), &self.namespace, kind)
     }
 
-    /// Reads one object afresh.
+    /// Reads one object afresh, whole: parts of it are written back.
     pub async fn get(&self, kind: &ApiResource, name: &str) -> Result<Value, WriteError> {
-        let read = tokio::time::timeout(WRITE_LIMIT, async { self.api(kind).get(name).await });
-        Ok(read.await.map_err(|_| WriteError::TimedOut)??.value)
+        let request = kube::core::Request::new(self.api(kind).resource_url()).get(name, &GetParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let read = tokio::time::timeout(WRITE_LIMIT, self.client.request::<Value>(request));
+        Ok(read.await.map_err(|_| WriteError::TimedOut)??)
     }
 
     /// Creates an object, with the driver's term on it.
