@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
 
 /// One kind of objects that is watched.
@@ -134,6 +134,7 @@ struct Shared {
     changed: broadcast::Sender<Changed>,
     count: watch::Sender<u64>,
     relist: watch::Sender<u64>,
+    listing: Semaphore,
     clock: Clock,
 }
 
@@ -166,6 +167,7 @@ impl Mirror {
             changed: broadcast::channel(4096).0,
             count: watch::channel(0).0,
             relist: watch::channel(0).0,
+            listing: Semaphore::new(1),
             clock,
         });
 
@@ -205,6 +207,7 @@ impl Mirror {
             changed: broadcast::channel(16).0,
             count: watch::channel(0).0,
             relist: watch::channel(0).0,
+            listing: Semaphore::new(1),
             clock,
         };
         Self { shared: Arc::new(shared), _tasks: Arc::new(JoinSet::new()) }
@@ -263,7 +266,10 @@ impl Mirror {
 
 /// Objects in one answer to a list. What is read at once stays with the process as its peak, and a page more costs a round
 /// trip.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
+
+/// How long one list may keep the others waiting.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Between two attempts: from a fifth of a second to five, because an operator waits for this.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -277,6 +283,9 @@ where
     let mut wait = RECONNECT.0;
     let mut relist = shared.relist.subscribe();
     loop {
+        // One list at a time, for its peak; the canaries, which an operator waits for, were asked for first.
+        let mut listing = shared.listing.acquire().await.ok();
+        let turn_ends = tokio::time::Instant::now() + TURN;
         let stream = watcher::watcher(api.clone(), config.clone());
         futures::pin_mut!(stream);
         let mut listed: Vec<Value> = Vec::new();
@@ -287,6 +296,10 @@ where
                     wait = Duration::ZERO;
                     break;
                 }
+                () = tokio::time::sleep_until(turn_ends), if listing.is_some() => {
+                    listing = None;
+                    continue;
+                }
             };
             let Some(event) = event else { break };
             match event {
@@ -294,6 +307,7 @@ where
                 Ok(Event::InitApply(object)) => listed.push(value(object)),
                 Ok(Event::InitDone) => {
                     shared.replace(source, std::mem::take(&mut listed));
+                    listing = None;
                     wait = RECONNECT.0;
                 }
                 Ok(Event::Apply(object)) => shared.apply(source, &value(object)),
@@ -304,6 +318,7 @@ where
                 }
             }
         }
+        drop(listing);
         tokio::time::sleep(wait).await;
         wait = (wait * 2).clamp(RECONNECT.0, RECONNECT.1);
     }
