@@ -8,8 +8,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // One TLS provider for every client in the process; nothing has installed another.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Two threads are enough for what waits on the network, and keep the process small.
-    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(cli.threads()).enable_all().build() {
         Ok(runtime) => runtime.block_on(cli::run(cli)).into(),
         Err(error) => {
             cli::exit::tell(&format!("cannot start: {error}"));

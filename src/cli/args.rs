@@ -241,6 +241,12 @@ pub enum Run {
 }
 
 impl Cli {
+    /// Threads for what waits on the network: one is enough for that, and keeps the process small; an embedded cluster
+    /// has work of its own.
+    pub fn threads(&self) -> usize {
+        if self.sandbox || matches!(self.command, Some(Command::Sandbox(_))) { 2 } else { 1 }
+    }
+
     /// What the line asks for, with what stands before the command carried over to it.
     ///
     /// # Errors
