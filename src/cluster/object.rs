@@ -14,7 +14,7 @@ use std::fmt;
 /// Any object.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// The object, without what nobody here looks at: see [`Whole`]. It is for reading, and is never written back.
+    /// The object, without what nobody here looks at: see `Whole`. It is for reading, and is never written back.
     pub value: Value,
     /// Name, namespace and resourceVersion alone.
     metadata: ObjectMeta,
