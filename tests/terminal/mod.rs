@@ -167,7 +167,9 @@ impl Terminal {
         let end = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait().expect("the child can be asked") {
-                // What it wrote last is still on its way through the pty.
+                // What it wrote last is still on its way through the pty. The end of that need not come: another test's
+                // program may have inherited the other side.
+                let end = Instant::now() + Duration::from_secs(1);
                 let mut seen = self.shared.0.lock().expect("no panic under the lock");
                 while !seen.closed && Instant::now() < end {
                     seen = self.shared.1.wait_timeout(seen, Duration::from_millis(50)).expect("no panic").0;
