@@ -101,6 +101,8 @@ async fn a_canary_that_comes_to_ask_for_too_much_can_still_be_aborted() {
     };
     rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, gate).expect("a webhook");
     rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
+    let standing = |w: &canary_tui::cluster::World| w.canaries[APP].spec.is_err() && w.canaries[APP].partial.is_some();
+    assert!(standing(&rehearsal.mirror.read()));
     assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
     rehearsal.until_phase(Phase::Failed).await;
 }
@@ -161,4 +163,23 @@ async fn what_kubectl_keeps_on_the_target_survives_a_start() {
     assert!(matches!(rehearsal.ask_for(asked).await, Outcome::CarriedOut(_)));
     let target = rehearsal.sandbox.store().get("Deployment", Some("jx-production"), APP).expect("the target");
     assert_eq!(target["metadata"]["annotations"][kept], "{}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_an_abort_takes_the_place_of_ends_too() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    rehearsal.set_version("1.4.0").await;
+    rehearsal
+        .until("it begins", |w| {
+            let target = &w.workloads[APP];
+            w.canaries[APP].status.phase == Phase::Progressing && target.replicas > 0 && w.revision(target).is_some()
+        })
+        .await;
+    // Never ready: the promotion waits.
+    let promote = wish(Verb::Promote, rehearsal.revision());
+    let promote = requests::send(&rehearsal.connection, &rehearsal.kinds, "alice", &promote, chrono::Utc::now()).await;
+    assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
+    let promote = promote.expect("the request is written");
+    let end = requests::outcome(&rehearsal.connection, &promote, Duration::from_secs(10)).await;
+    assert!(matches!(&end, Ok(Outcome::Refused(m)) if m.contains("abort by alice took its place")), "{end:?}");
 }

@@ -343,6 +343,7 @@ impl World {
             by: "alice".into(),
             at: self.now,
             reason: String::new(),
+            replaces: None,
             image,
             container: None,
         });

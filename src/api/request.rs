@@ -57,6 +57,9 @@ pub struct Request {
     pub at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// For abort: id of the pending request that it was written over, which ends with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// For start: the image to set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,

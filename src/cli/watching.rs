@@ -32,9 +32,11 @@ pub async fn begin(session: &Session, clock: Clock) -> Result<Mirror> {
 /// Where either is missing, or the Canary cannot be driven.
 pub fn pair<'a>(world: &'a World, name: &str, namespace: &str) -> Result<(&'a CanaryRecord, &'a WorkloadRecord)> {
     let Some(canary) = world.canaries.get(name) else { return Err(no_canary(name, namespace)) };
-    let spec = match &canary.spec {
-        Ok(spec) => spec,
-        Err(problems) => {
+    let spec = match (&canary.spec, &canary.partial) {
+        (Ok(spec), _) => spec,
+        // A rollout under way can still be aborted.
+        (Err(_), Some(spec)) if canary.status.phase.under_way() => spec,
+        (Err(problems), _) => {
             let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             bail!("canary {name} is not driven: {said}")
         }

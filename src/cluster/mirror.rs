@@ -448,7 +448,11 @@ impl World {
             Source::Lease => {
                 let lease = LeaseRecord::of(object, self.lease.as_ref(), now);
                 // A renewal alone is no news to anyone.
-                let same = self.lease.as_ref().is_some_and(|l| l.holder == lease.holder && l.term == lease.term);
+                // But one that comes after its end is: somebody drives again.
+                let same = self
+                    .lease
+                    .as_ref()
+                    .is_some_and(|l| l.holder == lease.holder && l.term == lease.term && l.ends() >= now);
                 self.lease = Some(lease);
                 !same
             }

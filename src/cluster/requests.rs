@@ -88,17 +88,17 @@ async fn write(
     now: DateTime<Utc>,
 ) -> Result<Sent, RequestError> {
     let api: Api<Object> = Api::namespaced_with(connection.client.clone(), &connection.namespace, &kinds.canary);
-    let request = Request {
+    let mut request = Request {
         id: format!("{:016x}", rand::random::<u64>()),
         verb: wish.verb,
         revision: wish.revision.clone(),
         by: by.to_string(),
         at: now,
         reason: wish.reason.clone(),
+        replaces: None,
         image: wish.image.clone(),
         container: wish.container.clone(),
     };
-    let text = serde_json::to_string(&request).map_err(|e| RequestError::Api(e.to_string()))?;
     let began = tokio::time::Instant::now();
     loop {
         let Some(present) = api.get_opt(&wish.canary).await? else {
@@ -115,6 +115,8 @@ async fn write(
             }
             return Err(RequestError::Pending { verb: pending.verb, by: pending.by.clone() });
         }
+        request.replaces = record.pending().map(|pending| pending.id.clone());
+        let text = serde_json::to_string(&request).map_err(|e| RequestError::Api(e.to_string()))?;
         let patch = json!({ "metadata": {
             "resourceVersion": record.resource_version,
             "annotations": { annotation::REQUEST: text },

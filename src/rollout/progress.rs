@@ -1,7 +1,7 @@
 //! The analysis: from a detected revision through the weights to its promotion or its rollback.
 
 use super::decide::Plan;
-use super::{Effect, Need, Readiness, Workload, failure, next_weight, readiness};
+use super::{Effect, Need, Readiness, Reading, Workload, failure, next_weight, readiness};
 use crate::api::{Phase, Verb};
 
 impl Plan<'_> {
@@ -15,6 +15,9 @@ impl Plan<'_> {
             return self.status(|status| status.phase = Phase::Promoting);
         }
         if let Some(abort) = self.pending(Verb::Abort) {
+            if facts.primary.is_none() && facts.canary_serves() {
+                return self.refuse(&abort, "the primary does not exist, and nothing but the canary can serve");
+            }
             return self.abort(&abort);
         }
         if facts.status.failed_checks >= facts.spec.analysis.threshold {
@@ -115,13 +118,18 @@ impl Plan<'_> {
         if facts.now < due && advance.is_none() {
             return self.wake(Some(due));
         }
-        if let Some(message) = match &facts.readings {
+        if let Some((message, no_values)) = match &facts.readings {
             None if analysis.checks.is_empty() => None,
             None => return self.need(Need::Readings),
             Some(readings) => analysis.checks.iter().zip(readings).find_map(|(check, reading)| {
-                failure(check, reading, &facts.name, &facts.spec.target, &facts.namespace)
+                let message = failure(check, reading, &facts.name, &facts.spec.target, &facts.namespace)?;
+                Some((message, *reading == Reading::NoValues))
             }),
         } {
+            if let Some(advance) = advance.as_ref().filter(|_| no_values && facts.now < due) {
+                // Asked before anything could be measured: that says nothing about the canary.
+                return self.refuse(advance, &format!("nothing is measured yet, and nothing is counted: {message}"));
+            }
             self.warning(message.clone());
             if let Some(advance) = &advance {
                 // Taken away before the check is counted: a crash in between must not count it twice.

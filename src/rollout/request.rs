@@ -269,6 +269,11 @@ impl Plan<'_> {
         let Request { verb, by, .. } = request;
         let given = if request.reason.is_empty() { String::new() } else { format!(" ({})", request.reason) };
         let message = format!("Request {verb} of revision {} by {by}{given} {end}", request.revision);
+        if let Some(replaced) = &request.replaces {
+            let message = format!("Request {replaced} refused: {verb} by {by} took its place");
+            let occasion = Occasion::Request(replaced.clone());
+            self.push(Effect::Event(Note { warning: true, reason: "RequestRefused", message, occasion }));
+        }
         self.push(Effect::Event(Note { warning, reason, message, occasion: Occasion::Request(request.id.clone()) }));
     }
 }

@@ -480,7 +480,9 @@ pub fn allowed(verb: Verb, canary: &str, model: &Model) -> Result<(), String> {
     if model.stale() {
         return Err("the connection to the cluster is lost".into());
     }
-    if let Some(problem) = row.problems.first() {
+    // What can be driven no more goes home, and can still be aborted.
+    let aborts = verb == Verb::Abort && row.under_way();
+    if let Some(problem) = row.problems.first().filter(|_| !aborts) {
         return Err(format!("it is not driven: {problem}"));
     }
     if let Some(right) = &model.lacking {

@@ -383,7 +383,7 @@ async fn role_changed(role: &mut Option<watch::Receiver<Role>>) {
 /// One row for each canary.
 pub fn rows(world: &World, min_interval: Duration) -> Vec<Row> {
     let row = |canary: &crate::cluster::CanaryRecord| {
-        let spec = canary.spec.as_ref().ok();
+        let spec = canary.spec.as_ref().ok().or(canary.partial.as_ref());
         let target = world.workloads.get(spec.map_or(canary.name.as_str(), |spec| spec.target.as_str()));
         let primary = match spec {
             Some(spec) => world.workloads.get(&spec.primary()),

@@ -78,9 +78,14 @@ fn a_key_that_does_nothing_now_says_why() {
     ] {
         let mut model = self::model();
         change(&mut model);
-        press(&mut model, "a");
+        press(&mut model, "n");
         assert!(model.notice.as_ref().unwrap().text.contains(wanted), "{wanted}: {:?}", model.notice);
     }
+    // What can be driven no more can still be aborted.
+    let mut model = self::model();
+    myapp(&mut model).problems = vec!["spec.analysis.webhooks is not supported".into()];
+    press(&mut model, "a");
+    assert!(model.overlay.is_some());
 }
 
 #[test]
