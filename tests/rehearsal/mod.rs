@@ -104,8 +104,19 @@ impl Rehearsal {
 
     /// The present revision of the app's target.
     pub fn revision(&self) -> String {
-        let world = self.mirror.read();
-        world.workloads.get(APP).and_then(|t| world.revision(t)).unwrap_or_default().to_string()
+        let end = std::time::Instant::now() + PATIENCE;
+        loop {
+            let known = {
+                let world = self.mirror.read();
+                world.workloads.get(APP).and_then(|t| world.revision(t)).map(str::to_string)
+            };
+            // For a moment after each change of the target its newest template has no name.
+            match known {
+                Some(revision) => return revision,
+                None => assert!(std::time::Instant::now() < end, "the target's revision is not known"),
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Sets the app's image, as `kubectl set image` does, and waits until the new revision is known.
