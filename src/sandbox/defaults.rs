@@ -25,6 +25,25 @@ pub fn complete(kind: &Kind, object: &mut Value) {
             if let Some(spec) = child(fields, "spec") {
                 pod_spec(spec);
                 set(spec, "enableServiceLinks", json!(true));
+            }
+        }
+        "Service" => service(fields),
+        "Namespace" => namespace(fields),
+        "Secret" => secret(fields),
+        "Event" => event(fields),
+        "CustomResourceDefinition" => definition(fields),
+        _ => {}
+    }
+}
+
+/// Fills in what the server decides itself, and no writer owns.
+pub fn assign(kind: &Kind, object: &mut Value) {
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    match kind.kind.as_str() {
+        "Pod" if !kind.custom => {
+            if let Some(spec) = child(fields, "spec") {
                 set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
                 set(spec, "priority", json!(0));
                 set(spec, "serviceAccountName", json!("default"));
@@ -34,11 +53,22 @@ pub fn complete(kind: &Kind, object: &mut Value) {
                 set(status, "qosClass", json!("Burstable"));
             }
         }
-        "Service" => service(fields),
-        "Namespace" => namespace(fields),
-        "Secret" => secret(fields),
-        "Event" => event(fields),
-        "CustomResourceDefinition" => definition(fields),
+        "Service" if !kind.custom => {
+            if let Some(spec) = child(fields, "spec")
+                && spec["type"] != "ExternalName"
+            {
+                set(spec, "ipFamilies", json!(["IPv4"]));
+                set(spec, "ipFamilyPolicy", json!("SingleStack"));
+            }
+        }
+        "Namespace" if !kind.custom => {
+            if let Some(spec) = child(fields, "spec") {
+                set(spec, "finalizers", json!(["kubernetes"]));
+            }
+            if let Some(status) = child(fields, "status") {
+                set(status, "phase", json!("Active"));
+            }
+        }
         _ => {}
     }
 }
@@ -159,8 +189,6 @@ fn service(fields: &mut Map<String, Value>) {
         set(spec, "sessionAffinity", json!("None"));
         if spec["type"] != "ExternalName" {
             set(spec, "internalTrafficPolicy", json!("Cluster"));
-            set(spec, "ipFamilies", json!(["IPv4"]));
-            set(spec, "ipFamilyPolicy", json!("SingleStack"));
         }
         if spec["type"] == "LoadBalancer" || spec["type"] == "NodePort" {
             set(spec, "externalTrafficPolicy", json!("Cluster"));
@@ -181,12 +209,6 @@ fn service(fields: &mut Map<String, Value>) {
 }
 
 fn namespace(fields: &mut Map<String, Value>) {
-    if let Some(spec) = child(fields, "spec") {
-        set(spec, "finalizers", json!(["kubernetes"]));
-    }
-    if let Some(status) = child(fields, "status") {
-        set(status, "phase", json!("Active"));
-    }
     if let Some(metadata) = child(fields, "metadata") {
         let name = metadata.get("name").cloned().unwrap_or(Value::Null);
         if let Some(labels) = child(metadata, "labels") {

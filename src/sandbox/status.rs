@@ -11,7 +11,7 @@ use super::kinds::Kind;
 pub struct ApiError {
     /// HTTP status code, also `code` in the object.
     pub code: u16,
-    /// Machine-readable reason, such as `NotFound`.
+    /// Machine-readable reason, such as `NotFound`; empty where Kubernetes gives none.
     pub reason: &'static str,
     /// The sentence for a person.
     pub message: String,
@@ -54,6 +54,11 @@ impl FieldError {
         };
         let message = format!("Invalid value: \"{found}\": {field} in body must be of type {wanted}: \"{found}\"");
         Self { field, reason: "FieldValueTypeInvalid", message }
+    }
+
+    /// `field` may not be given here.
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self { field: field.into(), reason: "FieldValueForbidden", message: format!("Forbidden: {why}") }
     }
 
     /// The value at `field` is missing.
@@ -125,6 +130,57 @@ impl ApiError {
     pub fn conflict(kind: &Kind, name: &str, why: impl fmt::Display) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.resource());
         Self::new(409, "Conflict", message).about(kind, name)
+    }
+
+    /// 409: others own what an applied configuration would change. Who, and which fields.
+    pub fn apply_conflict(conflicts: &[(String, Vec<String>)]) -> Self {
+        let all: usize = conflicts.iter().map(|(_, paths)| paths.len()).sum();
+        let message = match conflicts {
+            [(manager, paths)] if all == 1 => {
+                format!("Apply failed with 1 conflict: conflict with {manager}: {}", paths.concat())
+            }
+            _ => {
+                let mut lines = Vec::new();
+                for (manager, paths) in conflicts {
+                    lines.push(format!("conflicts with {manager}:"));
+                    lines.extend(paths.iter().map(|path| format!("- {path}")));
+                }
+                format!("Apply failed with {all} conflicts: {}", lines.join("\n"))
+            }
+        };
+        let cause = |manager: &str, path: &str| {
+            json!({
+                "reason": "FieldManagerConflict",
+                "message": format!("conflict with {manager}"),
+                "field": path,
+            })
+        };
+        let causes = conflicts.iter().flat_map(|(manager, paths)| paths.iter().map(|path| cause(manager, path)));
+        let causes: Vec<Value> = causes.collect();
+        let mut error = Self::new(409, "Conflict", message);
+        error.details = json!({ "causes": causes });
+        error
+    }
+
+    /// 500, as Kubernetes has it: an applied configuration that does not go with the kind's structure.
+    pub fn untyped(kind: &Kind, namespace: Option<&str>, name: &str, version: &str, why: impl fmt::Display) -> Self {
+        let subject = format!("{}/{name}; {version}, Kind={}", namespace.unwrap_or_default(), kind.kind);
+        Self::new(500, "", format!("failed to create typed patch object ({subject}): {why}"))
+    }
+
+    /// 422 for options of a request that do not go together.
+    pub fn wrong_options(options: &str, field: FieldError) -> Self {
+        let mut error = Self::new(
+            422,
+            "Invalid",
+            format!("{options}.meta.k8s.io \"\" is invalid: {}: {}", field.field, field.message),
+        );
+        error.details = json!({
+            "group": "meta.k8s.io",
+            "kind": options,
+            "causes": [{ "reason": field.reason, "message": field.message, "field": field.field }],
+        });
+        error
     }
 
     /// 422 with one cause for each wrong field.
@@ -257,9 +313,11 @@ impl ApiError {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

@@ -121,7 +121,8 @@ fn merge_list(current: &Value, patch: &[Value], merge: ListMerge) -> Result<Valu
             }
             Ok(Value::Array(merged))
         }
-        ListMerge::By(key) => {
+        ListMerge::By(keys) => {
+            let key = keys[0];
             let replaces = patch.iter().any(|one| one.get(PATCH).is_some_and(|directive| directive == "replace"));
             let mut merged = if replaces { Vec::new() } else { current };
             for one in patch {
@@ -160,7 +161,7 @@ fn reorder(list: &mut Value, before: &Value, order: &Value, merge: ListMerge) {
         return;
     };
     let identity = |item: &Value| match merge {
-        ListMerge::By(key) => item.get(key).cloned(),
+        ListMerge::By(keys) => item.get(keys[0]).cloned(),
         ListMerge::Set => Some(item.clone()),
         ListMerge::Whole => None,
     };
@@ -192,7 +193,7 @@ fn reorder(list: &mut Value, before: &Value, order: &Value, merge: ListMerge) {
 
 fn same(item: &Value, identity: &Option<Value>, merge: ListMerge) -> bool {
     match merge {
-        ListMerge::By(key) => item.get(key) == identity.as_ref(),
+        ListMerge::By(keys) => item.get(keys[0]) == identity.as_ref(),
         ListMerge::Set | ListMerge::Whole => Some(item) == identity.as_ref(),
     }
 }

@@ -32,22 +32,7 @@ pub fn check(
             )));
         }
     };
-    let unknown = if kind.custom {
-        match kind.version(version).and_then(|version| version.schema.as_deref()) {
-            Some(schema) => schema::prune(schema, object),
-            None => Vec::new(),
-        }
-    } else {
-        defaults::quantities(object);
-        let typed = as_typed(kind, object).map_err(|error| {
-            ApiError::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {error}", kind.kind))
-        })?;
-        let mut unknown = Vec::new();
-        if let Some(typed) = typed {
-            take_unknown(object, &typed, "", &mut unknown);
-        }
-        unknown
-    };
+    let unknown = unknown(kind, version, object)?;
     let named: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
     match strict {
         Some(true) if !named.is_empty() => {
@@ -76,6 +61,23 @@ fn as_typed(kind: &Kind, object: &Value) -> Result<Option<Value>, serde_json::Er
         ("apiextensions.k8s.io", "CustomResourceDefinition") => through::<CustomResourceDefinition>(object),
         _ => Ok(None),
     }
+}
+
+/// Takes unknown fields out of an object, and returns their paths. Error: 400 for a field of the wrong type.
+pub fn unknown(kind: &Kind, version: &str, object: &mut Value) -> Result<Vec<String>, ApiError> {
+    if kind.custom {
+        let schema = kind.version(version).and_then(|version| version.schema.as_deref());
+        return Ok(schema.map(|schema| schema::prune(schema, object)).unwrap_or_default());
+    }
+    defaults::quantities(object);
+    let typed = as_typed(kind, object).map_err(|error| {
+        ApiError::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {error}", kind.kind))
+    })?;
+    let mut unknown = Vec::new();
+    if let Some(typed) = typed {
+        take_unknown(object, &typed, "", &mut unknown);
+    }
+    Ok(unknown)
 }
 
 fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Result<Option<Value>, serde_json::Error> {

@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::super::kinds::Kind;
-use super::super::status::ApiError;
+use super::super::status::{ApiError, FieldError};
 use super::super::store::{DeleteOptions, Part, Propagation, Write};
 use super::super::strategic;
 use super::path::Target;
 use super::read::{self, Selection};
 use super::{Api, Call, bytes_response, json_response, render, typed};
+
+/// The content type of server-side apply.
+const APPLY: &str = "application/apply-patch+yaml";
 
 pub fn create(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) -> Result<Response, ApiError> {
     let mut object = call.value()?;
@@ -42,7 +45,7 @@ pub fn update(
     let made = api.store.update_as(kind, namespace, name, &write, |_| {
         let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if kind.custom && version.is_empty() {
-            let error = super::super::status::FieldError {
+            let error = FieldError {
                 field: "metadata.resourceVersion".into(),
                 reason: "FieldValueInvalid",
                 message: "Invalid value: 0x0: must be specified for an update".into(),
@@ -55,6 +58,13 @@ pub fn update(
 }
 
 pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name: &str) -> Result<Response, ApiError> {
+    if call.content_type() == APPLY {
+        return apply(api, call, target, kind, name);
+    }
+    if call.query.get("force").is_some() {
+        let field = FieldError::forbidden("force", "may not be specified for non-apply patch");
+        return Err(ApiError::wrong_options("PatchOptions", field));
+    }
     let patch = Patch::of(call, kind)?;
     let write = write_of(call, target, kind)?;
     let namespace = target.namespace.as_deref();
@@ -80,6 +90,37 @@ pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, nam
         Ok(object)
     })?;
     answer(api, call, target, kind, StatusCode::OK, &made, &warnings)
+}
+
+/// Server-side apply: the body is what its manager wants of the object, which comes to be where it is not there.
+fn apply(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name: &str) -> Result<Response, ApiError> {
+    if call.query.get("fieldManager").is_none_or(str::is_empty) {
+        let field = FieldError::required("fieldManager", "is required for apply patch");
+        return Err(ApiError::wrong_options("PatchOptions", field));
+    }
+    let force = call.query.flag("force")?;
+    let write = write_of(call, target, kind)?;
+    let text = std::str::from_utf8(&call.body).map_err(ApiError::bad_request)?;
+    let config: Value =
+        serde_saphyr::from_str(text).map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))?;
+    expect_applied_type(kind, target, &config)?;
+    if config["metadata"].get("managedFields").is_some_and(|entries| !entries.is_null()) {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    let namespace = target.namespace.as_deref();
+    let mut known = config.clone();
+    let unknown = typed::unknown(kind, &target.version, &mut known)?;
+    if !unknown.is_empty() {
+        let lines: Vec<String> = unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
+        let why = match lines.as_slice() {
+            [line] => line.clone(),
+            lines => format!("errors:\n  {}", lines.join("\n  ")),
+        };
+        return Err(ApiError::untyped(kind, namespace, name, &kind.api_version(&target.version), why));
+    }
+    let (made, created) = api.store.apply_as(kind, namespace, name, &config, &write, force)?;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    answer(api, call, target, kind, status, &made, &[])
 }
 
 pub fn delete(
@@ -163,6 +204,18 @@ fn write_of(call: &Call, target: &Target, kind: &Kind) -> Result<Write, ApiError
     })
 }
 
+/// What is applied says which kind it is, and it is that of the path.
+fn expect_applied_type(kind: &Kind, target: &Target, config: &Value) -> Result<(), ApiError> {
+    let wanted = kind.api_version(&target.version);
+    let (version, said) =
+        (config["apiVersion"].as_str().unwrap_or_default(), config["kind"].as_str().unwrap_or_default());
+    if version != wanted || said != kind.kind {
+        let shown = if version.is_empty() { "/" } else { version };
+        return Err(ApiError::bad_request(format!("invalid object type: {shown}, Kind={said}")));
+    }
+    Ok(())
+}
+
 /// The body must be of the kind and version in the path, as far as it says.
 fn expect_type(kind: &Kind, target: &Target, object: &Value) -> Result<(), ApiError> {
     if !object.is_object() {
@@ -195,9 +248,9 @@ enum Patch {
 impl Patch {
     fn of(call: &Call, kind: &Kind) -> Result<Self, ApiError> {
         let known = if kind.custom {
-            "application/json-patch+json, application/merge-patch+json"
+            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
         } else {
-            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
+            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"
         };
         let unknown = || {
             ApiError::unsupported_media_type(format!(
@@ -214,11 +267,6 @@ impl Patch {
                 .map_err(|error| ApiError::bad_request(format!("the patch is no JSON patch: {error}"))),
             "application/merge-patch+json" => value().map(Self::Merge),
             "application/strategic-merge-patch+json" if !kind.custom => value().map(Self::Strategic),
-            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
-                Err(ApiError::unsupported_media_type(format!(
-                    "server-side apply is not served by the sandbox; use kubectl apply without --server-side - accepted media types include: {known}"
-                )))
-            }
             _ => Err(unknown()),
         }
     }
