@@ -4,6 +4,63 @@ use serde_json::{Map, Value, json};
 
 use super::base64;
 use super::kinds::Kind;
+use super::structure::Place;
+
+/// Takes out what says nothing: nulls, lists and maps without elements, and, in a workload's status, zeros. No cluster
+/// keeps them.
+pub fn clear(kind: &Kind, object: &mut Value) {
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    for (field, value) in fields.iter_mut() {
+        if !kind.custom || field == "metadata" {
+            clear_value(Place::Own { above: "", field }, value);
+        }
+    }
+    if !kind.custom {
+        let root = Place::Own { above: "", field: "" };
+        fields.retain(|field, value| !says_nothing(root.child(field), field, value));
+        if kind.kind == "Deployment"
+            && let Some(status) = fields.get_mut("status").and_then(Value::as_object_mut)
+        {
+            status.retain(|_, value| *value != 0);
+        }
+    }
+}
+
+fn clear_value(place: Place, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields.iter_mut() {
+                clear_value(place.child(field), value);
+            }
+            fields.retain(|field, value| !says_nothing(place.child(field), field, value));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| clear_value(place.element(), item)),
+        _ => {}
+    }
+}
+
+fn says_nothing(place: Place, field: &str, value: &Value) -> bool {
+    match value {
+        Value::Null => field != "eventTime",
+        // A pod without containers is told so.
+        Value::Array(items) => items.is_empty() && field != "containers",
+        Value::Object(fields) => fields.is_empty() && !place.has_field(""),
+        _ => false,
+    }
+}
+
+/// Makes empty texts of the nulls in maps of texts, as reading them into such a map does.
+pub fn texts(object: &mut Value) {
+    for path in ["/data", "/metadata/labels", "/metadata/annotations"] {
+        for value in object.pointer_mut(path).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+            if value.is_null() {
+                *value = json!("");
+            }
+        }
+    }
+}
 
 /// Fills in what a client may leave out.
 pub fn complete(kind: &Kind, object: &mut Value) {
@@ -234,8 +291,7 @@ fn event(fields: &mut Map<String, Value>) {
     set(fields, "eventTime", Value::Null);
     set(fields, "source", json!({}));
     set(fields, "reportingInstance", json!(""));
-    let component = fields["source"].get("component").cloned();
-    set(fields, "reportingComponent", component.unwrap_or_else(|| json!("")));
+    set(fields, "reportingComponent", json!(""));
 }
 
 fn definition(fields: &mut Map<String, Value>) {

@@ -136,7 +136,8 @@ fn below(fields: &Value) -> BTreeMap<String, FieldSet> {
         .collect()
 }
 
-fn shown(step: &str) -> String {
+/// A step as people read it: `.image`, `[name="app"]`.
+pub fn shown(step: &str) -> String {
     match step.split_once(':') {
         Some(("f", name)) => format!(".{name}"),
         Some(("k", keys)) => {

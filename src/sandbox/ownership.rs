@@ -101,9 +101,6 @@ impl Manager {
         }
         if !self.applied {
             shown.push_str(&format!(" using {}", self.api_version));
-            if let Some(time) = &self.time {
-                shown.push_str(&format!(" at {time}"));
-            }
         }
         shown
     }
@@ -139,6 +136,10 @@ pub fn record(kind: &Kind, old: Option<&Value>, object: &mut Value, write: &Writ
         } else {
             filter(kind, write.part, &mut difference.changed);
             filter(kind, write.part, &mut difference.removed);
+            if write.part == Part::Scale && object["spec"]["replicas"] == 0 {
+                // In a Scale, none at all is not said.
+                difference.removed.unite(&std::mem::take(&mut difference.changed));
+            }
         }
         take(&mut managers, &difference.changed, &difference.removed);
         let this = Manager::new(&write.manager, false, &api_version, subresource(write.part));

@@ -72,6 +72,9 @@ impl Write {
     }
 }
 
+/// What is said of an object that names another namespace than its path.
+const OTHER_NAMESPACE: &str = "the namespace of the provided object does not match the namespace sent on the request";
+
 /// Whether who owns which field is settled already, or is to be recorded from what the write changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ownership {
@@ -364,17 +367,15 @@ impl Store {
             metadata.insert("name".into(), json!(name));
         }
         if !text(metadata, "resourceVersion").is_empty() {
-            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+            return Err(ApiError::plain("resourceVersion should not be set on objects to be created"));
         }
         if kind.namespaced {
             let Some(namespace) = namespace else {
-                return Err(ApiError::bad_request("an empty namespace may not be set during creation"));
+                return Err(ApiError::method_not_allowed());
             };
             let given = text(metadata, "namespace");
             if !given.is_empty() && given != namespace {
-                return Err(ApiError::bad_request(format!(
-                    "the namespace of the provided object does not match the namespace sent on the request ({given} does not match {namespace})"
-                )));
+                return Err(ApiError::bad_request(OTHER_NAMESPACE));
             }
             metadata.insert("namespace".into(), json!(namespace));
             self.namespace_takes(state, kind, namespace, &name)?;
@@ -463,7 +464,7 @@ impl Store {
             ownership::Refused::Conflicts(conflicts) => ApiError::apply_conflict(&conflicts),
             ownership::Refused::Nonsense(why) => {
                 let version = write.api_version.clone().unwrap_or_else(|| kind.storage_api_version());
-                ApiError::untyped(kind, namespace, name, &version, why)
+                ApiError::untyped(kind, version.rsplit('/').next().unwrap_or_default(), config, why)
             }
         })?;
         match current {
@@ -496,7 +497,7 @@ impl Store {
         check_identity(kind, &key.1, &current, &object)?;
         keep_what_is_not_theirs(kind, &current, &mut object, write);
         let mut object = admission::admit(kind, Some(&current), object, write)?;
-        if (kind.has_generation || kind.custom) && asks_for_more(kind, &current, &object) {
+        if (kind.has_generation || kind.custom) && asks_for_more(kind, write.part, &current, &object) {
             let generation = current["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
         }
@@ -510,15 +511,16 @@ impl Store {
         if write.dry_run {
             return Ok(Arc::new(object));
         }
-        let deleting = object["metadata"].get("deletionTimestamp").is_some();
-        let held = has_finalizers(&object);
-        let had = has_finalizers(&current);
-        let object = self.put(state, kind, key.clone(), object);
-        if deleting && had && !held {
+        let metadata = &object["metadata"];
+        let leaving = metadata.get("deletionTimestamp").is_some()
+            && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0;
+        if leaving && has_finalizers(&current) && !has_finalizers(&object) {
+            // Nothing holds it any more: it goes as it was, and the writer sees what would have been.
             self.remove(state, kind, &key);
-        } else {
-            self.collect_if_abandoned(state, kind, &key);
+            return Ok(Arc::new(object));
         }
+        let object = self.put(state, kind, key.clone(), object);
+        self.collect_if_abandoned(state, kind, &key);
         Ok(object)
     }
 

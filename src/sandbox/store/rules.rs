@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ApiError, Kind, Part, Write, text, uid};
+use super::{ApiError, Kind, OTHER_NAMESPACE, Part, Write, text, uid};
 
 /// A write names the object that it changes, and may name the uid and resourceVersion that it was decided on.
 pub(super) fn check_identity(kind: &Kind, name: &str, current: &Value, object: &Value) -> Result<(), ApiError> {
@@ -11,16 +11,19 @@ pub(super) fn check_identity(kind: &Kind, name: &str, current: &Value, object: &
     let here = current["metadata"]["namespace"].as_str().unwrap_or_default();
     let given = text(metadata, "namespace");
     if !given.is_empty() && given != here {
-        return Err(ApiError::bad_request(format!(
-            "the namespace of the object ({given}) does not match the namespace on the URL ({here})"
-        )));
+        return Err(ApiError::bad_request(OTHER_NAMESPACE));
     }
     let (theirs, ours) = (text(metadata, "uid"), uid(current));
     if !theirs.is_empty() && theirs != ours {
+        let group = if kind.custom { format!("{}/", kind.group) } else { String::new() };
+        let place = if here.is_empty() { String::new() } else { format!("{here}/") };
+        let stored = format!("/registry/{group}{}/{place}{name}", kind.plural);
         return Err(ApiError::conflict(
             kind,
             name,
-            format!("Precondition failed: UID in precondition: {theirs}, UID in object meta: {ours}"),
+            format!(
+                "StorageError: invalid object, Code: 4, Key: {stored}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {theirs}, UID in object meta: {ours}"
+            ),
         ));
     }
     let theirs = text(metadata, "resourceVersion");
@@ -124,11 +127,15 @@ fn copy_field(from: &Value, to: &mut Value, field: &str) {
     };
 }
 
-/// Whether anything but metadata and (where it is separate) status differs.
-pub(super) fn asks_for_more(kind: &Kind, current: &Value, object: &Value) -> bool {
+/// Whether anything but metadata and (where it is separate) status differs; of a Deployment the annotations count too.
+pub(super) fn asks_for_more(kind: &Kind, part: Part, current: &Value, object: &Value) -> bool {
     let (Some(current), Some(object)) = (current.as_object(), object.as_object()) else {
         return false;
     };
+    let annotations = |object: &Map<String, Value>| object["metadata"].get("annotations").cloned();
+    if part == Part::Main && kind.kind == "Deployment" && annotations(current) != annotations(object) {
+        return true;
+    }
     let counts = |field: &str| match field {
         "metadata" | "apiVersion" | "kind" => false,
         "status" => !kind.has_status,

@@ -126,7 +126,7 @@ pub fn applied_nonsense<'s>(s: &'s mut Script<'_>) -> BoxFuture<'s, ()> {
         s.ask("no YAML", "PATCH", &format!("{path}?fieldManager=x"), &headers, "{ a: [").await;
         s.ask("text", "PATCH", &format!("{path}?fieldManager=x"), &headers, "hello").await;
         s.ask("nothing", "PATCH", &format!("{path}?fieldManager=x"), &headers, "").await;
-        s.ask("real YAML", "PATCH", &format!("{path}?fieldManager=x"), &headers, "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  x: y\n").await;
+        s.ask("real YAML", "PATCH", &format!("{path}?fieldManager=x"), &headers, "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  x: why\n").await;
         s.apply("no kind", &path, "x", json!({ "apiVersion": "v1" })).await;
         s.apply("another kind", &path, "x", json!({ "apiVersion": "v1", "kind": "Secret" })).await;
         s.apply("another version", &path, "x", json!({ "apiVersion": "v2", "kind": "ConfigMap" })).await;

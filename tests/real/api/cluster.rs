@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What stands behind the answers.
 pub struct Cluster {
     client: Client,
-    /// Ours lives as long as this.
-    _sandbox: Option<Sandbox>,
+    /// Ours lives as long as this; none where it is real.
+    sandbox: Option<Sandbox>,
 }
 
 /// One request.
@@ -41,10 +41,10 @@ pub struct Answer {
 impl Cluster {
     /// A sandbox of its own, with a short memory so that old versions are forgotten.
     pub async fn sandbox() -> Self {
-        let options = Options { canaries: 1, history: 256, ..Options::default() };
+        let options = Options { canaries: 1, history: 16, ..Options::default() };
         let sandbox = Sandbox::start(options).await.expect("the sandbox starts");
         let client = client(&sandbox.kubeconfig()).await;
-        Self { client, _sandbox: Some(sandbox) }
+        Self { client, sandbox: Some(sandbox) }
     }
 
     /// The real one that `CANARY_TUI_CLUSTER` names, with the definitions that it needs.
@@ -55,9 +55,14 @@ impl Cluster {
         let path = folder.join("kubeconfig");
         let text = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{} (is the cluster up?): {error}", path.display()));
-        let cluster = Self { client: client(&text).await, _sandbox: None };
+        let cluster = Self { client: client(&text).await, sandbox: None };
         cluster.define().await;
         cluster
+    }
+
+    /// Whether it is not ours.
+    pub fn is_real(&self) -> bool {
+        self.sandbox.is_none()
     }
 
     /// Installs the definitions that the program brings. Others may be doing the same.

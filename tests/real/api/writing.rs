@@ -123,8 +123,6 @@ pub fn pods<'s>(s: &'s mut Script<'_>) -> BoxFuture<'s, ()> {
                 "containers": [{ "name": "app", "image": "app:1" }],
             },
         });
-        // A pod needs its account, which a controller makes.
-        s.until("the account", &s.at("api/v1", "serviceaccounts/default"), |one| one["kind"] == "ServiceAccount").await;
         s.post("a pod", &s.at("api/v1", "pods"), pod).await;
         s.patch(
             "another command",
@@ -321,7 +319,7 @@ pub fn validation<'s>(s: &'s mut Script<'_>) -> BoxFuture<'s, ()> {
         s.post("a canary, warned", &s.canary("?dryRun=All"), odd).await;
         let twice = r#"{"metadata":{"name":"a"},"data":{"x":"1","x":"2"}}"#;
         s.ask("twice, strictly", "POST", &s.config("?dryRun=All&fieldValidation=Strict"), &[], twice).await;
-        let yaml = "metadata:\n  name: a\ndata:\n  x: y\n";
+        let yaml = "metadata:\n  name: a\ndata:\n  x: why\n";
         s.ask("YAML", "POST", &s.config("?dryRun=All"), &[("content-type", "application/yaml")], yaml).await;
         let wrong = |change: fn(&mut Value)| {
             let mut object = deployment("a");
