@@ -5,6 +5,7 @@
 
 #![allow(dead_code)] // Each test file uses its own part of this.
 
+pub mod interceptor;
 pub mod program;
 pub mod watched;
 
