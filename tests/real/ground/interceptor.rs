@@ -2,10 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use canary_tui::sandbox::listener::Listener;
 use kube::Client;
+use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -20,6 +22,8 @@ pub struct Write {
     pub method: String,
     /// What follows the namespace: `deployments/web/scale`. Names that differ from run to run are left out.
     pub object: String,
+    /// The phase that it writes, if it writes one.
+    pub phase: String,
 }
 
 /// Listens on loopback in plain and passes everything on with the administrator's rights.
@@ -73,12 +77,12 @@ async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
     if *way.broken.lock().expect("nothing panics under this lock") {
         return StatusCode::BAD_GATEWAY.into_response();
     }
-    let write = (request.method() != Method::GET).then(|| Write::of(&request));
     let (mut head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 24).await.expect("a body");
+    let write = (head.method != Method::GET).then(|| Write::of(&head, &body));
     // Where it goes is the client's affair.
     head.uri = head.uri.path_and_query().map(|p| p.as_str()).unwrap_or("/").parse().expect("it was one");
     head.headers.remove(axum::http::header::HOST);
-    let body = axum::body::to_bytes(body, 1 << 24).await.expect("a body");
     let request = axum::http::Request::from_parts(head, kube::client::Body::from(body));
     let Ok(answer) = way.client.send(request).await else {
         return StatusCode::BAD_GATEWAY.into_response();
@@ -94,13 +98,15 @@ async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
 }
 
 impl Write {
-    fn of(request: &Request) -> Self {
-        let path = request.uri().path();
+    fn of(head: &Parts, body: &[u8]) -> Self {
+        let path = head.uri.path();
         let mut parts: Vec<&str> = path.split('/').skip_while(|part| *part != "namespaces").skip(2).collect();
         // An Event's name is a hash over uids.
         if parts.first() == Some(&"events") {
             parts.truncate(1);
         }
-        Self { method: request.method().to_string(), object: parts.join("/") }
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let phase = body["status"]["phase"].as_str().unwrap_or_default().to_owned();
+        Self { method: head.method.to_string(), object: parts.join("/"), phase }
     }
 }
