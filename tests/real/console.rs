@@ -27,7 +27,8 @@ fn start(console: &mut Terminal, tag: &str) {
         if console.screen().contains("Start which version") {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(50)); // Between two keys of a patient operator.
+        console.type_keys("\x1b");
+        console.until("the answer leaves", PATIENCE, |screen| !screen.contains("not known yet"));
     }
     console.type_keys(tag);
     console.type_keys("\r");
