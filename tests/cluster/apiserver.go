@@ -64,28 +64,43 @@ func controlAPIServer(c cluster, wish string) error {
 	defer unlock()
 	switch wish {
 	case "stop":
-		const patience = 30 * time.Second
+		// It would wait a minute for the watches that hold on to it; whoever stops it loses patience sooner.
+		const patience = 5 * time.Second
 		return c.end(apiServerRole, syscall.SIGTERM, patience)
 	case "kill":
 		return c.end(apiServerRole, syscall.SIGKILL, 0)
 	case "start":
-		if !c.running(etcdRole) {
-			return fmt.Errorf("the cluster in %s is down", c.dir)
-		}
-		if !c.running(apiServerRole) {
-			if err := c.start(apiServerRole); err != nil {
-				return err
-			}
-		}
-		client, err := administratorClient(c)
-		if err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), startPatience)
-		defer cancel()
-		return c.await(ctx, "the API server to be ready", func(ctx context.Context) bool { return ready(ctx, client) }, apiServerRole)
+		return c.startAPIServer()
 	}
 	return errUsage
+}
+
+// startAPIServer starts an API server that was ended, and waits until it is ready.
+func (c cluster) startAPIServer() error {
+	if !c.running(etcdRole) {
+		return fmt.Errorf("the cluster in %s is down", c.dir)
+	}
+	if c.running(apiServerRole) {
+		return nil
+	}
+	if err := c.start(apiServerRole); err != nil {
+		return err
+	}
+	client, err := administratorClient(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	defer cancel()
+	isReady := func(ctx context.Context) bool { return ready(ctx, client) }
+	if err := c.await(ctx, "the API server to be ready", isReady, etcdRole, apiServerRole); err != nil {
+		return err
+	}
+	// The controllers ask ever more seldom while it is away, and would come back as late as a minute after it.
+	if err := c.end(controllersRole, syscall.SIGKILL, 0); err != nil {
+		return err
+	}
+	return c.start(controllersRole)
 }
 
 // ready says whether the API server says that it is.

@@ -73,6 +73,40 @@ func (c cluster) etcdTLS(name string) transport.TLSInfo {
 // compact makes etcd forget every revision but the present one. Whoever asks the API server for an older one after that
 // server's next start is told that it has expired; until then the server remembers the latest changes itself.
 func compact(c cluster) error {
+	return c.withEtcd(func(ctx context.Context, client *clientv3.Client) error {
+		present, err := client.Get(ctx, "/")
+		if err != nil {
+			return err
+		}
+		return forget(ctx, client, present.Header.Revision)
+	})
+}
+
+// spendFirstRevisions gives a new etcd a past that it has forgotten already: on any cluster that is more than a minute
+// old the first revisions have expired, and they shall have here.
+func spendFirstRevisions(c cluster) error {
+	const revisions, key = 100, "/spent"
+	return c.withEtcd(func(ctx context.Context, client *clientv3.Client) error {
+		for range revisions {
+			if _, err := client.Put(ctx, key, ""); err != nil {
+				return err
+			}
+		}
+		last, err := client.Delete(ctx, key)
+		if err != nil {
+			return err
+		}
+		return forget(ctx, client, last.Header.Revision)
+	})
+}
+
+func forget(ctx context.Context, client *clientv3.Client, before int64) error {
+	_, err := client.Compact(ctx, before, clientv3.WithCompactPhysical())
+	return err
+}
+
+// withEtcd does something with a client of the cluster's etcd.
+func (c cluster) withEtcd(do func(context.Context, *clientv3.Client) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	endpoint, err := c.etcdEndpoint()
@@ -88,12 +122,8 @@ func compact(c cluster) error {
 		return err
 	}
 	defer client.Close()
-	present, err := client.Get(ctx, "/")
-	if err != nil {
-		return fmt.Errorf("asking etcd for its revision: %w", err)
-	}
-	if _, err := client.Compact(ctx, present.Header.Revision, clientv3.WithCompactPhysical()); err != nil {
-		return fmt.Errorf("compacting etcd: %w", err)
+	if err := do(ctx, client); err != nil {
+		return fmt.Errorf("speaking with etcd: %w", err)
 	}
 	return nil
 }

@@ -107,6 +107,9 @@ func (c cluster) bring(ctx context.Context, host string) error {
 	if err := c.await(ctx, "etcd to answer", answers, etcdRole); err != nil {
 		return err
 	}
+	if err := spendFirstRevisions(c); err != nil {
+		return err
+	}
 	client, err := c.bringAPIServer(ctx, host)
 	if err != nil {
 		return err
@@ -119,11 +122,7 @@ func (c cluster) bring(ctx context.Context, host string) error {
 	if err := installIstio(ctx, c); err != nil {
 		return err
 	}
-	if err := c.await(ctx, "the default ServiceAccount and a ready Node", usable(client), roles...); err != nil {
-		return err
-	}
-	// So that the first revisions have expired on every cluster, and not on some.
-	return compact(c)
+	return c.await(ctx, "the default ServiceAccount and a ready Node", usable(client), roles...)
 }
 
 // bringAPIServer starts the API server. A port that was free may be taken a moment later: then it is another one.
