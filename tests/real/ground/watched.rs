@@ -80,6 +80,11 @@ impl Watched {
         format!("http://{}", self.listener.address())
     }
 
+    /// The Prometheus API, to serve elsewhere.
+    pub fn prometheus(&self) -> axum::Router {
+        canary_tui::traffic::api::router(self.traffic.clone())
+    }
+
     /// How many requests have found no ready pod.
     pub fn lost_requests(&self) -> u64 {
         self.traffic.lost_requests()
@@ -241,7 +246,10 @@ fn read(object: &DynamicObject) -> Arc<Value> {
 /// A kind of which only its names are known.
 pub fn resource(version: &str, kind: &str) -> ApiResource {
     let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
-    let plural = if kind == "Canary" { "canaries".into() } else { format!("{}s", kind.to_lowercase()) };
+    let plural = match kind {
+        "Canary" => "canaries".into(),
+        _ => format!("{}s", kind.to_lowercase()),
+    };
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), &plural)
 }
 
