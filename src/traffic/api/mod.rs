@@ -23,7 +23,7 @@ use parameters::Parameters;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The version of Prometheus whose API and arithmetic this follows.
-const VERSION: &str = "2.55.1";
+const VERSION: &str = "2.42.0";
 
 /// The API as a router without a prefix: `/api/v1/query` and so on, `/-/healthy`, `/-/ready`, `/metrics`.
 pub fn router(traffic: Traffic) -> Router {

@@ -128,20 +128,24 @@ fn over_range(
         (_, "resets") => Some(rates::resets(points)),
         _ => Some(rates::changes(points)),
     };
-    let mut several_names = false;
+    // Series of one name differ in their other labels.
+    let has_one_name = selects_one_name(arguments.get(place)?);
     let mut result: Vec<Sample> = Vec::with_capacity(series.len());
     for one in &series {
-        several_names |= one.labels.metric_name() != series[0].labels.metric_name();
         if let Some(value) = value_of(&one.points) {
-            let labels = if name == "last_over_time" { one.labels.clone() } else { one.labels.without_name() };
+            let labels = match name {
+                "last_over_time" => one.labels.clone(),
+                _ if has_one_name => one.labels.without_name(),
+                _ => evaluator.without_name(std::ptr::from_ref(arguments.0) as usize, &one.labels)?,
+            };
             result.push(Sample { labels, value });
         }
     }
-    // Series of one name differ in their other labels.
-    if several_names {
-        refuse_duplicates(result.iter().map(|sample| &sample.labels))?;
-    }
     Ok(Some(result))
+}
+
+fn selects_one_name(expr: &Expr) -> bool {
+    matches!(strip_parens(expr), Expr::MatrixSelector(selector) if selector.vs.name.is_some())
 }
 
 /// Functions of each element's value; `None` for any other function.
