@@ -7,7 +7,7 @@ use std::time::Instant;
 use promql_parser::parser::Expr;
 
 use super::value::{Sample, Value, same_labels};
-use super::{QueryError, aggregate, binary, functions};
+use super::{LOOKBACK_MS, QueryError, aggregate, binary, functions};
 use crate::traffic::history::{History, Selected};
 use crate::traffic::labels::Labels;
 
@@ -75,7 +75,8 @@ impl<'a> Evaluator<'a> {
             Expr::Binary(binary) => binary::evaluate(self, binary, at),
             Expr::Aggregate(aggregate) => aggregate::evaluate(self, aggregate, at),
             Expr::VectorSelector(selector) => {
-                let found = self.instant(selector, at)?;
+                let moment = self.moment(at, selector.at.as_ref(), selector.offset.as_ref());
+                let found = self.instant(selector, moment, moment - LOOKBACK_MS)?;
                 Ok(Value::Vector(found.into_iter().map(|(sample, _)| sample).collect()))
             }
             Expr::Call(call) => functions::evaluate(self, call, at),

@@ -6,7 +6,7 @@ use super::evaluate::Evaluator;
 use super::over_time::{self, OverTime};
 use super::rates::{self, Slope};
 use super::value::{Sample, Value, refuse_duplicates};
-use super::{QueryError, histogram, numbers, relabel, strip_parens};
+use super::{LOOKBACK_MS, QueryError, histogram, numbers, relabel, strip_parens};
 use crate::traffic::history::Point;
 use crate::traffic::labels::Labels;
 
@@ -207,11 +207,18 @@ fn elementwise(
     Ok(Some(result))
 }
 
-/// When each element was sampled: for a plain selector the sample's own moment, else the evaluation's.
+/// When each element was sampled: for a plain selector the sample's own moment, else the evaluation's. Where the selector
+/// has an `@`, Prometheus looks back from where it stands before its offset.
 fn timestamp(evaluator: &mut Evaluator<'_>, expr: &Expr, at: i64) -> Result<Value, QueryError> {
     let stamped: Vec<(Labels, i64)> = match strip_parens(expr) {
         Expr::VectorSelector(selector) => {
-            let found = evaluator.instant(selector, at)?;
+            let moment = evaluator.moment(at, selector.at.as_ref(), selector.offset.as_ref());
+            let found = if selector.at.is_some() {
+                let before_offset = evaluator.moment(at, selector.at.as_ref(), None);
+                evaluator.instant(selector, moment.min(before_offset), before_offset - LOOKBACK_MS)?
+            } else {
+                evaluator.instant(selector, moment, moment - LOOKBACK_MS)?
+            };
             found.into_iter().map(|(sample, moment)| (sample.labels, moment)).collect()
         }
         other => evaluator.vector(other, at)?.into_iter().map(|sample| (sample.labels, at)).collect(),

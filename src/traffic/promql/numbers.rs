@@ -36,15 +36,33 @@ impl Sum {
     }
 }
 
-/// The arithmetic mean, also where the plain sum would overflow.
+/// The arithmetic mean across series, step by step, so that no sum overflows.
 pub(super) fn mean(values: &[f64]) -> f64 {
-    let plain = Sum::of(values.iter().copied());
-    let all_finite = values.iter().all(|value| value.is_finite());
-    if plain.is_finite() || !all_finite {
-        return plain / values.len() as f64;
+    let mut mean = 0.0;
+    for (seen, value) in values.iter().enumerate() {
+        if !stays_infinite(mean, *value) {
+            let count = (seen + 1) as f64;
+            mean += value / count - mean / count;
+        }
     }
-    let scale = values.len() as f64;
-    Sum::of(values.iter().map(|value| value / scale))
+    mean
+}
+
+/// The same over a range, where the error is carried along.
+pub(super) fn mean_over_time(values: &[f64]) -> f64 {
+    let mut mean = Sum::default();
+    for (seen, value) in values.iter().enumerate() {
+        if !stays_infinite(mean.total, *value) {
+            let count = (seen + 1) as f64;
+            mean.add_without_guard(value / count - mean.total / count);
+        }
+    }
+    if mean.total.is_infinite() { mean.total } else { mean.value() }
+}
+
+/// Whether an infinite mean stays what it is: it does unless the other infinity or NaN comes.
+fn stays_infinite(mean: f64, value: f64) -> bool {
+    mean.is_infinite() && !value.is_nan() && (value.is_finite() || value == mean)
 }
 
 /// The population variance (Welford's method).
@@ -126,7 +144,12 @@ mod tests {
         assert_eq!(Sum::of([1e100, 1.0, -1e100]), 1.0);
         assert_eq!(Sum::of([f64::INFINITY, 1.0]), f64::INFINITY);
         assert!(Sum::of([f64::INFINITY, f64::NEG_INFINITY]).is_nan());
-        assert_eq!(mean(&[f64::MAX, f64::MAX]), f64::MAX);
+        for mean in [mean, mean_over_time] {
+            assert_eq!(mean(&[f64::MAX, f64::MAX]), f64::MAX);
+            assert_eq!(mean(&[1.0, f64::INFINITY, 2.0]), f64::INFINITY);
+            assert!(mean(&[f64::NEG_INFINITY, f64::INFINITY]).is_nan());
+            assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
+        }
     }
 
     #[test]

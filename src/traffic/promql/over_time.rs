@@ -23,7 +23,7 @@ pub(super) fn evaluate(points: &[Point], ask: OverTime) -> Option<f64> {
     let values: Vec<f64> = points.iter().map(|point| point.value).collect();
     let (first, last) = (*values.first()?, *values.last()?);
     Some(match ask {
-        OverTime::Avg => numbers::mean(&values),
+        OverTime::Avg => numbers::mean_over_time(&values),
         OverTime::Sum => Sum::of(values),
         // NaN counts only where there is nothing else.
         OverTime::Min => {

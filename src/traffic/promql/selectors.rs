@@ -11,7 +11,7 @@ use promql_parser::parser::{AtModifier, Offset, VectorSelector};
 use super::QueryError;
 use super::evaluate::Evaluator;
 use super::value::{Sample, Series, Window};
-use super::{LOOKBACK_MS, patterns, strip_parens};
+use super::{patterns, strip_parens};
 use crate::traffic::history::Selected;
 use promql_parser::parser::{Expr, MatrixSelector, SubqueryExpr};
 
@@ -44,7 +44,7 @@ pub(super) fn milliseconds(duration: Duration) -> i64 {
 
 impl<'a> Evaluator<'a> {
     /// The moment that a selector looks at.
-    fn moment(&self, at: i64, modifier: Option<&AtModifier>, offset: Option<&Offset>) -> i64 {
+    pub(super) fn moment(&self, at: i64, modifier: Option<&AtModifier>, offset: Option<&Offset>) -> i64 {
         let at = match modifier {
             None => at,
             Some(AtModifier::Start) => self.start,
@@ -69,13 +69,18 @@ impl<'a> Evaluator<'a> {
         Ok(found)
     }
 
-    /// What an instant selector finds, each with the moment of its sample.
-    pub(super) fn instant(&mut self, selector: &VectorSelector, at: i64) -> Result<Vec<(Sample, i64)>, QueryError> {
+    /// What an instant selector finds at the moment that it looks at, and not before another, each with the moment of
+    /// its sample.
+    pub(super) fn instant(
+        &mut self,
+        selector: &VectorSelector,
+        at: i64,
+        oldest: i64,
+    ) -> Result<Vec<(Sample, i64)>, QueryError> {
         let found = self.selected(selector)?;
-        let at = self.moment(at, selector.at.as_ref(), selector.offset.as_ref());
         let mut samples = Vec::new();
         for series in found.iter() {
-            if let Some(point) = series.value_at(at, at - LOOKBACK_MS) {
+            if let Some(point) = series.value_at(at, oldest) {
                 let sample = Sample { labels: series.labels.clone(), value: point.value };
                 samples.push((sample, point.at));
             }

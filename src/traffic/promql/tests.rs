@@ -109,6 +109,12 @@ fn aggregations_and_functions() {
     assert_eq!(at(&recorder, "max_over_time(rate(memory[20s])[40s:10s])", 40)[0].1, 0.1);
     assert_eq!(at(&recorder, "scalar(memory) + time()", 40)[0].1, 45.0);
     assert_eq!(at(&recorder, "timestamp(memory)", 47)[0].1, 40.0);
+    assert_eq!(at(&recorder, "timestamp(memory offset 10s)", 47)[0].1, 30.0);
+    assert_eq!(at(&recorder, "timestamp(memory @ 25 offset 10s)", 47)[0].1, 10.0);
+    assert_eq!(at(&recorder, "timestamp(memory @ 25 offset -10s)", 47)[0].1, 20.0);
+    assert_eq!(at(&recorder, "memory @ 350 offset 30s", 47).len(), 1);
+    assert!(at(&recorder, "timestamp(memory @ 350 offset 30s)", 47).is_empty(), "too old before the offset");
+    assert_eq!(at(&recorder, "memory @ 25 offset 10s", 47)[0].1, 2.0);
     assert_eq!(at(&recorder, "absent(nothing{a='b',c=~'d'})", 0), [(r#"{a="b"}"#.to_owned(), 1.0)]);
     let replaced = at(&recorder, r#"label_replace(memory, "app", "${1}-$2", "pod", "(.)(.*)")"#, 20);
     assert_eq!(replaced[0].0, r#"memory{app="a-", pod="a", zone="x"}"#);
