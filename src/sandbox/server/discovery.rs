@@ -93,8 +93,8 @@ pub fn answer(api: &Arc<Api>, call: &Call, about: &Discovery) -> Result<Response
 pub fn version() -> Value {
     json!({
         "major": "1",
-        "minor": "33",
-        "gitVersion": "v1.33.0+sandbox",
+        "minor": "37",
+        "gitVersion": super::KUBERNETES,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
@@ -125,6 +125,10 @@ impl Resource<'_> {
 }
 
 const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// Namespaces go one at a time.
+const NAMESPACE_VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+/// In the order in which Kubernetes lists them for custom kinds.
+const CUSTOM_VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const PART_VERBS: &[&str] = &["get", "patch", "update"];
 const PROXY_VERBS: &[&str] = &["create", "delete", "get", "patch", "update"];
 
@@ -142,7 +146,12 @@ fn resources<'a>(kinds: &'a Kinds, group: &str, version: &str) -> Vec<Resource<'
             categories: if part.is_empty() { &kind.categories } else { &[] },
             of: None,
         };
-        all.push(resource("", VERBS));
+        let verbs = match kind.kind.as_str() {
+            _ if kind.custom => CUSTOM_VERBS,
+            "Namespace" => NAMESPACE_VERBS,
+            _ => VERBS,
+        };
+        all.push(resource("", verbs));
         if kind.has_status {
             all.push(resource("status", PART_VERBS));
         }
