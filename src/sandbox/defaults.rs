@@ -86,7 +86,10 @@ fn deployment(fields: &mut Map<String, Value>) {
 
 fn pod_template(spec: &mut Map<String, Value>) {
     if let Some(template) = child(spec, "template") {
-        let _ = child(template, "metadata");
+        if let Some(metadata) = child(template, "metadata") {
+            // Some clients send one, and nobody means it.
+            metadata.retain(|field, value| field != "creationTimestamp" || !value.is_null());
+        }
         if let Some(spec) = child(template, "spec") {
             pod_spec(spec);
         }
@@ -212,8 +215,7 @@ fn event(fields: &mut Map<String, Value>) {
     set(fields, "eventTime", Value::Null);
     set(fields, "source", json!({}));
     set(fields, "reportingInstance", json!(""));
-    let component = fields["source"].get("component").cloned();
-    set(fields, "reportingComponent", component.unwrap_or_else(|| json!("")));
+    set(fields, "reportingComponent", json!(""));
 }
 
 fn definition(fields: &mut Map<String, Value>) {

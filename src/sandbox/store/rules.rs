@@ -92,8 +92,17 @@ fn copy_field(from: &Value, to: &mut Value, field: &str) {
     };
 }
 
-/// Whether anything but metadata and (where it is separate) status differs.
+fn annotations(deployment: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let all = deployment["metadata"]["annotations"].as_object();
+    all.into_iter().flatten().filter(|(name, _)| *name != "deployment.kubernetes.io/revision")
+}
+
+/// Whether anything but metadata and (where it is separate) status differs; of a Deployment also the annotations that
+/// are not its controller's.
 pub(super) fn asks_for_more(kind: &Kind, current: &Value, object: &Value) -> bool {
+    if kind.kind == "Deployment" && !kind.custom && annotations(current).ne(annotations(object)) {
+        return true;
+    }
     let (Some(current), Some(object)) = (current.as_object(), object.as_object()) else {
         return false;
     };
