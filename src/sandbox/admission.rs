@@ -16,7 +16,9 @@ pub fn admit(kind: &Kind, old: Option<&Value>, mut object: Value, write: &Write)
     let version = version_of(kind, &object, write)?;
     validity::metadata_shape(&object)?;
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    leave_out_what_is_empty(&mut object["metadata"]);
     let mut errors: Vec<FieldError> = validity::metadata(kind, &object);
+    errors.extend(old.and_then(|old| validity::deletion(old, &object)));
     if kind.custom {
         let schema = kind.version(&version).and_then(|version| version.schema.as_deref());
         if let Some(schema) = schema {
@@ -34,6 +36,19 @@ pub fn admit(kind: &Kind, old: Option<&Value>, mut object: Value, write: &Write)
     object["apiVersion"] = json!(kind.storage_api_version());
     object["kind"] = json!(kind.kind);
     Ok(object)
+}
+
+/// Kubernetes writes nothing for metadata that is empty.
+fn leave_out_what_is_empty(metadata: &mut Value) {
+    let is_empty = |value: &Value| match value {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        other => other.is_null(),
+    };
+    let may_go = |field: &str| matches!(field, "labels" | "annotations" | "finalizers" | "ownerReferences");
+    if let Some(fields) = metadata.as_object_mut() {
+        fields.retain(|field, value| !may_go(field) || !is_empty(value));
+    }
 }
 
 /// The version that the object is written in; one that says nothing is in the writer's, or the kept one.

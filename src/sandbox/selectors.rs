@@ -76,10 +76,19 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 }
 
 fn requirement(part: &str) -> Result<Requirement, String> {
-    let unreadable = || format!("unable to parse requirement: {part:?}");
+    let unexpected =
+        |found: &str, expected: &str| format!("unable to parse requirement: found '{found}', expected: {expected}");
+    let unreadable = || unexpected(part, "identifier");
     let made = |label: &str, test| {
         let label = label.trim();
-        if label.is_empty() || label.contains(|c: char| c.is_whitespace() || "=!()".contains(c)) {
+        let mut words = label.split_whitespace();
+        if let (Some(_), Some(second)) = (words.next(), words.next()) {
+            return Err(unexpected(second, "in, notin, =, ==, !=, gt, lt"));
+        }
+        if let Some(operator) = label.chars().find(|letter| "=!()".contains(*letter)) {
+            return Err(unexpected(&operator.to_string(), "identifier"));
+        }
+        if label.is_empty() {
             return Err(unreadable());
         }
         Ok(Requirement { label: label.to_owned(), test })
@@ -130,7 +139,11 @@ impl FieldSelector {
                 return Err(format!("invalid selector: {part:?}; can't understand {part:?}"));
             };
             if !selectable(kind, field) {
-                return Err(format!("field label not supported: {field}"));
+                return Err(if kind.custom || has_fields_of_its_own(kind) {
+                    format!("field label not supported: {field}")
+                } else {
+                    format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+                });
             }
             terms.push(Term { field: field.to_owned(), value: value.to_owned(), equal });
         }
@@ -146,6 +159,10 @@ impl FieldSelector {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn has_fields_of_its_own(kind: &Kind) -> bool {
+    matches!(kind.kind.as_str(), "Event" | "Pod" | "Namespace" | "ReplicaSet" | "Secret" | "Service" | "Node")
 }
 
 fn selectable(kind: &Kind, field: &str) -> bool {

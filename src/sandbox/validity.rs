@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 use super::kinds::Kind;
 use super::status::{ApiError, FieldError};
 
+const LABEL_NAME: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
 /// 400 where metadata cannot even be read: clients rely on the types in it.
 pub fn metadata_shape(object: &Value) -> Result<(), ApiError> {
     for part in ["spec", "status"] {
@@ -56,12 +61,16 @@ pub fn metadata(kind: &Kind, object: &Value) -> Vec<FieldError> {
     }
     for (label, value) in metadata["labels"].as_object().into_iter().flatten() {
         if !is_qualified(label) {
-            let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
-            errors.push(FieldError::invalid("metadata.labels", &json!(label), why));
+            errors.push(FieldError::invalid("metadata.labels", &json!(label), QUALIFIED));
         }
         if value.as_str().is_some_and(|value| !is_label_value(value)) {
-            let why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, of at most 63 characters";
-            errors.push(FieldError::invalid("metadata.labels", value, why));
+            errors.push(FieldError::invalid("metadata.labels", value, LABEL_VALUE));
+        }
+    }
+    for annotation in metadata["annotations"].as_object().into_iter().flatten().map(|(name, _)| name) {
+        // As a label's name, but for the case of its letters.
+        if !is_qualified(&annotation.to_lowercase()) {
+            errors.push(FieldError::invalid("metadata.annotations", &json!(annotation), QUALIFIED));
         }
     }
     let size: usize = metadata["annotations"]
@@ -87,11 +96,32 @@ pub fn metadata(kind: &Kind, object: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// What is wrong with a change of what is being deleted already: its finalizers may only become fewer.
+pub fn deletion(old: &Value, object: &Value) -> Option<FieldError> {
+    old["metadata"].get("deletionTimestamp")?;
+    let held = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let before = held(old);
+    let new: Vec<String> =
+        held(object).iter().filter(|one| !before.contains(one)).map(std::string::ToString::to_string).collect();
+    (!new.is_empty()).then(|| FieldError {
+        field: "metadata.finalizers".into(),
+        reason: "FieldValueForbidden",
+        message: format!(
+            "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            new.join(", ")
+        ),
+    })
+}
+
 /// What is wrong beyond metadata.
 pub fn of_kind(kind: &Kind, old: Option<&Value>, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     match kind.kind.as_str() {
-        "Deployment" | "ReplicaSet" => workload(old, object, &mut errors),
+        "Deployment" => {
+            workload(old, object, &mut errors);
+            errors.extend(strategy(&object["spec"]["strategy"]));
+        }
+        "ReplicaSet" => workload(old, object, &mut errors),
         "Pod" => pod_spec(&object["spec"], "spec", &mut errors),
         "Service" => service(object, &mut errors),
         "Event" => {
@@ -152,6 +182,32 @@ fn workload(old: Option<&Value>, object: &Value, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid("spec.selector", selector, "field is immutable"));
     }
     pod_spec(&spec["template"]["spec"], "spec.template.spec", errors);
+}
+
+fn strategy(strategy: &Value) -> Option<FieldError> {
+    let rolling = &strategy["rollingUpdate"];
+    match strategy["type"].as_str() {
+        Some("RollingUpdate") => None,
+        Some("Recreate") => (!rolling.is_null()).then(|| FieldError {
+            field: "spec.strategy.rollingUpdate".into(),
+            reason: "FieldValueForbidden",
+            message: "Forbidden: may not be specified when strategy `type` is 'Recreate'".into(),
+        }),
+        _ => {
+            // Shown as the server has it inside, in its order.
+            let limit = |name: &str| if rolling[name].is_null() { json!(0) } else { rolling[name].clone() };
+            let inside = match rolling {
+                Value::Null => "null".to_owned(),
+                _ => format!(r#"{{"MaxUnavailable":{},"MaxSurge":{}}}"#, limit("maxUnavailable"), limit("maxSurge")),
+            };
+            let shown = format!(r#"{{"Type":{},"RollingUpdate":{inside}}}"#, strategy["type"]);
+            Some(FieldError {
+                field: "spec.strategy".into(),
+                reason: "FieldValueNotSupported",
+                message: format!("Unsupported value: {shown}: supported values: \"Recreate\", \"RollingUpdate\""),
+            })
+        }
+    }
 }
 
 fn pod_spec(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
@@ -217,14 +273,14 @@ fn bad_name(name: &str, label: bool) -> Option<&'static str> {
             && !part.ends_with('-')
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    if label {
-        (name.len() > 63 || !part(name)).then_some(
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character, of at most 63 characters",
-        )
-    } else {
-        (name.len() > 253 || !name.split('.').all(part)).then_some(
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character, of at most 253 characters",
-        )
+    let subdomain = name.split('.').all(part);
+    match label {
+        true if name.len() > 63 => Some("must be no more than 63 characters"),
+        true if part(name) => None,
+        true if subdomain => Some("must not contain dots"),
+        true => Some(LABEL_NAME),
+        false if name.len() > 253 => Some("must be no more than 253 characters"),
+        false => (!subdomain).then_some(SUBDOMAIN),
     }
 }
 
