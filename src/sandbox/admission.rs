@@ -7,7 +7,7 @@ use super::defaults;
 use super::kinds::Kind;
 use super::schema;
 use super::status::{ApiError, FieldError};
-use super::store::Write;
+use super::store::{Part, Write};
 use super::validity;
 
 /// Checks and completes `object`, which replaces `old`. The result is in the version that objects are kept in.
@@ -15,16 +15,18 @@ use super::validity;
 pub fn admit(kind: &Kind, old: Option<&Value>, mut object: Value, write: &Write) -> Result<Value, ApiError> {
     let version = version_of(kind, &object, write)?;
     validity::metadata_shape(&object)?;
+    defaults::clear(kind, &mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    leave_out_what_is_empty(&mut object["metadata"]);
-    let mut errors: Vec<FieldError> = validity::metadata(kind, &object);
-    errors.extend(old.and_then(|old| validity::deletion(old, &object)));
+    let mut errors: Vec<FieldError> = validity::metadata(kind, old, &object);
     if kind.custom {
         let schema = kind.version(&version).and_then(|version| version.schema.as_deref());
         if let Some(schema) = schema {
             schema::prune(schema, &mut object);
             schema::default(schema, &mut object);
-            errors.extend(schema::validate(schema, &object));
+            errors.extend(match write.part {
+                Part::Status => schema::validate_status(schema, &object["status"]),
+                _ => schema::validate(schema, &object),
+            });
         }
     } else {
         defaults::complete(kind, &mut object);
@@ -36,19 +38,6 @@ pub fn admit(kind: &Kind, old: Option<&Value>, mut object: Value, write: &Write)
     object["apiVersion"] = json!(kind.storage_api_version());
     object["kind"] = json!(kind.kind);
     Ok(object)
-}
-
-/// Kubernetes writes nothing for metadata that is empty.
-fn leave_out_what_is_empty(metadata: &mut Value) {
-    let is_empty = |value: &Value| match value {
-        Value::Object(fields) => fields.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        other => other.is_null(),
-    };
-    let may_go = |field: &str| matches!(field, "labels" | "annotations" | "finalizers" | "ownerReferences");
-    if let Some(fields) = metadata.as_object_mut() {
-        fields.retain(|field, value| !may_go(field) || !is_empty(value));
-    }
 }
 
 /// The version that the object is written in; one that says nothing is in the writer's, or the kept one.

@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 use super::kinds::Kind;
+use super::validity::{BAD_LABEL, BAD_LABEL_VALUE, is_label_value, is_qualified};
 
 /// A parsed `labelSelector`: all requirements must hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -91,6 +92,16 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         if label.is_empty() {
             return Err(unreadable());
         }
+        if !is_qualified(label) {
+            return Err(format!("unable to parse requirement: <nil>: Invalid value: {label:?}: {BAD_LABEL}"));
+        }
+        if let Test::In(values) | Test::NotIn(values) = &test
+            && let Some((place, value)) = values.iter().enumerate().find(|(_, value)| !is_label_value(value))
+        {
+            return Err(format!(
+                "unable to parse requirement: values[{place}][{label}]: Invalid value: {value:?}: {BAD_LABEL_VALUE}"
+            ));
+        }
         Ok(Requirement { label: label.to_owned(), test })
     };
     if let Some(list) = part.strip_suffix(')') {
@@ -136,10 +147,10 @@ impl FieldSelector {
             } else if let Some((field, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
                 (field, value, true)
             } else {
-                return Err(format!("invalid selector: {part:?}; can't understand {part:?}"));
+                return Err(format!("invalid selector: '{part}'; can't understand '{part}'"));
             };
             if !selectable(kind, field) {
-                return Err(if kind.custom || has_fields_of_its_own(kind) {
+                return Err(if has_own_fields(kind) {
                     format!("field label not supported: {field}")
                 } else {
                     format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
@@ -161,8 +172,13 @@ impl FieldSelector {
     }
 }
 
-fn has_fields_of_its_own(kind: &Kind) -> bool {
-    matches!(kind.kind.as_str(), "Event" | "Pod" | "Namespace" | "ReplicaSet" | "Secret" | "Service" | "Node")
+/// Whether a kind says itself which fields it is selected by; others share one rule, and its words.
+fn has_own_fields(kind: &Kind) -> bool {
+    kind.custom
+        || matches!(
+            kind.kind.as_str(),
+            "Event" | "Pod" | "Namespace" | "ReplicaSet" | "Secret" | "Service" | "Node" | "CustomResourceDefinition"
+        )
 }
 
 fn selectable(kind: &Kind, field: &str) -> bool {

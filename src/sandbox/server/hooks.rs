@@ -53,7 +53,7 @@ impl Attributes {
             }
             _ => true,
         };
-        let watching = matches!(query.flag("watch"), Ok(true));
+        let watching = query.flag("watch") && attributes.name.is_none();
         let verb = match *method {
             Method::GET | Method::HEAD if watching => "watch",
             Method::GET | Method::HEAD if named => "get",

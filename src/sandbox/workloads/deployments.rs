@@ -248,7 +248,8 @@ fn renumber(store: &Store, deployment: &Value, new: &Value, newest: i64) -> Resu
 
 fn mark_revision(store: &Store, deployment: &Value, revision: i64) -> Result<(), ApiError> {
     let (namespace, name) = (deployment["metadata"]["namespace"].as_str(), deployment["metadata"]["name"].as_str());
-    store.modify("Deployment", namespace, name.unwrap_or_default(), |deployment| {
+    // With the status, which takes annotations along and counts no generation.
+    store.modify_status("Deployment", namespace, name.unwrap_or_default(), |deployment| {
         set_within(deployment, &["metadata", "annotations"], REVISION, json!(revision.to_string()));
     })?;
     Ok(())
