@@ -7,7 +7,7 @@ use super::defaults;
 use super::kinds::Kind;
 use super::schema;
 use super::status::{ApiError, FieldError};
-use super::store::Write;
+use super::store::{Part, Write};
 use super::validity;
 
 /// Checks and completes `object`, which replaces `old`. The result is in the version that objects are kept in.
@@ -15,14 +15,18 @@ use super::validity;
 pub fn admit(kind: &Kind, old: Option<&Value>, mut object: Value, write: &Write) -> Result<Value, ApiError> {
     let version = version_of(kind, &object, write)?;
     validity::metadata_shape(&object)?;
+    defaults::clear(kind, &mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let mut errors: Vec<FieldError> = validity::metadata(kind, &object);
+    let mut errors: Vec<FieldError> = validity::metadata(kind, old, &object);
     if kind.custom {
         let schema = kind.version(&version).and_then(|version| version.schema.as_deref());
         if let Some(schema) = schema {
             schema::prune(schema, &mut object);
             schema::default(schema, &mut object);
-            errors.extend(schema::validate(schema, &object));
+            errors.extend(match write.part {
+                Part::Status => schema::validate_status(schema, &object["status"]),
+                _ => schema::validate(schema, &object),
+            });
         }
     } else {
         defaults::complete(kind, &mut object);

@@ -4,6 +4,63 @@ use serde_json::{Map, Value, json};
 
 use super::base64;
 use super::kinds::Kind;
+use super::structure::Place;
+
+/// Takes out what says nothing: nulls, lists and maps without elements, and, in a workload's status, zeros. No cluster
+/// keeps them.
+pub fn clear(kind: &Kind, object: &mut Value) {
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    for (field, value) in fields.iter_mut() {
+        if !kind.custom || field == "metadata" {
+            clear_value(Place::Own { above: "", field }, value);
+        }
+    }
+    if !kind.custom {
+        let root = Place::Own { above: "", field: "" };
+        fields.retain(|field, value| !says_nothing(root.child(field), field, value));
+        if kind.kind == "Deployment"
+            && let Some(status) = fields.get_mut("status").and_then(Value::as_object_mut)
+        {
+            status.retain(|field, value| field == "terminatingReplicas" || *value != 0);
+        }
+    }
+}
+
+fn clear_value(place: Place, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields.iter_mut() {
+                clear_value(place.child(field), value);
+            }
+            fields.retain(|field, value| !says_nothing(place.child(field), field, value));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| clear_value(place.element(), item)),
+        _ => {}
+    }
+}
+
+fn says_nothing(place: Place, field: &str, value: &Value) -> bool {
+    match value {
+        Value::Null => field != "eventTime",
+        // A pod without containers is told so.
+        Value::Array(items) => items.is_empty() && field != "containers",
+        Value::Object(fields) => fields.is_empty() && !place.has_field(""),
+        _ => false,
+    }
+}
+
+/// Makes empty texts of the nulls in maps of texts, as reading them into such a map does.
+pub fn texts(object: &mut Value) {
+    for path in ["/data", "/metadata/labels", "/metadata/annotations"] {
+        for value in object.pointer_mut(path).and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+            if value.is_null() {
+                *value = json!("");
+            }
+        }
+    }
+}
 
 /// Fills in what a client may leave out.
 pub fn complete(kind: &Kind, object: &mut Value) {
@@ -25,6 +82,25 @@ pub fn complete(kind: &Kind, object: &mut Value) {
             if let Some(spec) = child(fields, "spec") {
                 pod_spec(spec);
                 set(spec, "enableServiceLinks", json!(true));
+            }
+        }
+        "Service" => service(fields),
+        "Namespace" => namespace(fields),
+        "Secret" => secret(fields),
+        "Event" => event(fields),
+        "CustomResourceDefinition" => definition(fields),
+        _ => {}
+    }
+}
+
+/// Fills in what the server decides itself, and no writer owns.
+pub fn assign(kind: &Kind, object: &mut Value) {
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    match kind.kind.as_str() {
+        "Pod" if !kind.custom => {
+            if let Some(spec) = child(fields, "spec") {
                 set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
                 set(spec, "priority", json!(0));
                 set(spec, "serviceAccountName", json!("default"));
@@ -34,11 +110,22 @@ pub fn complete(kind: &Kind, object: &mut Value) {
                 set(status, "qosClass", json!("Burstable"));
             }
         }
-        "Service" => service(fields),
-        "Namespace" => namespace(fields),
-        "Secret" => secret(fields),
-        "Event" => event(fields),
-        "CustomResourceDefinition" => definition(fields),
+        "Service" if !kind.custom => {
+            if let Some(spec) = child(fields, "spec")
+                && spec["type"] != "ExternalName"
+            {
+                set(spec, "ipFamilies", json!(["IPv4"]));
+                set(spec, "ipFamilyPolicy", json!("SingleStack"));
+            }
+        }
+        "Namespace" if !kind.custom => {
+            if let Some(spec) = child(fields, "spec") {
+                set(spec, "finalizers", json!(["kubernetes"]));
+            }
+            if let Some(status) = child(fields, "status") {
+                set(status, "phase", json!("Active"));
+            }
+        }
         _ => {}
     }
 }
@@ -86,7 +173,10 @@ fn deployment(fields: &mut Map<String, Value>) {
 
 fn pod_template(spec: &mut Map<String, Value>) {
     if let Some(template) = child(spec, "template") {
-        let _ = child(template, "metadata");
+        if let Some(metadata) = child(template, "metadata") {
+            // Some clients send one, and nobody means it.
+            metadata.retain(|field, value| field != "creationTimestamp" || !value.is_null());
+        }
         if let Some(spec) = child(template, "spec") {
             pod_spec(spec);
         }
@@ -159,8 +249,6 @@ fn service(fields: &mut Map<String, Value>) {
         set(spec, "sessionAffinity", json!("None"));
         if spec["type"] != "ExternalName" {
             set(spec, "internalTrafficPolicy", json!("Cluster"));
-            set(spec, "ipFamilies", json!(["IPv4"]));
-            set(spec, "ipFamilyPolicy", json!("SingleStack"));
         }
         if spec["type"] == "LoadBalancer" || spec["type"] == "NodePort" {
             set(spec, "externalTrafficPolicy", json!("Cluster"));
@@ -181,12 +269,6 @@ fn service(fields: &mut Map<String, Value>) {
 }
 
 fn namespace(fields: &mut Map<String, Value>) {
-    if let Some(spec) = child(fields, "spec") {
-        set(spec, "finalizers", json!(["kubernetes"]));
-    }
-    if let Some(status) = child(fields, "status") {
-        set(status, "phase", json!("Active"));
-    }
     if let Some(metadata) = child(fields, "metadata") {
         let name = metadata.get("name").cloned().unwrap_or(Value::Null);
         if let Some(labels) = child(metadata, "labels") {
@@ -212,8 +294,7 @@ fn event(fields: &mut Map<String, Value>) {
     set(fields, "eventTime", Value::Null);
     set(fields, "source", json!({}));
     set(fields, "reportingInstance", json!(""));
-    let component = fields["source"].get("component").cloned();
-    set(fields, "reportingComponent", component.unwrap_or_else(|| json!("")));
+    set(fields, "reportingComponent", json!(""));
 }
 
 fn definition(fields: &mut Map<String, Value>) {

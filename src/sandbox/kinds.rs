@@ -77,6 +77,11 @@ impl Kind {
         if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
     }
 
+    /// The kind in one of its versions as Kubernetes' messages name it: `apps/v1, Kind=Deployment`, `/v1, Kind=Pod`.
+    pub fn shown(&self, version: &str) -> String {
+        format!("{}/{version}, Kind={}", self.group, self.kind)
+    }
+
     /// The apiVersion that objects are kept in.
     pub fn storage_api_version(&self) -> String {
         self.api_version(&self.storage)

@@ -1,13 +1,13 @@
-//! By which key the lists of Kubernetes' own kinds are merged: the part of its schemas that patches and field
-//! ownership both need. Custom kinds' lists are whole values and have no place here.
+//! By which keys the lists of Kubernetes' own kinds are merged: the part of its schemas that strategic patches and
+//! server-side apply both need. Custom kinds' lists are declared in their schema and have no place here.
 
 use serde_json::Value;
 
 /// How two lists under one field are brought together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListMerge {
-    /// Elements are objects, told apart by this field.
-    By(&'static str),
+    /// Elements are objects, told apart by these fields. Strategic patches go by the first alone.
+    By(&'static [&'static str]),
     /// Elements are plain values: a set.
     Set,
     /// The list is one value.
@@ -25,17 +25,22 @@ pub fn list_merge(field: &str, sample: &Value) -> ListMerge {
         | "env"
         | "imagePullSecrets"
         | "secrets"
-        | "resourceClaims" => ListMerge::By("name"),
-        "volumeMounts" => ListMerge::By("mountPath"),
-        "volumeDevices" => ListMerge::By("devicePath"),
-        "conditions" | "addresses" => ListMerge::By("type"),
-        "ownerReferences" => ListMerge::By("uid"),
-        "hostAliases" | "podIPs" => ListMerge::By("ip"),
-        "topologySpreadConstraints" => ListMerge::By("topologyKey"),
+        | "resourceClaims"
+        | "schedulingGates" => ListMerge::By(&["name"]),
+        "volumeMounts" => ListMerge::By(&["mountPath"]),
+        "volumeDevices" => ListMerge::By(&["devicePath"]),
+        "conditions" | "addresses" => ListMerge::By(&["type"]),
+        "ownerReferences" => ListMerge::By(&["uid"]),
+        "hostAliases" | "podIPs" => ListMerge::By(&["ip"]),
+        "topologySpreadConstraints" => ListMerge::By(&["topologyKey", "whenUnsatisfiable"]),
         "ports" => {
             let of_container =
                 sample.as_array().is_some_and(|all| all.iter().any(|port| port.get("containerPort").is_some()));
-            ListMerge::By(if of_container { "containerPort" } else { "port" })
+            if of_container {
+                ListMerge::By(&["containerPort", "protocol"])
+            } else {
+                ListMerge::By(&["port", "protocol"])
+            }
         }
         "finalizers" => ListMerge::Set,
         _ => ListMerge::Whole,

@@ -1,301 +1,399 @@
-//! `metadata.managedFields`: which manager last wrote which field, as the tree that Kubernetes calls FieldsV1.
-//! Only plain writes (operation Update) are recorded here; server-side apply is refused by the server.
+//! `metadata.managedFields`: who owns which field, and what an owner may do to what others own. A plain write takes
+//! what it changes from whoever had it; server-side apply asks first, and what its manager no longer applies goes.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::fields::{FieldSet, field_step};
 use super::kinds::Kind;
-use super::merge_keys::{ListMerge, list_merge};
+use super::merging::{compare, fields_of, merge, with_fields_above, without};
 use super::store::{Part, Write, timestamp};
+use super::structure::Place;
 
-type Tree = Map<String, Value>;
+/// How many managers of plain writes are told apart; of more, the oldest are put together.
+const MOST_UPDATERS: usize = 10;
+const PUT_TOGETHER: &str = "ancient-changes";
+/// Who owns what was there before anybody was recorded.
+const BEFORE: &str = "before-first-apply";
 
-/// Records the write of `object`, which replaces `old`: what it changed belongs to its manager now.
+/// Why an applied configuration was not taken.
+#[derive(Debug)]
+pub enum Refused {
+    /// Others own what it would change: who, and which fields.
+    Conflicts(Vec<(String, Vec<String>)>),
+    /// It makes no sense in itself.
+    Nonsense(String),
+}
+
+/// One entry of managedFields.
+#[derive(Debug, Clone, PartialEq)]
+struct Manager {
+    name: String,
+    applied: bool,
+    api_version: String,
+    subresource: Option<String>,
+    time: Option<String>,
+    fields: FieldSet,
+}
+
+impl Manager {
+    fn new(name: &str, applied: bool, api_version: &str, subresource: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            applied,
+            api_version: api_version.to_owned(),
+            subresource: subresource.map(str::to_owned),
+            time: None,
+            fields: FieldSet::default(),
+        }
+    }
+
+    fn read(entry: &Value) -> Option<Self> {
+        let text = |field: &str| entry[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        if entry["fieldsType"] != "FieldsV1" {
+            return None;
+        }
+        let applied = match entry["operation"].as_str()? {
+            "Apply" => true,
+            "Update" => false,
+            _ => return None,
+        };
+        Some(Self {
+            name: text("manager").unwrap_or_default(),
+            applied,
+            api_version: text("apiVersion")?,
+            subresource: text("subresource"),
+            time: text("time"),
+            fields: FieldSet::read(&entry["fieldsV1"]),
+        })
+    }
+
+    fn written(&self) -> Value {
+        let mut entry = json!({
+            "manager": self.name,
+            "operation": if self.applied { "Apply" } else { "Update" },
+            "apiVersion": self.api_version,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": self.fields.written(),
+        });
+        if let Some(time) = &self.time {
+            entry["time"] = json!(time);
+        }
+        if let Some(subresource) = &self.subresource {
+            entry["subresource"] = json!(subresource);
+        }
+        entry
+    }
+
+    /// Whether both stand for the same manager. One that applies is the same in every version.
+    fn is(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.applied == other.applied
+            && self.subresource == other.subresource
+            && (self.applied || self.api_version == other.api_version)
+    }
+
+    /// How a conflict names it.
+    fn shown(&self) -> String {
+        let mut shown = format!("{:?}", self.name);
+        if let Some(subresource) = &self.subresource {
+            shown.push_str(&format!(" with subresource {subresource:?}"));
+        }
+        if !self.applied {
+            shown.push_str(&format!(" using {}", self.api_version));
+        }
+        shown
+    }
+}
+
+/// Records the plain write of `object`, which replaces `old`: what it changed belongs to its manager now.
+/// Entries that the object itself brings count; an empty list begins anew.
 pub fn record(kind: &Kind, old: Option<&Value>, object: &mut Value, write: &Write, now: DateTime<Utc>) {
-    let nothing = Value::Object(Map::new());
-    let before = old.unwrap_or(&nothing);
-    let fields = Fields { custom: kind.custom };
-    let changed = fields.differing(before, object);
-    let gone = fields.missing(before, object);
-    let mut entries: Vec<Value> = before["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    let subresource = match write.part {
+    let brought = object["metadata"].as_object_mut().and_then(|metadata| metadata.remove("managedFields"));
+    let brought = brought.unwrap_or_default();
+    let kept = old.map(|old| &old["metadata"]["managedFields"]);
+    let mut managers = match &brought {
+        Value::Array(entries) if entries.iter().all(|entry| *entry == json!({})) => Vec::new(),
+        _ => read(&brought).filter(|managers| !managers.is_empty()).or_else(|| read(kept?)).unwrap_or_default(),
+    };
+    // An object that nobody was recorded on stays so.
+    if old.is_none() || !managers.is_empty() {
+        let api_version = api_version(kind, write);
+        let nothing = unset(kind);
+        let place = place(kind, &api_version);
+        let mut difference = compare(place, old.unwrap_or(&nothing), object);
+        strip(&mut difference.changed);
+        if write.trusted && write.part == Part::Main && kind.has_status {
+            // The sandbox's own controllers write all at once what elsewhere is written in two parts.
+            let mut status = FieldSet::default();
+            let step = field_step("status");
+            if let Some(below) = difference.changed.below.remove(&step) {
+                status.put(step, below);
+            }
+            take(&mut managers, &status, &difference.removed);
+            let this = Manager::new(&write.manager, false, &api_version, Some("status"));
+            give(&mut managers, this, status, now);
+        } else {
+            filter(kind, write.part, &mut difference.changed);
+            filter(kind, write.part, &mut difference.removed);
+            if write.part == Part::Scale && object["spec"]["replicas"] == 0 {
+                // In a Scale, none at all is not said.
+                difference.removed.unite(&std::mem::take(&mut difference.changed));
+            }
+        }
+        take(&mut managers, &difference.changed, &difference.removed);
+        let this = Manager::new(&write.manager, false, &api_version, subresource(write.part));
+        give(&mut managers, this, difference.changed, now);
+        put_together(&mut managers);
+    }
+    keep(object, managers);
+}
+
+/// What `config`, applied by the write's manager, makes of `live`, with the ownership that comes of it. `force` takes
+/// what others own.
+pub fn apply(
+    kind: &Kind,
+    live: Option<&Value>,
+    config: &Value,
+    write: &Write,
+    force: bool,
+    now: DateTime<Utc>,
+) -> Result<Value, Refused> {
+    let api_version = api_version(kind, write);
+    let place = place(kind, &api_version);
+    let mut managers = live.and_then(|live| read(&live["metadata"]["managedFields"])).unwrap_or_default();
+    if let (Some(live), true) = (live, managers.is_empty()) {
+        let mut before = Manager::new(BEFORE, false, &api_version, None);
+        before.fields = compare(place, &unset(kind), live).changed;
+        strip(&mut before.fields);
+        filter(kind, write.part, &mut before.fields);
+        before.time = Some(timestamp(now));
+        managers.push(before);
+    }
+    let merged = merge(place, live, config).map_err(Refused::Nonsense)?;
+    let mut this = Manager::new(&write.manager, true, &api_version, subresource(write.part));
+    this.fields = fields_of(place, config);
+    filter(kind, write.part, &mut this.fields);
+    let last = managers.iter().position(|manager| manager.is(&this)).map(|place| managers.remove(place));
+    let mut object = merged;
+    if let Some(last) = &last {
+        this.time.clone_from(&last.time);
+        let others = managers.iter().map(|manager| &manager.fields).chain([&this.fields]);
+        object = pruned(place, &object, &last.fields, others);
+    }
+    let nothing = Value::Object(serde_json::Map::new());
+    let mut difference = compare(place, live.unwrap_or(&nothing), &object);
+    filter(kind, write.part, &mut difference.changed);
+    filter(kind, write.part, &mut difference.removed);
+    let mut conflicts = Vec::new();
+    for manager in managers.iter().filter(|_| !force) {
+        let taken = manager.fields.common(&difference.changed);
+        if !taken.is_empty() {
+            conflicts.push((manager.shown(), taken.paths()));
+        }
+    }
+    if !conflicts.is_empty() {
+        conflicts.sort();
+        return Err(Refused::Conflicts(conflicts));
+    }
+    take(&mut managers, &difference.changed, &difference.removed);
+    strip(&mut this.fields);
+    if live != Some(&object) {
+        this.time = Some(timestamp(now));
+    }
+    if !this.fields.is_empty() {
+        managers.push(this);
+    }
+    keep(&mut object, managers);
+    Ok(object)
+}
+
+/// The object without what was applied last and is not any more, where nobody else owns it.
+fn pruned<'a>(place: Place, merged: &Value, last: &FieldSet, owned: impl Iterator<Item = &'a FieldSet>) -> Value {
+    let present = with_fields_above(place, &fields_of(place, merged));
+    let last = with_fields_above(place, last);
+    let mut kept = FieldSet::default();
+    for fields in owned {
+        kept.unite(&with_fields_above(place, fields));
+    }
+    // What stays when all that was applied last goes stays in any case; so does what somebody owns.
+    kept.unite(&with_fields_above(place, &fields_of(place, &without(place, merged, &last))));
+    let mut gone = present.clone();
+    gone.subtract(&kept);
+    let left = with_fields_above(place, &fields_of(place, &without(place, merged, &gone)));
+    // And only what was applied last goes, not what nobody applied.
+    let mut gone = present;
+    gone.subtract(&left);
+    without(place, merged, &gone.common(&last))
+}
+
+fn place<'a>(kind: &'a Kind, api_version: &str) -> Place<'a> {
+    Place::root(kind, api_version.rsplit('/').next().unwrap_or_default())
+}
+
+fn api_version(kind: &Kind, write: &Write) -> String {
+    write.api_version.clone().unwrap_or_else(|| kind.storage_api_version())
+}
+
+fn subresource(part: Part) -> Option<&'static str> {
+    match part {
         Part::Main => None,
         Part::Status => Some("status"),
         Part::Scale => Some("scale"),
+    }
+}
+
+/// All entries of a list; none where one of them is no entry.
+fn read(entries: &Value) -> Option<Vec<Manager>> {
+    entries.as_array()?.iter().map(Manager::read).collect()
+}
+
+fn keep(object: &mut Value, mut managers: Vec<Manager>) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
     };
-    let api_version = write.api_version.clone().unwrap_or_else(|| kind.storage_api_version());
-    let mut recorded = false;
-    for entry in &mut entries {
-        let own = entry["manager"] == write.manager
-            && entry["operation"] == "Update"
-            && entry["apiVersion"] == api_version
-            && entry["subresource"].as_str() == subresource;
-        let Some(tree) = entry["fieldsV1"].as_object_mut() else {
+    managers.retain(|manager| !manager.fields.is_empty());
+    if managers.is_empty() {
+        metadata.remove("managedFields");
+        return;
+    }
+    // Those that apply first, then by time.
+    managers.sort_by(|one, other| {
+        let rank = |manager: &Manager| {
+            let Manager { name, applied, api_version, subresource, time, .. } = manager.clone();
+            (!applied, time, name, api_version, subresource)
+        };
+        rank(one).cmp(&rank(other))
+    });
+    metadata.insert("managedFields".into(), managers.iter().map(Manager::written).collect());
+}
+
+/// Takes from all managers what was changed or is gone.
+fn take(managers: &mut Vec<Manager>, changed: &FieldSet, removed: &FieldSet) {
+    for manager in managers.iter_mut() {
+        manager.fields.subtract(changed);
+        manager.fields.subtract(removed);
+    }
+    managers.retain(|manager| !manager.fields.is_empty());
+}
+
+fn give(managers: &mut Vec<Manager>, mut this: Manager, fields: FieldSet, now: DateTime<Utc>) {
+    if fields.is_empty() {
+        return;
+    }
+    this.time = Some(timestamp(now));
+    match managers.iter_mut().find(|manager| manager.is(&this)) {
+        Some(own) => {
+            own.fields.unite(&fields);
+            own.time = this.time;
+        }
+        None => managers.push(Manager { fields, ..this }),
+    }
+}
+
+/// Puts the oldest plain writers of one version together while there are too many.
+fn put_together(managers: &mut Vec<Manager>) {
+    let mut updaters: Vec<Manager> = Vec::new();
+    managers.retain(|manager| {
+        if !manager.applied {
+            updaters.push(manager.clone());
+        }
+        manager.applied
+    });
+    updaters.sort_by(|one, other| (&one.time, &one.name).cmp(&(&other.time, &other.name)));
+    let mut surplus = updaters.len().saturating_sub(MOST_UPDATERS);
+    let mut place = 0;
+    while surplus > 0 && place < updaters.len() {
+        let version = updaters[place].api_version.clone();
+        let next = updaters.iter().skip(place + 1).position(|other| other.api_version == version);
+        let Some(next) = next.map(|offset| place + 1 + offset) else {
+            place += 1;
             continue;
         };
-        subtract(tree, &gone);
-        if own {
-            recorded = true;
-            unite(tree, &changed);
-            if !changed.is_empty() {
-                entry["time"] = json!(timestamp(now));
-            }
-        } else {
-            subtract(tree, &changed);
+        let younger = updaters.remove(next);
+        let bucket = &mut updaters[place];
+        bucket.name = PUT_TOGETHER.to_owned();
+        bucket.subresource = None;
+        bucket.fields.unite(&younger.fields);
+        bucket.time = younger.time;
+        surplus -= 1;
+    }
+    managers.append(&mut updaters);
+}
+
+/// What nobody owns: what tells the object from others, and what the server keeps.
+fn strip(fields: &mut FieldSet) {
+    for field in ["apiVersion", "kind"] {
+        fields.cut(&[field]);
+    }
+    if let Some(metadata) = fields.below.get_mut(&field_step("metadata")) {
+        metadata.itself = false;
+        if metadata.is_empty() {
+            fields.cut(&["metadata"]);
+            return;
         }
     }
-    if !recorded && !changed.is_empty() {
-        let mut entry = json!({
-            "manager": write.manager,
-            "operation": "Update",
-            "apiVersion": api_version,
-            "time": timestamp(now),
-            "fieldsType": "FieldsV1",
-            "fieldsV1": changed,
-        });
-        if let Some(subresource) = subresource {
-            entry["subresource"] = json!(subresource);
-        }
-        entries.push(entry);
-    }
-    entries.retain(|entry| entry["fieldsV1"].as_object().is_some_and(|tree| !tree.is_empty()));
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        if entries.is_empty() {
-            metadata.remove("managedFields");
-        } else {
-            metadata.insert("managedFields".into(), Value::Array(entries));
-        }
+    for field in
+        ["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"]
+    {
+        fields.cut(&["metadata", field]);
     }
 }
 
-/// What the trees of one kind look like: custom kinds' lists are whole values, built-in kinds' lists have keys.
-struct Fields {
-    custom: bool,
-}
-
-impl Fields {
-    /// The tree of what `new` has and `old` has not, or has otherwise.
-    fn differing(&self, old: &Value, new: &Value) -> Tree {
-        let mut tree = self.object(old, new, &Where::Root);
-        tree.remove(".");
-        tree
-    }
-
-    /// The tree of what `old` has and `new` has not.
-    fn missing(&self, old: &Value, new: &Value) -> Tree {
-        let mut tree = Tree::new();
-        self.collect_missing(old, new, &Where::Root, &mut tree);
-        tree
-    }
-
-    fn object(&self, old: &Value, new: &Value, place: &Where) -> Tree {
-        let mut tree = Tree::new();
-        for (field, value) in new.as_object().into_iter().flatten() {
-            if place.is_the_servers(field) || old.get(field) == Some(value) {
-                continue;
+/// What a write of this part has no say in.
+fn filter(kind: &Kind, part: Part, fields: &mut FieldSet) {
+    match part {
+        Part::Main if kind.has_status => fields.cut(&["status"]),
+        Part::Main | Part::Scale => {}
+        Part::Status => {
+            fields.cut(&["spec"]);
+            if kind.custom {
+                fields.cut(&["metadata"]);
             }
-            let before = old.get(field).unwrap_or(&Value::Null);
-            tree.insert(format!("f:{field}"), Value::Object(self.value(before, value, field, place)));
-        }
-        if !old.is_object() && !tree.is_empty() && !place.is_struct() {
-            tree.insert(".".into(), json!({}));
-        }
-        tree
-    }
-
-    fn value(&self, old: &Value, new: &Value, field: &str, place: &Where) -> Tree {
-        match new {
-            Value::Object(_) if !is_atomic(field) => self.object(old, new, &place.child(field, self.custom)),
-            Value::Array(items) => match self.merge(field, new, place) {
-                ListMerge::Whole => Tree::new(),
-                ListMerge::Set => {
-                    let olds = old.as_array();
-                    items
-                        .iter()
-                        .filter(|item| !olds.is_some_and(|olds| olds.contains(item)))
-                        .map(|item| (format!("v:{item}"), json!({})))
-                        .collect()
+            match kind.kind.as_str() {
+                "Deployment" => fields.cut(&["metadata", "labels"]),
+                "Pod" => {
+                    fields.cut(&["metadata", "deletionTimestamp"]);
+                    fields.cut(&["metadata", "ownerReferences"]);
                 }
-                ListMerge::By(key) => {
-                    let mut tree = Tree::new();
-                    for item in items {
-                        let before = element(old, key, item);
-                        if before == item {
-                            continue;
-                        }
-                        let inner = if field == "ownerReferences" {
-                            Tree::new()
-                        } else {
-                            self.object(before, item, &Where::Element)
-                        };
-                        tree.insert(identity(field, key, item), Value::Object(inner));
-                    }
-                    if !old.is_array() {
-                        tree.insert(".".into(), json!({}));
-                    }
-                    tree
-                }
-            },
-            _ => Tree::new(),
-        }
-    }
-
-    fn collect_missing(&self, old: &Value, new: &Value, place: &Where, tree: &mut Tree) {
-        for (field, before) in old.as_object().into_iter().flatten() {
-            if place.is_the_servers(field) {
-                continue;
-            }
-            let name = format!("f:{field}");
-            let Some(value) = new.get(field) else {
-                // The whole branch is gone, whatever it held.
-                tree.insert(name, json!(null));
-                continue;
-            };
-            if value == before || is_atomic(field) {
-                continue;
-            }
-            let mut inner = Tree::new();
-            match (before, value) {
-                (Value::Object(_), Value::Object(_)) => {
-                    self.collect_missing(before, value, &place.child(field, self.custom), &mut inner);
-                }
-                (Value::Array(items), Value::Array(_)) => match self.merge(field, before, place) {
-                    ListMerge::By(key) => {
-                        for item in items {
-                            let found = element(value, key, item);
-                            if found.is_null() {
-                                inner.insert(identity(field, key, item), json!(null));
-                            } else {
-                                let mut fields = Tree::new();
-                                self.collect_missing(item, found, &Where::Element, &mut fields);
-                                if !fields.is_empty() {
-                                    inner.insert(identity(field, key, item), Value::Object(fields));
-                                }
-                            }
-                        }
-                    }
-                    ListMerge::Set => {
-                        let kept = value.as_array();
-                        for item in items.iter().filter(|item| !kept.is_some_and(|kept| kept.contains(item))) {
-                            inner.insert(format!("v:{item}"), json!(null));
-                        }
-                    }
-                    ListMerge::Whole => {}
-                },
                 _ => {}
             }
-            if !inner.is_empty() {
-                tree.insert(name, Value::Object(inner));
-            }
-        }
-    }
-
-    fn merge(&self, field: &str, sample: &Value, place: &Where) -> ListMerge {
-        if self.custom && *place != Where::Metadata { ListMerge::Whole } else { list_merge(field, sample) }
-    }
-}
-
-#[derive(PartialEq)]
-enum Where {
-    Root,
-    Metadata,
-    /// A part that is always there, and so has no mark of its own.
-    Struct,
-    Element,
-    Deeper,
-}
-
-impl Where {
-    fn child(&self, field: &str, custom: bool) -> Self {
-        match (self, field) {
-            (Self::Root, "metadata") => Self::Metadata,
-            (Self::Root, "spec" | "status") if !custom => Self::Struct,
-            (Self::Struct, "template" | "strategy") => Self::Struct,
-            (Self::Struct, "metadata" | "spec") => Self::Struct,
-            _ => Self::Deeper,
-        }
-    }
-
-    fn is_struct(&self) -> bool {
-        matches!(self, Self::Root | Self::Metadata | Self::Struct)
-    }
-
-    /// Fields that the server keeps, and nobody owns.
-    fn is_the_servers(&self, field: &str) -> bool {
-        match self {
-            Self::Root => matches!(field, "apiVersion" | "kind"),
-            Self::Metadata => matches!(
-                field,
-                "name"
-                    | "namespace"
-                    | "uid"
-                    | "resourceVersion"
-                    | "creationTimestamp"
-                    | "deletionTimestamp"
-                    | "deletionGracePeriodSeconds"
-                    | "generation"
-                    | "managedFields"
-                    | "selfLink"
-            ),
-            _ => false,
         }
     }
 }
 
-/// Objects that are one value to Kubernetes.
-fn is_atomic(field: &str) -> bool {
-    matches!(
-        field,
-        "selector"
-            | "configMapKeyRef"
-            | "secretKeyRef"
-            | "fieldRef"
-            | "resourceFieldRef"
-            | "nodeSelector"
-            | "involvedObject"
-    )
-}
-
-fn element<'a>(list: &'a Value, key: &str, item: &Value) -> &'a Value {
-    static NONE: Value = Value::Null;
-    list.as_array().and_then(|list| list.iter().find(|one| one.get(key) == item.get(key))).unwrap_or(&NONE)
-}
-
-fn identity(field: &str, key: &str, item: &Value) -> String {
-    let mut identity = Map::new();
-    identity.insert(key.to_owned(), item[key].clone());
-    if field == "ports" {
-        let protocol = item.get("protocol").cloned().unwrap_or_else(|| json!("TCP"));
-        identity.insert("protocol".into(), protocol);
+/// What an object of the kind says before anybody has said anything: the parts that are always there.
+fn unset(kind: &Kind) -> Value {
+    if kind.custom {
+        return json!({});
     }
-    format!("k:{}", Value::Object(identity))
-}
-
-fn unite(tree: &mut Tree, other: &Tree) {
-    for (name, branch) in other {
-        match (tree.get_mut(name), branch) {
-            (Some(Value::Object(own)), Value::Object(branch)) => unite(own, branch),
-            _ => {
-                tree.insert(name.clone(), branch.clone());
-            }
+    let pod = json!({ "metadata": {}, "spec": { "containers": null } });
+    match kind.kind.as_str() {
+        "Deployment" => {
+            json!({ "metadata": {}, "spec": { "selector": null, "template": pod, "strategy": {} }, "status": {} })
         }
-    }
-}
-
-/// Takes `other` out of `tree`. A leaf of `other` takes the leaf; null takes the whole branch.
-fn subtract(tree: &mut Tree, other: &Tree) {
-    for (name, branch) in other {
-        let emptied = match (tree.get_mut(name), branch) {
-            (None, _) => continue,
-            (Some(Value::Object(own)), Value::Object(branch)) if !branch.is_empty() => {
-                subtract(own, branch);
-                own.is_empty()
-            }
-            (Some(own), Value::Object(_)) => own.as_object().is_none_or(Map::is_empty),
-            (Some(_), _) => true,
-        };
-        if emptied {
-            tree.remove(name);
-        }
+        "ReplicaSet" => json!({
+            "metadata": {}, "spec": { "selector": null, "template": pod }, "status": { "replicas": 0 },
+        }),
+        "Pod" => json!({ "metadata": {}, "spec": { "containers": null }, "status": {} }),
+        "Service" => json!({ "metadata": {}, "spec": {}, "status": { "loadBalancer": {} } }),
+        "Event" => json!({
+            "metadata": {}, "involvedObject": {}, "source": {}, "firstTimestamp": null, "lastTimestamp": null,
+            "eventTime": null, "reportingComponent": "", "reportingInstance": "",
+        }),
+        "HorizontalPodAutoscaler" => json!({
+            "metadata": {},
+            "spec": { "scaleTargetRef": { "kind": "", "name": "" }, "maxReplicas": 0 },
+            "status": { "desiredReplicas": 0, "currentMetrics": null },
+        }),
+        "CustomResourceDefinition" => json!({
+            "metadata": {},
+            "spec": { "group": "", "names": { "plural": "", "kind": "" }, "scope": "", "versions": null },
+            "status": {
+                "conditions": null, "acceptedNames": { "plural": "", "kind": "" }, "storedVersions": null,
+            },
+        }),
+        "Namespace" | "Node" | "Lease" => json!({ "metadata": {}, "spec": {}, "status": {} }),
+        _ => json!({ "metadata": {} }),
     }
 }

@@ -3,10 +3,11 @@
 
 use regex::Regex;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::status::FieldError;
+use super::structure::Place;
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
@@ -64,10 +65,10 @@ pub fn default(schema: &Value, value: &mut Value) {
         Value::Object(fields) => {
             if let Some(properties) = schema["properties"].as_object() {
                 for (field, schema) in properties {
-                    let replace_null = fields.get(field) == Some(&Value::Null)
-                        && schema["nullable"] != true
-                        && schema.get("default").is_some();
-                    if (replace_null || !fields.contains_key(field))
+                    if fields.get(field) == Some(&Value::Null) && schema["nullable"] != true {
+                        fields.remove(field);
+                    }
+                    if !fields.contains_key(field)
                         && let Some(given) = schema.get("default")
                     {
                         fields.insert(field.clone(), given.clone());
@@ -99,6 +100,15 @@ pub fn validate(schema: &Value, object: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// Every way in which the status alone breaks its part of the schema.
+pub fn validate_status(schema: &Value, status: &Value) -> Vec<FieldError> {
+    let errors = match schema["properties"].get("status") {
+        Some(schema) if !status.is_null() => validate(schema, status),
+        _ => Vec::new(),
+    };
+    errors.into_iter().map(|error| FieldError { field: child("status", &error.field), ..error }).collect()
+}
+
 fn validate_value(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     if value.is_null() && schema["nullable"] == true {
         return;
@@ -125,6 +135,7 @@ fn validate_value(schema: &Value, value: &Value, path: &str, errors: &mut Vec<Fi
                     validate_value(schema, item, &format!("{path}[{index}]"), errors);
                 }
             }
+            duplicates(schema, value, items, path, errors);
         }
         Value::String(text) => validate_text(schema, text, value, path, errors),
         Value::Number(number) => {
@@ -135,6 +146,21 @@ fn validate_value(schema: &Value, value: &Value, path: &str, errors: &mut Vec<Fi
         _ => {}
     }
     validate_combinations(schema, value, path, errors);
+}
+
+/// Elements of a set, or of a list with keys, that are there already.
+fn duplicates(schema: &Value, list: &Value, items: &[Value], path: &str, errors: &mut Vec<FieldError>) {
+    let place = Place::Custom(schema);
+    let kind = place.list(list);
+    let mut seen = HashSet::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Some(step) = place.step(&kind, item) {
+            let identity = step.split_once(':').map(|(_, identity)| identity.to_owned()).unwrap_or_default();
+            if !seen.insert(step) {
+                errors.push(FieldError::duplicate(format!("{path}[{index}]"), &identity));
+            }
+        }
+    }
 }
 
 fn has_type(schema: &Value, value: &Value) -> bool {
@@ -204,7 +230,17 @@ fn count(
 }
 
 fn validate_text(schema: &Value, text: &str, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
-    count(schema, "minLength", "maxLength", text.chars().count(), "characters", value, path, errors);
+    if let Some(most) = schema["maxLength"].as_u64()
+        && text.chars().count() as u64 > most
+    {
+        errors.push(FieldError::too_long(path, most));
+        return;
+    }
+    let before = errors.len();
+    count(schema, "minLength", "", text.chars().count(), "characters", value, path, errors);
+    if errors.len() > before {
+        return;
+    }
     if let Some(pattern) = schema["pattern"].as_str()
         && !matches_pattern(pattern, text)
     {

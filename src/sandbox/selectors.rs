@@ -4,6 +4,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 use super::kinds::Kind;
+use super::validity::{BAD_LABEL, BAD_LABEL_VALUE, is_label_value, is_qualified};
 
 /// A parsed `labelSelector`: all requirements must hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,11 +77,30 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 }
 
 fn requirement(part: &str) -> Result<Requirement, String> {
-    let unreadable = || format!("unable to parse requirement: {part:?}");
+    let unexpected =
+        |found: &str, expected: &str| format!("unable to parse requirement: found '{found}', expected: {expected}");
+    let unreadable = || unexpected(part, "identifier");
     let made = |label: &str, test| {
         let label = label.trim();
-        if label.is_empty() || label.contains(|c: char| c.is_whitespace() || "=!()".contains(c)) {
+        let mut words = label.split_whitespace();
+        if let (Some(_), Some(second)) = (words.next(), words.next()) {
+            return Err(unexpected(second, "in, notin, =, ==, !=, gt, lt"));
+        }
+        if let Some(operator) = label.chars().find(|letter| "=!()".contains(*letter)) {
+            return Err(unexpected(&operator.to_string(), "identifier"));
+        }
+        if label.is_empty() {
             return Err(unreadable());
+        }
+        if !is_qualified(label) {
+            return Err(format!("unable to parse requirement: <nil>: Invalid value: {label:?}: {BAD_LABEL}"));
+        }
+        if let Test::In(values) | Test::NotIn(values) = &test
+            && let Some((place, value)) = values.iter().enumerate().find(|(_, value)| !is_label_value(value))
+        {
+            return Err(format!(
+                "unable to parse requirement: values[{place}][{label}]: Invalid value: {value:?}: {BAD_LABEL_VALUE}"
+            ));
         }
         Ok(Requirement { label: label.to_owned(), test })
     };
@@ -127,10 +147,14 @@ impl FieldSelector {
             } else if let Some((field, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
                 (field, value, true)
             } else {
-                return Err(format!("invalid selector: {part:?}; can't understand {part:?}"));
+                return Err(format!("invalid selector: '{part}'; can't understand '{part}'"));
             };
             if !selectable(kind, field) {
-                return Err(format!("field label not supported: {field}"));
+                return Err(if has_own_fields(kind) {
+                    format!("field label not supported: {field}")
+                } else {
+                    format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+                });
             }
             terms.push(Term { field: field.to_owned(), value: value.to_owned(), equal });
         }
@@ -146,6 +170,15 @@ impl FieldSelector {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Whether a kind says itself which fields it is selected by; others share one rule, and its words.
+fn has_own_fields(kind: &Kind) -> bool {
+    kind.custom
+        || matches!(
+            kind.kind.as_str(),
+            "Event" | "Pod" | "Namespace" | "ReplicaSet" | "Secret" | "Service" | "Node" | "CustomResourceDefinition"
+        )
 }
 
 fn selectable(kind: &Kind, field: &str) -> bool {

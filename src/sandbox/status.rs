@@ -11,12 +11,14 @@ use super::kinds::Kind;
 pub struct ApiError {
     /// HTTP status code, also `code` in the object.
     pub code: u16,
-    /// Machine-readable reason, such as `NotFound`.
+    /// Machine-readable reason, such as `NotFound`; empty where Kubernetes gives none.
     pub reason: &'static str,
     /// The sentence for a person.
     pub message: String,
     /// `details`, or null where there are none.
     pub details: Value,
+    /// Whether it is answered as a plain page instead of a `Status`.
+    pub page: bool,
 }
 
 /// One field that is wrong: a cause in the details of an `Invalid` status.
@@ -56,6 +58,22 @@ impl FieldError {
         Self { field, reason: "FieldValueTypeInvalid", message }
     }
 
+    /// The element at `field` is there already, by what it is told by.
+    pub fn duplicate(field: impl Into<String>, identity: &str) -> Self {
+        Self { field: field.into(), reason: "FieldValueDuplicate", message: format!("Duplicate value: {identity}") }
+    }
+
+    /// The text at `field` is longer than it may be, in bytes.
+    pub fn too_long(field: impl Into<String>, most: u64) -> Self {
+        let message = format!("Too long: may not be more than {most} bytes");
+        Self { field: field.into(), reason: "FieldValueTooLong", message }
+    }
+
+    /// `field` may not be given here.
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self { field: field.into(), reason: "FieldValueForbidden", message: format!("Forbidden: {why}") }
+    }
+
     /// The value at `field` is missing.
     pub fn required(field: impl Into<String>, why: &str) -> Self {
         let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
@@ -82,7 +100,7 @@ fn shown(value: &Value) -> String {
 
 impl ApiError {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self { code, reason, message: message.into(), details: Value::Null, page: false }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
@@ -99,17 +117,29 @@ impl ApiError {
         Self::new(404, "NotFound", message).about(kind, name)
     }
 
-    /// 404 for a path or a resource type that is not served.
+    /// 404 for a path that leads nowhere at all: Kubernetes answers it with a page, not with a Status.
+    pub fn no_such_page() -> Self {
+        Self { page: true, ..Self::new(404, "NotFound", "404 page not found\n") }
+    }
+
+    /// 404 for a resource type that is not served.
     pub fn no_such_path() -> Self {
-        let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
-        error.details = json!({});
-        error
+        Self::new(404, "NotFound", "the server could not find the requested resource").without_details()
     }
 
     /// 409: an object of that name is there.
     pub fn already_exists(kind: &Kind, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", kind.resource());
         Self::new(409, "AlreadyExists", message).about(kind, name)
+    }
+
+    /// 409: a deletion was decided on another uid or resourceVersion.
+    pub fn precondition(kind: &Kind, name: &str, why: impl fmt::Display) -> Self {
+        let group = if kind.group.is_empty() { String::new() } else { format!(".{}", kind.group) };
+        let message = format!("Operation cannot be fulfilled on {}{group} {name:?}: {why}", kind.kind);
+        let mut error = Self::new(409, "Conflict", message).about(kind, name);
+        error.details["kind"] = json!(kind.kind);
+        error
     }
 
     /// 409: the write was decided on an older resourceVersion.
@@ -127,6 +157,59 @@ impl ApiError {
         Self::new(409, "Conflict", message).about(kind, name)
     }
 
+    /// 409: others own what an applied configuration would change. Who, and which fields.
+    pub fn apply_conflict(conflicts: &[(String, Vec<String>)]) -> Self {
+        let all: usize = conflicts.iter().map(|(_, paths)| paths.len()).sum();
+        let message = match conflicts {
+            [(manager, paths)] if all == 1 => {
+                format!("Apply failed with 1 conflict: conflict with {manager}: {}", paths.concat())
+            }
+            _ => {
+                let mut lines = Vec::new();
+                for (manager, paths) in conflicts {
+                    lines.push(format!("conflicts with {manager}:"));
+                    lines.extend(paths.iter().map(|path| format!("- {path}")));
+                }
+                format!("Apply failed with {all} conflicts: {}", lines.join("\n"))
+            }
+        };
+        let cause = |manager: &str, path: &str| {
+            json!({
+                "reason": "FieldManagerConflict",
+                "message": format!("conflict with {manager}"),
+                "field": path,
+            })
+        };
+        let causes = conflicts.iter().flat_map(|(manager, paths)| paths.iter().map(|path| cause(manager, path)));
+        let causes: Vec<Value> = causes.collect();
+        let mut error = Self::new(409, "Conflict", message);
+        error.details = json!({ "causes": causes });
+        error
+    }
+
+    /// 500, as Kubernetes has it: an applied configuration that does not go with the kind's structure.
+    pub fn untyped(kind: &Kind, version: &str, config: &Value, why: impl fmt::Display) -> Self {
+        let metadata = &config["metadata"];
+        let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+        let subject = format!("{}/{}; {}", text("namespace"), text("name"), kind.shown(version));
+        Self::plain(format!("failed to create typed patch object ({subject}): {why}"))
+    }
+
+    /// 422 for options of a request that do not go together.
+    pub fn wrong_options(options: &str, field: &FieldError) -> Self {
+        let mut error = Self::new(
+            422,
+            "Invalid",
+            format!("{options}.meta.k8s.io \"\" is invalid: {}: {}", field.field, field.message),
+        );
+        error.details = json!({
+            "group": "meta.k8s.io",
+            "kind": options,
+            "causes": [{ "reason": field.reason, "message": field.message, "field": field.field }],
+        });
+        error
+    }
+
     /// 422 with one cause for each wrong field.
     pub fn invalid(kind: &Kind, name: &str, fields: Vec<FieldError>) -> Self {
         let listed: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
@@ -138,17 +221,51 @@ impl ApiError {
         let mut error = Self::new(422, "Invalid", format!("{subject} {name:?} is invalid: {listed}"));
         let causes: Vec<Value> =
             fields.into_iter().map(|f| json!({ "reason": f.reason, "message": f.message, "field": f.field })).collect();
-        error.details = json!({ "name": name, "kind": kind.kind, "causes": causes });
+        error.details = json!({ "kind": kind.kind, "causes": causes });
+        if !name.is_empty() {
+            error.details["name"] = json!(name);
+        }
         if !kind.group.is_empty() {
             error.details["group"] = json!(kind.group);
         }
         error
     }
 
-    /// 422 for a patch that cannot be applied.
-    pub fn unprocessable(why: impl fmt::Display) -> Self {
-        let message = format!("the server rejected our request due to an error in our request: {why}");
-        Self::new(422, "Invalid", message)
+    /// 422 for what a group was asked that is no object of a name.
+    pub fn unnamed_invalid(group: &str, field: FieldError) -> Self {
+        let mut error =
+            Self::new(422, "Invalid", format!(".{group} \"\" is invalid: {}: {}", field.field, field.message));
+        error.details = json!({
+            "group": group,
+            "causes": [{ "reason": field.reason, "message": field.message, "field": field.field }],
+        });
+        error
+    }
+
+    /// 422 for a patch that does not go with the object. Kubernetes does not say why.
+    pub fn unprocessable() -> Self {
+        Self::new(422, "Invalid", "the server rejected our request due to an error in our request").without_details()
+    }
+
+    /// 422 for a patch that makes `patched`, which is no object of its kind.
+    pub fn unfit_patch(patched: &Value, why: impl fmt::Display) -> Self {
+        let field = FieldError::invalid("patch", &json!(patched.to_string()), why);
+        let mut error = Self::new(422, "Invalid", format!(" \"\" is invalid: {}: {}", field.field, field.message));
+        error.details = json!({
+            "causes": [{ "reason": field.reason, "message": field.message, "field": field.field }],
+        });
+        error
+    }
+
+    /// 500 where Kubernetes gives a plain error, without a reason.
+    pub fn plain(message: impl fmt::Display) -> Self {
+        Self::new(500, "", message.to_string())
+    }
+
+    /// As Kubernetes says it where the error is not about an object: with details that say nothing.
+    fn without_details(mut self) -> Self {
+        self.details = json!({});
+        self
     }
 
     /// 400.
@@ -206,11 +323,35 @@ impl ApiError {
     /// 405.
     pub fn method_not_allowed() -> Self {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            .without_details()
+    }
+
+    /// 405 as custom kinds give it, for a verb.
+    pub fn verb_not_supported(kind: &Kind, verb: &str) -> Self {
+        let resource = kind.resource();
+        let message = format!("{verb} is not supported on resources of kind {resource:?}");
+        let mut error = Self::new(405, "MethodNotAllowed", message);
+        error.details = json!({ "group": kind.group, "kind": kind.plural });
+        error
     }
 
     /// 406.
     pub fn not_acceptable(offered: &str) -> Self {
-        Self::new(406, "NotAcceptable", format!("only the following media types are accepted: {offered}"))
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {offered}");
+        Self::new(406, "NotAcceptable", message).without_details()
+    }
+
+    /// 406: a list was asked for as if it were one object, or the other way round.
+    pub fn not_that_form(asked: &str, kind: &Kind, list: bool) -> Self {
+        let package = match kind.group.split('.').next().unwrap_or_default() {
+            _ if kind.custom => "unstructured",
+            "" => "core",
+            group => group,
+        };
+        let name = if kind.custom { "Unstructured" } else { kind.kind.as_str() };
+        let (name, is) = if list { (format!("{name}List"), "is") } else { (name.to_owned(), "is not") };
+        let message = format!("you requested {asked}, but the requested object {is} a list (*{package}.{name})");
+        Self::new(406, "NotAcceptable", message)
     }
 
     /// 410: what was asked for is older than what is kept.
@@ -220,7 +361,7 @@ impl ApiError {
 
     /// 504: a resourceVersion that is not reached yet, so of another cluster or another life of this one.
     pub fn ahead(asked: u64, present: u64) -> Self {
-        let message = format!("Too large resource version: {asked}, current: {present}");
+        let message = format!("Timeout: Too large resource version: {asked}, current: {present}");
         let mut error = Self::new(504, "Timeout", message);
         error.details = json!({
             "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }],
@@ -237,6 +378,11 @@ impl ApiError {
     /// 415, naming what is understood.
     pub fn unsupported_media_type(message: impl fmt::Display) -> Self {
         Self::new(415, "UnsupportedMediaType", message.to_string())
+    }
+
+    /// 415 for a patch of no kind that is known.
+    pub fn unsupported_patch() -> Self {
+        Self::unsupported_media_type("415: Unsupported Media Type").without_details()
     }
 
     /// 500: this server's own failure.
@@ -257,9 +403,11 @@ impl ApiError {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use super::admission;
+use super::defaults;
 use super::kinds::{Kind, Kinds};
 use super::ownership;
 use super::status::ApiError;
@@ -22,7 +23,7 @@ use super::status::ApiError;
 pub use garbage::{DeleteOptions, Deleted, Propagation};
 use history::History;
 pub use history::{Change, ChangeEvent};
-use rules::{asks_for_more, check_identity, keep_what_is_not_theirs};
+use rules::{asks_for_more, check_identity, check_name, keep_what_is_not_theirs};
 
 /// Where the store takes the time from.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -69,6 +70,16 @@ impl Write {
     fn internal(part: Part) -> Self {
         Self { manager: CONTROLLER_MANAGER.into(), part, api_version: None, dry_run: false, trusted: true }
     }
+}
+
+/// What is said of an object that names another namespace than its path.
+const OTHER_NAMESPACE: &str = "the namespace of the provided object does not match the namespace sent on the request";
+
+/// Whether who owns which field is settled already, or is to be recorded from what the write changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ownership {
+    Settled,
+    Unrecorded,
 }
 
 /// Namespace (empty for cluster-scoped kinds) and name.
@@ -325,11 +336,24 @@ impl Store {
         &self,
         kind: &Arc<Kind>,
         namespace: Option<&str>,
-        mut object: Value,
+        object: Value,
         write: &Write,
     ) -> Result<Arc<Value>, ApiError> {
         let now = self.now();
-        let mut state = self.lock();
+        self.create_in(&mut self.lock(), kind, namespace, object, write, now, Ownership::Unrecorded)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a write under a lock that is held already")]
+    fn create_in(
+        &self,
+        state: &mut State,
+        kind: &Arc<Kind>,
+        namespace: Option<&str>,
+        mut object: Value,
+        write: &Write,
+        now: DateTime<Utc>,
+        ownership: Ownership,
+    ) -> Result<Arc<Value>, ApiError> {
         let Some(fields) = object.as_object_mut() else {
             return Err(ApiError::bad_request("the object is no JSON object"));
         };
@@ -343,24 +367,22 @@ impl Store {
             metadata.insert("name".into(), json!(name));
         }
         if !text(metadata, "resourceVersion").is_empty() {
-            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+            return Err(ApiError::plain("resourceVersion should not be set on objects to be created"));
         }
         if kind.namespaced {
             let Some(namespace) = namespace else {
-                return Err(ApiError::bad_request("an empty namespace may not be set during creation"));
+                return Err(ApiError::method_not_allowed());
             };
             let given = text(metadata, "namespace");
             if !given.is_empty() && given != namespace {
-                return Err(ApiError::bad_request(format!(
-                    "the namespace of the provided object does not match the namespace sent on the request ({given} does not match {namespace})"
-                )));
+                return Err(ApiError::bad_request(OTHER_NAMESPACE));
             }
             metadata.insert("namespace".into(), json!(namespace));
-            self.namespace_takes(&state, kind, namespace, &name)?;
+            self.namespace_takes(state, kind, namespace, &name)?;
         } else {
             metadata.remove("namespace");
         }
-        for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "generation"] {
+        for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
             metadata.remove(field);
         }
         metadata.insert("uid".into(), json!(state.random_uid()));
@@ -371,20 +393,23 @@ impl Store {
         if kind.has_status && !write.trusted {
             fields.remove("status");
         }
-        if kind.kind == "Service" && kind.group.is_empty() {
-            state.assign_service_ip(fields);
-        }
         let mut object = admission::admit(kind, None, object, write)?;
         let key = key(kind.namespaced.then_some(namespace).flatten(), &name);
         if state.get(kind, &key).is_some() {
             return Err(ApiError::already_exists(kind, &name));
         }
-        ownership::record(kind, None, &mut object, write, now);
+        if ownership == Ownership::Unrecorded {
+            ownership::record(kind, None, &mut object, write, now);
+        }
+        if kind.kind == "Service" && kind.group.is_empty() {
+            state.assign_service_ip(&mut object);
+        }
+        defaults::assign(kind, &mut object);
         if write.dry_run {
             return Ok(Arc::new(object));
         }
-        let object = self.put(&mut state, kind, key.clone(), object);
-        self.collect_if_abandoned(&mut state, kind, &key);
+        let object = self.put(state, kind, key.clone(), object);
+        self.collect_if_abandoned(state, kind, &key);
         Ok(object)
     }
 
@@ -404,30 +429,98 @@ impl Store {
         let Some(current) = state.get(kind, &key).cloned() else {
             return Err(ApiError::not_found(kind, name));
         };
-        let mut object = change(&current)?;
-        check_identity(kind, name, &current, &object)?;
+        let object = change(&current)?;
+        self.replace_in(&mut state, kind, key, current, object, write, now, Ownership::Unrecorded)
+    }
+
+    /// Applies a configuration as its manager's, to an object that is there or comes to be by it (then true).
+    /// Errors: 404 for the status of what is not there, 409 where others own what it changes and `force` is not set,
+    /// and whatever keeps an object from being created or replaced.
+    pub(super) fn apply_as(
+        &self,
+        kind: &Arc<Kind>,
+        namespace: Option<&str>,
+        name: &str,
+        config: &Value,
+        write: &Write,
+        force: bool,
+    ) -> Result<(Arc<Value>, bool), ApiError> {
+        let now = self.now();
+        let mut state = self.lock();
+        let key = key(namespace, name);
+        let current = state.get(kind, &key).cloned();
+        if current.is_none() && write.part != Part::Main {
+            return Err(ApiError::not_found(kind, name));
+        }
+        let spoken = current.as_deref().map(|current| {
+            let mut live = current.clone();
+            if let Some(version) = &write.api_version {
+                live["apiVersion"] = json!(version);
+            }
+            live
+        });
+        let applied = ownership::apply(kind, spoken.as_ref(), config, write, force, now);
+        let mut object = applied.map_err(|refused| match refused {
+            ownership::Refused::Conflicts(conflicts) => ApiError::apply_conflict(&conflicts),
+            ownership::Refused::Nonsense(why) => {
+                let version = write.api_version.clone().unwrap_or_else(|| kind.storage_api_version());
+                ApiError::untyped(kind, version.rsplit('/').next().unwrap_or_default(), config, why)
+            }
+        })?;
+        match current {
+            None => {
+                check_name(name, &object)?;
+                let made = self.create_in(&mut state, kind, namespace, object, write, now, Ownership::Settled)?;
+                Ok((made, true))
+            }
+            Some(current) => {
+                // Back to what it is kept in, so that applying what is there changes nothing.
+                object["apiVersion"] = json!(kind.storage_api_version());
+                let made = self.replace_in(&mut state, kind, key, current, object, write, now, Ownership::Settled)?;
+                Ok((made, false))
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a write under a lock that is held already")]
+    fn replace_in(
+        &self,
+        state: &mut State,
+        kind: &Arc<Kind>,
+        key: Key,
+        current: Arc<Value>,
+        mut object: Value,
+        write: &Write,
+        now: DateTime<Utc>,
+        ownership: Ownership,
+    ) -> Result<Arc<Value>, ApiError> {
+        check_identity(kind, &key.1, &current, &object)?;
         keep_what_is_not_theirs(kind, &current, &mut object, write);
         let mut object = admission::admit(kind, Some(&current), object, write)?;
-        if (kind.has_generation || kind.custom) && asks_for_more(kind, &current, &object) {
+        if (kind.has_generation || kind.custom) && asks_for_more(kind, write.part, &current, &object) {
             let generation = current["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
         }
+        defaults::assign(kind, &mut object);
         if object == *current {
             return Ok(current);
         }
-        ownership::record(kind, Some(&current), &mut object, write, now);
+        if ownership == Ownership::Unrecorded {
+            ownership::record(kind, Some(&current), &mut object, write, now);
+        }
         if write.dry_run {
             return Ok(Arc::new(object));
         }
-        let deleting = object["metadata"].get("deletionTimestamp").is_some();
-        let held = has_finalizers(&object);
-        let had = has_finalizers(&current);
-        let object = self.put(&mut state, kind, key.clone(), object);
-        if deleting && had && !held {
-            self.remove(&mut state, kind, &key);
-        } else {
-            self.collect_if_abandoned(&mut state, kind, &key);
+        let metadata = &object["metadata"];
+        let leaving = metadata.get("deletionTimestamp").is_some()
+            && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0;
+        if leaving && has_finalizers(&current) && !has_finalizers(&object) {
+            // Nothing holds it any more: it goes as it was, and the writer sees what would have been.
+            self.remove(state, kind, &key);
+            return Ok(Arc::new(object));
         }
+        let object = self.put(state, kind, key.clone(), object);
+        self.collect_if_abandoned(state, kind, &key);
         Ok(object)
     }
 
@@ -548,8 +641,8 @@ impl State {
         )
     }
 
-    fn assign_service_ip(&mut self, fields: &mut Map<String, Value>) {
-        let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) else {
+    fn assign_service_ip(&mut self, service: &mut Value) {
+        let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else {
             return;
         };
         if text(spec, "type") == "ExternalName" {

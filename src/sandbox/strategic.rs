@@ -96,9 +96,8 @@ fn merge_field(
             let sample = if current.as_array().is_some_and(|list| !list.is_empty()) { &current } else { value };
             let merge = list_merge(field, sample);
             let mut merged = merge_list(&current, patch, merge)?;
-            if let Some(order) = order {
-                reorder(&mut merged, &current, order, merge);
-            }
+            // Without another order, what the patch names comes in the patch's.
+            reorder(&mut merged, &current, order.unwrap_or(value), merge);
             object.insert(field.to_owned(), merged);
         }
         plain => {
@@ -121,7 +120,8 @@ fn merge_list(current: &Value, patch: &[Value], merge: ListMerge) -> Result<Valu
             }
             Ok(Value::Array(merged))
         }
-        ListMerge::By(key) => {
+        ListMerge::By(keys) => {
+            let key = keys[0];
             let replaces = patch.iter().any(|one| one.get(PATCH).is_some_and(|directive| directive == "replace"));
             let mut merged = if replaces { Vec::new() } else { current };
             for one in patch {
@@ -133,7 +133,7 @@ fn merge_list(current: &Value, patch: &[Value], merge: ListMerge) -> Result<Valu
                     continue;
                 }
                 let Some(identity) = fields.get(key) else {
-                    return Err(format!("an element lacks {key:?}, by which its list is merged"));
+                    return Err(format!("map: {} does not contain declared merge key: {key}", shown(fields)));
                 };
                 let place = merged.iter().position(|old| old.get(key) == Some(identity));
                 match (directive, place) {
@@ -160,7 +160,7 @@ fn reorder(list: &mut Value, before: &Value, order: &Value, merge: ListMerge) {
         return;
     };
     let identity = |item: &Value| match merge {
-        ListMerge::By(key) => item.get(key).cloned(),
+        ListMerge::By(keys) => item.get(keys[0]).cloned(),
         ListMerge::Set => Some(item.clone()),
         ListMerge::Whole => None,
     };
@@ -192,7 +192,7 @@ fn reorder(list: &mut Value, before: &Value, order: &Value, merge: ListMerge) {
 
 fn same(item: &Value, identity: &Option<Value>, merge: ListMerge) -> bool {
     match merge {
-        ListMerge::By(key) => item.get(key) == identity.as_ref(),
+        ListMerge::By(keys) => item.get(keys[0]) == identity.as_ref(),
         ListMerge::Set | ListMerge::Whole => Some(item) == identity.as_ref(),
     }
 }
@@ -201,8 +201,20 @@ fn directive(patch: &Map<String, Value>) -> Result<Option<&str>, String> {
     match patch.get(PATCH) {
         None => Ok(None),
         Some(Value::String(word)) if ["replace", "delete", "merge"].contains(&word.as_str()) => Ok(Some(word)),
-        Some(other) => Err(format!("unrecognized type of patch directive: {other}")),
+        Some(other) => {
+            let word = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
+            Err(format!("unknown patch type: {word} in map: {}", shown(patch)))
+        }
     }
+}
+
+/// A map as Kubernetes' messages have it: `map[image:x name:app]`.
+fn shown(fields: &Map<String, Value>) -> String {
+    let pairs: Vec<String> = fields
+        .iter()
+        .map(|(field, value)| format!("{field}:{}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    format!("map[{}]", pairs.join(" "))
 }
 
 #[cfg(test)]
@@ -282,7 +294,7 @@ mod tests {
             json!({
                 "strategy": { "type": "Recreate" },
                 "labels": { "c": "3" },
-                "finalizers": ["y", "z"],
+                "finalizers": ["z", "y"],
                 "args": ["3"],
             })
         );

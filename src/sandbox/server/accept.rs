@@ -11,7 +11,11 @@ pub fn form(headers: &HeaderMap, include: Option<&str>) -> Result<Form, ApiError
         None | Some("" | "Metadata") => Include::Metadata,
         Some("None") => Include::Nothing,
         Some("Object") => Include::Object,
-        Some(other) => return Err(ApiError::bad_request(format!("includeObject is unknown: {other:?}"))),
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+            )));
+        }
     };
     for range in ranges(headers) {
         if !range.is_json() {
@@ -26,7 +30,18 @@ pub fn form(headers: &HeaderMap, include: Option<&str>) -> Result<Form, ApiError
             Some(_) => {}
         }
     }
-    Err(ApiError::not_acceptable("application/json"))
+    Err(ApiError::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf"))
+}
+
+/// Which form of metadata alone was asked for, if it is the one for a list where `list` is false, or the other way
+/// round.
+pub fn mistaken(headers: &HeaderMap, list: bool) -> Option<&'static str> {
+    let wrong = if list { "PartialObjectMetadata" } else { "PartialObjectMetadataList" };
+    let ranges = ranges(headers);
+    let metadata = ranges.iter().find(|range| {
+        range.is_json() && range.parameter("as").is_some_and(|form| form.starts_with("PartialObjectMetadata"))
+    })?;
+    (metadata.parameter("as") == Some(wrong)).then_some(wrong)
 }
 
 /// Whether the client takes one document with all of discovery in it.

@@ -3,9 +3,11 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::base64;
 use super::super::kinds::{Kind, Kinds};
 use super::super::status::ApiError;
 use super::path::Discovery;
@@ -45,7 +47,7 @@ pub fn answer(api: &Arc<Api>, call: &Call, about: &Discovery) -> Result<Response
             json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
         }
         Discovery::Group(group) => {
-            let versions = groups.get(group).ok_or_else(ApiError::no_such_path)?;
+            let versions = groups.get(group).ok_or_else(ApiError::no_such_page)?;
             let mut document = group_document(group, versions);
             document["kind"] = json!("APIGroup");
             document["apiVersion"] = json!("v1");
@@ -53,7 +55,8 @@ pub fn answer(api: &Arc<Api>, call: &Call, about: &Discovery) -> Result<Response
         }
         Discovery::Version { group, version } => {
             if !groups.get(group).is_some_and(|versions| versions.contains(version)) {
-                return Err(ApiError::no_such_path());
+                let own = kinds.iter().any(|kind| !kind.custom && kind.group == *group);
+                return Err(if own { ApiError::no_such_path() } else { ApiError::no_such_page() });
             }
             let resources: Vec<Value> = resources(&kinds, group, version)
                 .into_iter()
@@ -75,15 +78,22 @@ pub fn answer(api: &Arc<Api>, call: &Call, about: &Discovery) -> Result<Response
                     if !resource.categories.is_empty() {
                         document["categories"] = json!(resource.categories);
                     }
+                    if let Some(storage) = &resource.storage {
+                        document["storageVersionHash"] = json!(storage);
+                    }
                     document
                 })
                 .collect();
-            json!({
+            let mut list = json!({
                 "kind": "APIResourceList",
-                "apiVersion": "v1",
                 "groupVersion": group_version(group, version),
                 "resources": resources,
-            })
+            });
+            // The oldest of the lists does not say its own version.
+            if !group.is_empty() {
+                list["apiVersion"] = json!("v1");
+            }
+            list
         }
     };
     Ok(json_response(StatusCode::OK, &document))
@@ -93,8 +103,12 @@ pub fn answer(api: &Arc<Api>, call: &Call, about: &Discovery) -> Result<Response
 pub fn version() -> Value {
     json!({
         "major": "1",
-        "minor": "33",
-        "gitVersion": "v1.33.0+sandbox",
+        "minor": "37",
+        "emulationMajor": "1",
+        "emulationMinor": "37",
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "36",
+        "gitVersion": super::KUBERNETES,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
@@ -114,6 +128,8 @@ struct Resource<'a> {
     verbs: &'static [&'static str],
     short_names: &'a [String],
     categories: &'a [String],
+    /// Which version objects are kept in, as a hash; none for what is not kept.
+    storage: Option<String>,
     /// The group and version of the kind, where they are not those of the list.
     of: Option<(&'static str, &'static str)>,
 }
@@ -125,6 +141,9 @@ impl Resource<'_> {
 }
 
 const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const CUSTOM_VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+/// Namespaces go one by one.
+const NAMESPACE_VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 const PART_VERBS: &[&str] = &["get", "patch", "update"];
 const PROXY_VERBS: &[&str] = &["create", "delete", "get", "patch", "update"];
 
@@ -140,9 +159,15 @@ fn resources<'a>(kinds: &'a Kinds, group: &str, version: &str) -> Vec<Resource<'
             verbs,
             short_names: if part.is_empty() { &kind.short_names } else { &[] },
             categories: if part.is_empty() { &kind.categories } else { &[] },
+            storage: part.is_empty().then(|| storage_hash(kind)),
             of: None,
         };
-        all.push(resource("", VERBS));
+        let verbs = match kind.kind.as_str() {
+            _ if kind.custom => CUSTOM_VERBS,
+            "Namespace" => NAMESPACE_VERBS,
+            _ => VERBS,
+        };
+        all.push(resource("", verbs));
         if kind.has_status {
             all.push(resource("status", PART_VERBS));
         }
@@ -165,10 +190,17 @@ fn resources<'a>(kinds: &'a Kinds, group: &str, version: &str) -> Vec<Resource<'
             verbs: &["create"],
             short_names: &[],
             categories: &[],
+            storage: None,
             of: None,
         });
     }
     all
+}
+
+/// Kubernetes' hash of the version that objects are kept in.
+fn storage_hash(kind: &Kind) -> String {
+    let named = format!("{}/{}/{}", kind.group, kind.storage, kind.kind);
+    base64::encode(&Sha256::digest(named)[..8])
 }
 
 fn is_service(kind: &Kind) -> bool {
@@ -210,25 +242,34 @@ fn aggregated_group(kinds: &Kinds, group: &str, versions: &[String]) -> Value {
         .map(|version| {
             let mut documents: Vec<Value> = Vec::new();
             for resource in resources(kinds, group, version) {
-                let (of_group, of_version) = resource.of.unwrap_or((group, version));
+                // Those of the list itself are not said again; custom kinds say them.
+                let custom = kinds.iter().any(|kind| kind.custom && kind.group == group);
+                let (of_group, of_version) = resource.of.unwrap_or(if custom { (group, version) } else { ("", "") });
                 let response = json!({ "group": of_group, "version": of_version, "kind": resource.kind });
                 if resource.part.is_empty() {
-                    documents.push(json!({
+                    let mut document = json!({
                         "resource": resource.plural,
                         "responseKind": response,
                         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
                         "singularResource": resource.singular,
                         "verbs": resource.verbs,
-                        "shortNames": resource.short_names,
-                        "categories": resource.categories,
-                        "subresources": [],
-                    }));
-                } else if let Some(parts) = documents.last_mut().and_then(|last| last["subresources"].as_array_mut()) {
-                    parts.push(json!({
+                    });
+                    for (name, words) in [("shortNames", resource.short_names), ("categories", resource.categories)] {
+                        if !words.is_empty() {
+                            document[name] = json!(words);
+                        }
+                    }
+                    documents.push(document);
+                } else if let Some(last) = documents.last_mut() {
+                    let part = json!({
                         "subresource": resource.part,
                         "responseKind": response,
                         "verbs": resource.verbs,
-                    }));
+                    });
+                    match last["subresources"].as_array_mut() {
+                        Some(parts) => parts.push(part),
+                        None => last["subresources"] = json!([part]),
+                    }
                 }
             }
             json!({ "version": version, "freshness": "Current", "resources": documents })

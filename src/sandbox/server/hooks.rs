@@ -53,7 +53,7 @@ impl Attributes {
             }
             _ => true,
         };
-        let watching = matches!(query.flag("watch"), Ok(true));
+        let watching = query.flag("watch") && attributes.name.is_none();
         let verb = match *method {
             Method::GET | Method::HEAD if watching => "watch",
             Method::GET | Method::HEAD if named => "get",
@@ -123,6 +123,11 @@ impl Hooks {
 
     pub(super) fn set_delay(&self, delay: Option<Delay>) {
         *self.delay.write().unwrap_or_else(PoisonError::into_inner) = delay;
+    }
+
+    /// Whether there may be something that is denied.
+    pub(super) fn denies_anything(&self) -> bool {
+        self.denial.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     pub(super) fn denies(&self, attributes: &Attributes) -> bool {

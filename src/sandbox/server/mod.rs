@@ -13,6 +13,7 @@ mod render;
 mod review;
 mod table;
 mod typed;
+mod types;
 mod watch;
 mod write;
 
@@ -23,12 +24,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures::StreamExt;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::status::ApiError;
+use super::status::{ApiError, FieldError};
 use super::store::Store;
 use hooks::Hooks;
 pub use hooks::{Attributes, Delay, Denial};
@@ -36,6 +37,12 @@ use path::{Place, Query};
 
 /// The largest body that is read, in bytes: what an API server takes.
 pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// The version of Kubernetes whose API this is like.
+pub const KUBERNETES: &str = "v1.37.0+sandbox";
+
+/// What is read of bodies.
+const READ: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// Everything that answering a request needs.
 pub struct Api {
@@ -151,6 +158,7 @@ async fn try_answer(api: &Arc<Api>, request: Request) -> Result<Response, ApiErr
     }
     let body = read_body(body).await?;
     let call = Call { attributes, method: head.method, query, headers: head.headers, body };
+    call.check_options()?;
     match place {
         Place::Version => Ok(json_response(StatusCode::OK, &discovery::version())),
         Place::Discovery(about) => discovery::answer(api, &call, &about),
@@ -159,16 +167,17 @@ async fn try_answer(api: &Arc<Api>, request: Request) -> Result<Response, ApiErr
             Some(answer) => answer,
             None => on_resource(api, call, target),
         },
-        Place::Health | Place::Proxy(_) | Place::Unknown => Err(ApiError::no_such_path()),
+        Place::Health | Place::Proxy(_) | Place::Unknown => Err(ApiError::no_such_page()),
     }
 }
 
 fn on_resource(api: &Arc<Api>, call: Call, target: path::Target) -> Result<Response, ApiError> {
     let kinds = api.store.kinds();
-    let kind = kinds
-        .by_resource(&target.group, &target.version, &target.plural)
-        .cloned()
-        .ok_or_else(ApiError::no_such_path)?;
+    let Some(kind) = kinds.by_resource(&target.group, &target.version, &target.plural).cloned() else {
+        // Kubernetes' own groups answer for what is not in them; no other group does.
+        let own = kinds.iter().any(|kind| !kind.custom && kind.group == target.group);
+        return Err(if own { ApiError::no_such_path() } else { ApiError::no_such_page() });
+    };
     if target.namespace.is_some() != kind.namespaced && (target.name.is_some() || target.namespace.is_some()) {
         return Err(ApiError::no_such_path());
     }
@@ -176,13 +185,22 @@ fn on_resource(api: &Arc<Api>, call: Call, target: path::Target) -> Result<Respo
         None => {}
         Some("status") if kind.has_status => {}
         Some("scale") if kind.has_scale => {}
+        Some(part @ ("log" | "exec" | "attach" | "portforward")) if kind.kind == "Pod" && !kind.custom => {
+            let name = target.name.as_deref().unwrap_or_default();
+            let pod = api.store.get_of(&kind, target.namespace.as_deref(), name);
+            pod.ok_or_else(|| ApiError::not_found(&kind, name))?;
+            return Err(ApiError::internal(format!(
+                "the sandbox answers no {part}: its pods are simulated, and no container runs in them"
+            )));
+        }
+        Some(_) if kind.custom => {
+            return Err(ApiError::not_found(&kind, target.name.as_deref().unwrap_or_default()));
+        }
         Some(_) => return Err(ApiError::no_such_path()),
     }
-    let watching = call.query.flag("watch")?;
+    let watching = call.query.flag("watch");
     match (&call.method, &target.name) {
-        (&Method::GET, name) if watching && target.subresource.is_none() => {
-            watch::answer(api, &call, &target, &kind, name.as_deref())
-        }
+        (&Method::GET, None) if watching => watch::answer(api, &call, &target, &kind),
         (&Method::GET, None) => read::list(api, &call, &target, &kind),
         (&Method::GET, Some(name)) => read::get(api, &call, &target, &kind, name),
         (&Method::POST, None) => write::create(api, &call, &target, &kind),
@@ -192,6 +210,10 @@ fn on_resource(api: &Arc<Api>, call: Call, target: path::Target) -> Result<Respo
             write::delete(api, &call, &target, &kind, name)
         }
         (&Method::DELETE, None) => write::delete_collection(api, &call, &target, &kind),
+        (&Method::POST | &Method::DELETE, Some(_)) if kind.custom => {
+            let verb = if call.method == Method::POST { "create" } else { "delete" };
+            Err(ApiError::verb_not_supported(&kind, verb))
+        }
         _ => Err(ApiError::method_not_allowed()),
     }
 }
@@ -218,10 +240,41 @@ async fn read_body(body: Body) -> Result<Bytes, ApiError> {
 }
 
 impl Call {
+    /// Refuses options that make no sense, as Kubernetes names them for the verb.
+    fn check_options(&self) -> Result<(), ApiError> {
+        let options = match self.method {
+            Method::POST => "CreateOptions",
+            Method::PUT => "UpdateOptions",
+            Method::PATCH => "PatchOptions",
+            _ => return Ok(()),
+        };
+        let wrong = |field: FieldError| Err(ApiError::wrong_options(options, &field));
+        if self.query.get("fieldManager").is_some_and(|manager| manager.len() > 128) {
+            return wrong(FieldError::too_long("fieldManager", 128));
+        }
+        if let Some(word) = self.query.get("dryRun").filter(|word| !word.is_empty() && *word != "All") {
+            return wrong(FieldError::unsupported("dryRun", &json!([word]), &["All".into()]));
+        }
+        let words = ["", "Ignore", "Strict", "Warn"];
+        if let Some(word) = self.query.get("fieldValidation").filter(|word| !words.contains(word)) {
+            return wrong(FieldError::unsupported("fieldValidation", &json!(word), &words.map(str::to_owned)));
+        }
+        if self.method == Method::PATCH {
+            let applies = self.content_type() == write::APPLY;
+            let named = self.query.get("fieldManager").is_some_and(|manager| !manager.is_empty());
+            if applies && !named {
+                return wrong(FieldError::required("fieldManager", "is required for apply patch"));
+            }
+            if !applies && self.query.get("force").is_some() {
+                return wrong(FieldError::forbidden("force", "may not be specified for non-apply patch"));
+            }
+        }
+        Ok(())
+    }
+
     /// The body as a value: JSON, or YAML or protobuf where the content type says so.
     fn value(&self) -> Result<Value, ApiError> {
-        let kind = self.content_type();
-        match kind {
+        match self.content_type() {
             "" | "application/json" | "*/*" => serde_json::from_slice(&self.body)
                 .map_err(|error| ApiError::bad_request(format!("the body is no JSON: {error}"))),
             "application/yaml" | "application/x-yaml" => std::str::from_utf8(&self.body)
@@ -232,8 +285,8 @@ impl Call {
                     "the body of the request is protobuf that the sandbox does not read: {why}; use application/json"
                 ))
             }),
-            other => Err(ApiError::unsupported_media_type(format!(
-                "the body of the request was in an unknown format ({other}) - accepted media types include: application/json, application/yaml"
+            _ => Err(ApiError::unsupported_media_type(format!(
+                "the body of the request was in an unknown format - accepted media types include: {READ}"
             ))),
         }
     }
@@ -253,15 +306,15 @@ impl Call {
                 agent.unwrap_or_default().split('/').next().unwrap_or_default()
             }
         };
-        if given.len() > 128 {
-            return Err(ApiError::bad_request("fieldManager may not be longer than 128 bytes"));
-        }
         Ok(if given.is_empty() { "unknown".into() } else { given.to_owned() })
     }
 }
 
 fn refusal(error: &ApiError) -> Response {
     let status = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if error.page {
+        return bytes_response(status, "text/plain; charset=utf-8", error.message.clone().into());
+    }
     let mut response = json_response(status, &error.status());
     if error.code == 503 {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -157,33 +157,27 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// True for `1` and `true` in any case, and for the name alone.
-    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
-        match self.get(name).map(str::to_ascii_lowercase).as_deref() {
-            None | Some("0" | "false" | "f") => Ok(false),
-            Some("" | "1" | "true" | "t") => Ok(true),
-            Some(other) => Err(ApiError::bad_request(format!("{name} is no boolean: {other:?}"))),
-        }
+    /// True for the name alone and for every word but `0` and `false`.
+    pub fn flag(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|word| word != "0" && !word.eq_ignore_ascii_case("false"))
     }
 
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         match self.get(name) {
             None | Some("") => Ok(None),
             Some(text) => {
-                text.parse().map(Some).map_err(|_| ApiError::bad_request(format!("{name} is no number: {text:?}")))
+                // A negative number is none.
+                let number: Result<i64, _> = text.parse();
+                number
+                    .map(|number| u64::try_from(number).ok())
+                    .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
             }
         }
     }
 
     /// Whether nothing is to be kept.
-    pub fn dry_run(&self) -> Result<bool, ApiError> {
-        match self.get("dryRun") {
-            None | Some("") => Ok(false),
-            Some("All") => Ok(true),
-            Some(other) => {
-                Err(ApiError::bad_request(format!("invalid dryRun directive {other:?}: supported values: \"All\"")))
-            }
-        }
+    pub fn dry_run(&self) -> bool {
+        self.get("dryRun") == Some("All")
     }
 }
 

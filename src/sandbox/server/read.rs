@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::super::kinds::Kind;
 use super::super::selectors::{FieldSelector, LabelSelector};
-use super::super::shape::Shape;
-use super::super::status::ApiError;
+use super::super::shape::{Form, Shape};
+use super::super::status::{ApiError, FieldError};
 use super::path::Target;
 use super::render;
 use super::{Api, Call, accept, bytes_response, write};
@@ -17,27 +17,23 @@ use super::{Api, Call, accept, bytes_response, write};
 pub struct Selection {
     pub labels: LabelSelector,
     pub fields: FieldSelector,
-    pub name: Option<String>,
 }
 
 impl Selection {
-    pub fn of(call: &Call, kind: &Kind, name: Option<&str>) -> Result<Self, ApiError> {
+    pub fn of(call: &Call, kind: &Kind) -> Result<Self, ApiError> {
         let text = |parameter| call.query.get(parameter).unwrap_or_default();
         Ok(Self {
             labels: LabelSelector::parse(text("labelSelector")).map_err(ApiError::bad_request)?,
             fields: FieldSelector::parse(kind, text("fieldSelector")).map_err(ApiError::bad_request)?,
-            name: name.map(str::to_owned),
         })
     }
 
     pub fn matches(&self, object: &Value) -> bool {
-        self.name.as_ref().is_none_or(|name| object["metadata"]["name"] == **name)
-            && self.labels.matches(object)
-            && self.fields.matches(object)
+        self.labels.matches(object) && self.fields.matches(object)
     }
 
     pub fn is_everything(&self) -> bool {
-        self.labels.is_empty() && self.fields.is_empty() && self.name.is_none()
+        self.labels.is_empty() && self.fields.is_empty()
     }
 }
 
@@ -46,8 +42,19 @@ pub fn shape(call: &Call, target: &Target) -> Result<Shape, ApiError> {
     Ok(Shape { form, version: target.version.clone() })
 }
 
-pub fn get(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name: &str) -> Result<Response, ApiError> {
+/// As [`shape`], where one object or a list of them is read: metadata alone is asked for as the one or the other.
+fn shape_of(call: &Call, target: &Target, kind: &Kind, list: bool) -> Result<Shape, ApiError> {
     let shape = shape(call, target)?;
+    if shape.form == Form::Metadata
+        && let Some(asked) = accept::mistaken(&call.headers, list)
+    {
+        return Err(ApiError::not_that_form(asked, kind, list));
+    }
+    Ok(shape)
+}
+
+pub fn get(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name: &str) -> Result<Response, ApiError> {
+    let shape = shape_of(call, target, kind, false)?;
     let found = api.store.get_of(kind, target.namespace.as_deref(), name);
     let object = found.ok_or_else(|| ApiError::not_found(kind, name))?;
     if target.subresource.as_deref() == Some("scale") {
@@ -58,8 +65,8 @@ pub fn get(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name:
 }
 
 pub fn list(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) -> Result<Response, ApiError> {
-    let shape = shape(call, target)?;
-    let selection = Selection::of(call, kind, None)?;
+    let shape = shape_of(call, target, kind, true)?;
+    let selection = Selection::of(call, kind)?;
     let namespace = target.namespace.as_deref();
     let limit = call.query.number("limit")?.filter(|limit| *limit > 0);
     let asked = call.query.get("resourceVersion").filter(|version| !version.is_empty());
@@ -88,6 +95,10 @@ pub fn list(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) -> R
         .filter(|object| selection.matches(object))
         .collect();
     let mut metadata = json!({ "resourceVersion": revision.to_string() });
+    if kind.custom && shape.form == Form::Whole {
+        // Lists of custom kinds say it where there is nothing to continue, too.
+        metadata["continue"] = json!("");
+    }
     if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok())
         && chosen.len() > limit
     {
@@ -118,26 +129,42 @@ fn at(
     let Some(asked) = asked else {
         return match matching {
             "" => Ok(api.store.list_of(kind, namespace)),
-            _ => Err(ApiError::bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided")),
+            _ => {
+                let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+                Err(wrong_match(&FieldError::forbidden(MATCH, why)))
+            }
         };
     };
-    let asked = revision(asked)?;
+    let asked = revision(asked).map_err(|why| ApiError::bad_request(format!("invalid resource version: {why}")))?;
     let present = api.store.revision();
     if asked > present {
         return Err(ApiError::ahead(asked, present));
     }
     match matching {
         "Exact" if asked == 0 => {
-            Err(ApiError::bad_request("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""))
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            Err(wrong_match(&FieldError::forbidden(MATCH, why)))
         }
         "Exact" => Ok((api.store.list_at(kind, namespace, asked)?, asked)),
         "" | "NotOlderThan" => Ok(api.store.list_of(kind, namespace)),
-        other => Err(ApiError::bad_request(format!("resourceVersionMatch is unknown: {other:?}"))),
+        other => {
+            let words = ["Exact", "NotOlderThan", ""].map(str::to_owned);
+            Err(wrong_match(&FieldError::unsupported(MATCH, &json!(other), &words)))
+        }
     }
 }
 
-pub fn revision(text: &str) -> Result<u64, ApiError> {
-    text.parse().map_err(|_| ApiError::bad_request(format!("Invalid value: {text:?}: resourceVersion is no number")))
+const MATCH: &str = "resourceVersionMatch";
+
+fn wrong_match(field: &FieldError) -> ApiError {
+    ApiError::wrong_options("ListOptions", field)
+}
+
+/// The number of a resourceVersion. The error is Kubernetes' sentence.
+pub fn revision(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
+    })
 }
 
 fn place_of(object: &Value) -> (&str, &str) {
@@ -159,7 +186,9 @@ impl Page {
     }
 
     fn read(token: &str) -> Result<Self, ApiError> {
-        let unreadable = || ApiError::bad_request("continue key is not valid: it did not come from this server");
+        let unreadable = || {
+            ApiError::bad_request("invalid continue token: continue key is not valid: it did not come from this server")
+        };
         let digits = token.as_bytes();
         let bytes: Option<Vec<u8>> = digits
             .len()

@@ -4,7 +4,8 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::super::status::ApiError;
+use super::super::status::{ApiError, FieldError};
+use super::super::store::timestamp;
 use super::hooks::Attributes;
 use super::path::Target;
 use super::{Api, Call, json_response};
@@ -54,7 +55,8 @@ pub fn answer(api: &Api, call: &Call, target: &Target) -> Option<Result<Response
     if call.method != Method::POST {
         return Some(Err(ApiError::method_not_allowed()));
     }
-    Some(call.value().map(|asked| {
+    Some(call.value().and_then(|asked| {
+        sensible(review, &asked)?;
         let status = match review.kind {
             "SelfSubjectReview" => json!({ "userInfo": {
                 "username": call.attributes.user,
@@ -66,14 +68,35 @@ pub fn answer(api: &Api, call: &Call, target: &Target) -> Option<Result<Response
         let mut answer = json!({
             "kind": review.kind,
             "apiVersion": format!("{}/{}", review.group, review.version),
-            "metadata": { "creationTimestamp": null },
+            "metadata": {},
             "status": status,
         });
-        if let Some(spec) = asked.get("spec") {
-            answer["spec"] = spec.clone();
+        match review.kind {
+            "SelfSubjectReview" => answer["metadata"]["creationTimestamp"] = json!(timestamp(api.store.now())),
+            "SelfSubjectAccessReview" => answer["spec"] = asked["spec"].clone(),
+            // Of the rules the question is not repeated.
+            _ => answer["spec"] = json!({}),
         }
-        json_response(StatusCode::CREATED, &answer)
+        Ok(json_response(StatusCode::CREATED, &answer))
     }))
+}
+
+/// Whether a review asks about one thing.
+fn sensible(review: &Review, asked: &Value) -> Result<(), ApiError> {
+    let spec = &asked["spec"];
+    match review.kind {
+        "SelfSubjectAccessReview"
+            if spec["resourceAttributes"].is_null() == spec["nonResourceAttributes"].is_null() =>
+        {
+            let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            let error = FieldError::invalid("spec", &spec["nonResourceAttributes"], why);
+            Err(ApiError::unnamed_invalid(review.group, error))
+        }
+        "SelfSubjectRulesReview" if spec["namespace"].as_str().is_none_or(str::is_empty) => {
+            Err(ApiError::bad_request("no namespace on request"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn access(api: &Api, call: &Call, asked: &Value) -> Value {
@@ -98,8 +121,16 @@ fn access(api: &Api, call: &Call, asked: &Value) -> Value {
     }
 }
 
-/// Every verb on every kind that is not denied: rules by resource, since a denial is only known by asking.
+/// Everything, where nothing is denied; else every verb on every kind that is not denied: rules by resource, since a denial is only known by asking.
 fn rules(api: &Api, call: &Call, asked: &Value) -> Value {
+    let everything = json!([{ "verbs": ["*"], "nonResourceURLs": ["*"] }]);
+    if !api.hooks.denies_anything() {
+        return json!({
+            "resourceRules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }],
+            "nonResourceRules": everything,
+            "incomplete": false,
+        });
+    }
     let namespace = asked["spec"]["namespace"].as_str().unwrap_or_default();
     let verbs = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
     let mut rules = Vec::new();

@@ -87,7 +87,15 @@ fn headings(kind: &str) -> &'static [(&'static str, u8)] {
         "ConfigMap" => &[("Data", 0), ("Age", 0)],
         "Secret" => &[("Type", 0), ("Data", 0), ("Age", 0)],
         "Lease" => &[("Holder", 0), ("Age", 0)],
-        "CustomResourceDefinition" => &[("Created At", 0)],
+        "CustomResourceDefinition" => &[
+            ("Scope", 0),
+            ("Versions", 0),
+            ("Created At", 0),
+            ("Group", 1),
+            ("Kind", 1),
+            ("ShortNames", 1),
+            ("Established", 1),
+        ],
         "HorizontalPodAutoscaler" => &[("Reference", 0), ("MinPods", 0), ("MaxPods", 0), ("Replicas", 0), ("Age", 0)],
         _ => &[("Age", 0)],
     }
@@ -110,7 +118,13 @@ const EVENT: &[(&str, u8)] = &[
 fn columns(kind: &Kind) -> Value {
     let heading = |(name, priority): (&str, u8)| {
         let format = if name == NAME { "name" } else { "" };
-        json!({ "name": name, "type": "string", "format": format, "description": "", "priority": priority })
+        let kind = match (kind.kind.as_str(), name) {
+            ("ReplicaSet", "Desired" | "Current" | "Ready") => "integer",
+            (_, "Created At") => "date",
+            (_, "Established") => "boolean",
+            _ => "string",
+        };
+        json!({ "name": name, "type": kind, "format": format, "description": "", "priority": priority })
     };
     if kind.kind == "Event" {
         return EVENT.iter().copied().map(heading).collect();
@@ -165,7 +179,7 @@ fn cells(kind: &Kind, object: &Value, now: DateTime<Utc>) -> Vec<Value> {
         "ConfigMap" => vec![name, size(&object["data"]), age],
         "Secret" => vec![name, object["type"].clone(), size(&object["data"]), age],
         "Lease" => vec![name, json!(spec["holderIdentity"].as_str().unwrap_or_default()), age],
-        "CustomResourceDefinition" => vec![name, object["metadata"]["creationTimestamp"].clone()],
+        "CustomResourceDefinition" => definition(object, name),
         "HorizontalPodAutoscaler" => {
             let target = &spec["scaleTargetRef"];
             let reference = format!("{}/{}", text(&target["kind"]), text(&target["name"]));
@@ -181,6 +195,30 @@ fn cells(kind: &Kind, object: &Value, now: DateTime<Utc>) -> Vec<Value> {
         "Event" => event(object, now),
         _ => vec![name, age],
     }
+}
+
+fn definition(object: &Value, name: Value) -> Vec<Value> {
+    let (spec, names) = (&object["spec"], &object["spec"]["names"]);
+    let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut versions: Vec<String> = versions
+        .iter()
+        .filter(|version| version["served"] == true)
+        .map(|version| {
+            format!("{}{}", text(&version["name"]), if version["storage"] == true { "(storage)" } else { "" })
+        })
+        .collect();
+    versions.sort();
+    let short: Vec<&str> = names["shortNames"].as_array().into_iter().flatten().map(text).collect();
+    vec![
+        name,
+        spec["scope"].clone(),
+        json!(versions.join(",")),
+        object["metadata"]["creationTimestamp"].clone(),
+        spec["group"].clone(),
+        names["kind"].clone(),
+        json!(short.join(",")),
+        json!(has_condition(&object["status"], "Established")),
+    ]
 }
 
 fn pod(object: &Value, name: Value, age: Value) -> Vec<Value> {
@@ -317,11 +355,13 @@ fn custom_columns(columns: &[Column]) -> Value {
     if columns.is_empty() {
         all.push(described("Age", "date", "", "", 0));
     }
-    all.extend(
-        columns
-            .iter()
-            .map(|column| described(&column.name, &column.kind, &column.format, &column.description, column.priority)),
-    );
+    all.extend(columns.iter().map(|column| {
+        let said = match column.description.as_str() {
+            "" => format!("Custom resource definition column (in JSONPath format): {}", column.path),
+            said => said.to_owned(),
+        };
+        described(&column.name, &column.kind, &column.format, &said, column.priority)
+    }));
     Value::Array(all)
 }
 

@@ -1,18 +1,13 @@
 //! Whether a body is of its kind at all: unknown fields (`fieldValidation`), and fields of the wrong type.
 //! Custom kinds are held to their schema, Kubernetes' own kinds to the types that clients have of them.
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::kinds::Kind;
 use super::super::status::ApiError;
-use super::super::{defaults, schema};
+use super::super::structure::Place;
+use super::super::{defaults, fields, schema};
+use super::types;
 
 /// Checks a body and takes unknown fields out of it. What is returned are the warnings for the client.
 /// Errors: 400 for a field of the wrong type, and for an unknown one where the client is strict.
@@ -23,64 +18,83 @@ pub fn check(
     validation: Option<&str>,
 ) -> Result<Vec<String>, ApiError> {
     let strict = match validation {
-        None | Some("" | "Warn") => Some(false),
         Some("Strict") => Some(true),
         Some("Ignore") => None,
-        Some(other) => {
-            return Err(ApiError::bad_request(format!(
-                "invalid fieldValidation {other:?}: supported values: \"Ignore\", \"Warn\", \"Strict\""
-            )));
-        }
+        _ => Some(false),
     };
-    let unknown = if kind.custom {
-        match kind.version(version).and_then(|version| version.schema.as_deref()) {
-            Some(schema) => schema::prune(schema, object),
-            None => Vec::new(),
-        }
-    } else {
-        defaults::quantities(object);
-        let typed = as_typed(kind, object).map_err(|error| {
-            ApiError::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {error}", kind.kind))
-        })?;
-        let mut unknown = Vec::new();
-        if let Some(typed) = typed {
-            take_unknown(object, &typed, "", &mut unknown);
-        }
-        unknown
-    };
+    let unknown = unknown(kind, version, object)?;
     let named: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
     match strict {
         Some(true) if !named.is_empty() => {
-            Err(ApiError::bad_request(format!("strict decoding error: {}", named.join(", "))))
+            Err(unfit(kind, version, format!("strict decoding error: {}", named.join(", "))))
         }
         Some(false) => Ok(named),
         _ => Ok(Vec::new()),
     }
 }
 
-/// The object as its type writes it: without what the type does not know.
-fn as_typed(kind: &Kind, object: &Value) -> Result<Option<Value>, serde_json::Error> {
-    match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "Namespace") => through::<Namespace>(object),
-        ("", "Node") => through::<Node>(object),
-        ("", "Pod") => through::<Pod>(object),
-        ("", "Service") => through::<Service>(object),
-        ("", "ConfigMap") => through::<ConfigMap>(object),
-        ("", "Secret") => through::<Secret>(object),
-        ("", "ServiceAccount") => through::<ServiceAccount>(object),
-        ("", "Event") => through::<Event>(object),
-        ("apps", "Deployment") => through::<Deployment>(object),
-        ("apps", "ReplicaSet") => through::<ReplicaSet>(object),
-        ("autoscaling", "HorizontalPodAutoscaler") => through::<HorizontalPodAutoscaler>(object),
-        ("coordination.k8s.io", "Lease") => through::<Lease>(object),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => through::<CustomResourceDefinition>(object),
-        _ => Ok(None),
+/// What in an applied configuration does not go with the kind's structure.
+pub fn mistakes(kind: &Kind, version: &str, config: &Value) -> Vec<String> {
+    let mut known = config.clone();
+    let unknown = match unknown(kind, version, &mut known) {
+        Ok(unknown) => unknown,
+        Err(error) => return vec![error.message],
+    };
+    let mut mistakes: Vec<String> = unknown
+        .iter()
+        .map(|path| format!("{}: field not declared in schema", keyed(kind, version, config, path)))
+        .collect();
+    if let Some(schema) = kind.version(version).and_then(|version| version.schema.as_deref()) {
+        let wrong =
+            schema::validate(schema, &known).into_iter().filter(|error| error.reason == "FieldValueTypeInvalid");
+        mistakes.extend(wrong.map(|error| format!(".{}: {}", error.field, error.message)));
     }
+    mistakes
 }
 
-fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Result<Option<Value>, serde_json::Error> {
-    let typed = T::deserialize(object)?;
-    serde_json::to_value(typed).map(Some)
+/// A path in which elements are named by their keys instead of their place, as far as they have keys.
+fn keyed(kind: &Kind, version: &str, config: &Value, path: &str) -> String {
+    let (mut place, mut value, mut shown) = (Place::root(kind, version), config, String::new());
+    for step in path.split('.') {
+        let (name, indices) = step.split_once('[').map_or((step, ""), |(name, rest)| (name, rest));
+        place = place.child(name);
+        value = &value[name];
+        shown.push_str(&format!(".{name}"));
+        for index in indices.split(['[', ']']).filter(|index| !index.is_empty()) {
+            let list = place.list(value);
+            let item = index.parse::<usize>().ok().and_then(|index| value.get(index)).unwrap_or(&Value::Null);
+            match place.step(&list, item) {
+                Some(step) => shown.push_str(&fields::shown(&step)),
+                None => shown.push_str(&format!("[{index}]")),
+            }
+            place = place.element();
+            value = item;
+        }
+    }
+    shown
+}
+
+fn unfit(kind: &Kind, version: &str, why: String) -> ApiError {
+    ApiError::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {why}", kind.kind))
+}
+
+/// Takes unknown fields out of an object, and returns their paths. Error: 400 for a field of the wrong type.
+pub fn unknown(kind: &Kind, version: &str, object: &mut Value) -> Result<Vec<String>, ApiError> {
+    if kind.custom {
+        let schema = kind.version(version).and_then(|version| version.schema.as_deref());
+        return Ok(schema.map(|schema| schema::prune(schema, object)).unwrap_or_default());
+    }
+    defaults::quantities(object);
+    defaults::texts(object);
+    let typed = types::of(kind)
+        .map(|published| (published.through)(object))
+        .transpose()
+        .map_err(|error| unfit(kind, version, error.to_string()))?;
+    let mut unknown = Vec::new();
+    if let Some(typed) = typed {
+        take_unknown(object, &typed, "", &mut unknown);
+    }
+    Ok(unknown)
 }
 
 fn take_unknown(object: &mut Value, typed: &Value, path: &str, unknown: &mut Vec<String>) {

@@ -13,27 +13,21 @@ use tokio::time::Instant;
 
 use super::super::kinds::Kind;
 use super::super::shape::{Form, Shape};
-use super::super::status::ApiError;
+use super::super::status::{ApiError, FieldError};
 use super::super::store::{Change, ChangeEvent};
 use super::path::Target;
 use super::read::{self, Selection};
 use super::render;
-use super::{Api, Call, bytes_response};
+use super::{Api, Call, bytes_response, table};
 
 /// How long a watch lasts that asks for no end of its own.
 const LONGEST: Duration = Duration::from_secs(1800);
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
-pub fn answer(
-    api: &Arc<Api>,
-    call: &Call,
-    target: &Target,
-    kind: &Arc<Kind>,
-    name: Option<&str>,
-) -> Result<Response, ApiError> {
+pub fn answer(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) -> Result<Response, ApiError> {
     let shape = read::shape(call, target)?;
-    let selection = Selection::of(call, kind, name)?;
-    let bookmarks = call.query.flag("allowWatchBookmarks")?;
+    let selection = Selection::of(call, kind)?;
+    let bookmarks = call.query.flag("allowWatchBookmarks");
     let asked = call.query.get("resourceVersion").unwrap_or_default();
     let lasts = match call.query.number("timeoutSeconds")? {
         Some(seconds) if seconds > 0 => Duration::from_secs(seconds).min(LONGEST),
@@ -42,11 +36,11 @@ pub fn answer(
     let initial = match call.query.get("sendInitialEvents") {
         Some(_) => {
             if call.query.get("resourceVersionMatch") != Some("NotOlderThan") {
-                return Err(ApiError::bad_request(
-                    "sendInitialEvents requires resourceVersionMatch to be NotOlderThan",
-                ));
+                let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                let field = FieldError::forbidden("resourceVersionMatch", why);
+                return Err(ApiError::wrong_options("ListOptions", &field));
             }
-            Some(call.query.flag("sendInitialEvents")?)
+            Some(call.query.flag("sendInitialEvents"))
         }
         None => None,
     };
@@ -64,7 +58,7 @@ pub fn answer(
         initial: Vec::new(),
         over: false,
     };
-    let from = if asked.is_empty() { 0 } else { read::revision(asked)? };
+    let from = if asked.is_empty() { 0 } else { read::revision(asked).map_err(ApiError::plain)? };
     if initial.unwrap_or(from == 0) {
         watching.begin_with_all(initial == Some(true));
     } else if from == 0 {
@@ -197,7 +191,7 @@ impl Watching {
     }
 
     fn bookmark(&self, initial: bool, lines: &mut Vec<u8>) {
-        let mut metadata = json!({ "resourceVersion": self.revision.to_string(), "creationTimestamp": null });
+        let mut metadata = json!({ "resourceVersion": self.revision.to_string() });
         if initial {
             metadata["annotations"] = json!({ INITIAL_END: "true" });
         }
@@ -208,13 +202,13 @@ impl Watching {
                 "metadata": metadata,
             }),
             Form::Metadata => render::partial(&json!({ "metadata": metadata })),
-            Form::Table(_) => json!({
-                "kind": "Table",
-                "apiVersion": "meta.k8s.io/v1",
-                "metadata": { "resourceVersion": self.revision.to_string() },
-                "columnDefinitions": null,
-                "rows": [{ "cells": [], "object": render::partial(&json!({ "metadata": metadata })) }],
-            }),
+            // A row of an object that says nothing else.
+            Form::Table(include) => {
+                let version = json!({ "resourceVersion": self.revision.to_string() });
+                let object = json!({ "metadata": metadata });
+                let rows = std::iter::once(&object);
+                table::table(&self.kind, &self.shape, include, rows, version, false, self.api.store.now())
+            }
         };
         line("BOOKMARK", &serde_json::to_vec(&mark).unwrap_or_default(), lines);
     }

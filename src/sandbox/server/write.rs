@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::super::kinds::Kind;
-use super::super::status::ApiError;
+use super::super::status::{ApiError, FieldError};
 use super::super::store::{DeleteOptions, Part, Propagation, Write};
 use super::super::strategic;
 use super::path::Target;
 use super::read::{self, Selection};
 use super::{Api, Call, bytes_response, json_response, render, typed};
+
+/// The content type of server-side apply.
+pub const APPLY: &str = "application/apply-patch+yaml";
 
 pub fn create(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) -> Result<Response, ApiError> {
     let mut object = call.value()?;
@@ -42,12 +45,10 @@ pub fn update(
     let made = api.store.update_as(kind, namespace, name, &write, |_| {
         let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if kind.custom && version.is_empty() {
-            let error = super::super::status::FieldError {
-                field: "metadata.resourceVersion".into(),
-                reason: "FieldValueInvalid",
-                message: "Invalid value: 0x0: must be specified for an update".into(),
-            };
-            return Err(ApiError::invalid(kind, name, vec![error]));
+            // Kubernetes names the resource here, where it names the kind elsewhere.
+            let why = FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+            let named = Kind { kind: kind.plural.clone(), ..(**kind).clone() };
+            return Err(ApiError::invalid(&named, name, vec![why]));
         }
         Ok(object)
     })?;
@@ -55,6 +56,9 @@ pub fn update(
 }
 
 pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name: &str) -> Result<Response, ApiError> {
+    if call.content_type() == APPLY {
+        return apply(api, call, target, kind, name);
+    }
     let patch = Patch::of(call, kind)?;
     let write = write_of(call, target, kind)?;
     let namespace = target.namespace.as_deref();
@@ -74,12 +78,42 @@ pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, nam
         object["apiVersion"] = json!(api_version);
         patch.apply(&mut object)?;
         expect_type(kind, target, &object)?;
-        warnings = typed::check(kind, &target.version, &mut object, validation)?;
+        let patched = object.clone();
+        warnings = typed::check(kind, &target.version, &mut object, validation)
+            .map_err(|error| ApiError::unfit_patch(&patched, error.message))?;
         // Back to what it is kept in, so that a patch of nothing changes nothing.
         object["apiVersion"] = json!(kind.storage_api_version());
         Ok(object)
     })?;
     answer(api, call, target, kind, StatusCode::OK, &made, &warnings)
+}
+
+/// Server-side apply: the body is what its manager wants of the object, which comes to be where it is not there.
+fn apply(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name: &str) -> Result<Response, ApiError> {
+    let force = call.query.flag("force");
+    let write = write_of(call, target, kind)?;
+    let text = std::str::from_utf8(&call.body).map_err(ApiError::bad_request)?;
+    let config: Value = serde_saphyr::from_str(text)
+        .map_err(|why| ApiError::bad_request(format!("error decoding patch: error converting YAML to JSON: {why}")))?;
+    if !config.is_object() && !config.is_null() {
+        return Err(ApiError::bad_request("error decoding patch: error unmarshaling JSON: the patch is no object"));
+    }
+    expect_applied_type(kind, target, &config)?;
+    if config["metadata"].get("managedFields").is_some_and(|entries| !entries.is_null()) {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    let mistakes = typed::mistakes(kind, &target.version, &config);
+    if !mistakes.is_empty() {
+        let why = match mistakes.as_slice() {
+            [one] => one.clone(),
+            several => format!("errors:\n  {}", several.join("\n  ")),
+        };
+        return Err(ApiError::untyped(kind, &target.version, &config, why));
+    }
+    let namespace = target.namespace.as_deref();
+    let (made, created) = api.store.apply_as(kind, namespace, name, &config, &write, force)?;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    answer(api, call, target, kind, status, &made, &[])
 }
 
 pub fn delete(
@@ -110,7 +144,7 @@ pub fn delete_collection(api: &Arc<Api>, call: &Call, target: &Target, kind: &Ar
         return Err(ApiError::method_not_allowed());
     }
     let options = delete_options(call)?;
-    let selection = Selection::of(call, kind, None)?;
+    let selection = Selection::of(call, kind)?;
     let (objects, _) = api.store.list_of(kind, target.namespace.as_deref());
     let chosen: Vec<Arc<Value>> = objects.into_iter().filter(|object| selection.matches(object)).collect();
     for object in &chosen {
@@ -122,7 +156,10 @@ pub fn delete_collection(api: &Arc<Api>, call: &Call, target: &Target, kind: &Ar
             Err(error) => return Err(error),
         }
     }
-    let metadata = json!({ "resourceVersion": api.store.revision().to_string() });
+    let mut metadata = json!({ "resourceVersion": api.store.revision().to_string() });
+    if kind.custom {
+        metadata["continue"] = json!("");
+    }
     let shape = read::shape(call, target)?;
     let objects = chosen.iter().map(|object| &**object);
     let bytes = render::list(kind, &shape, objects, metadata, api.store.now());
@@ -158,9 +195,21 @@ fn write_of(call: &Call, target: &Target, kind: &Kind) -> Result<Write, ApiError
     };
     Ok(Write {
         api_version: Some(kind.api_version(&target.version)),
-        dry_run: call.query.dry_run()?,
+        dry_run: call.query.dry_run(),
         ..Write::by(call.manager()?, part)
     })
+}
+
+/// What is applied says which kind it is, and it is that of the path.
+fn expect_applied_type(kind: &Kind, target: &Target, config: &Value) -> Result<(), ApiError> {
+    let wanted = kind.api_version(&target.version);
+    let (version, said) =
+        (config["apiVersion"].as_str().unwrap_or_default(), config["kind"].as_str().unwrap_or_default());
+    if version != wanted || said != kind.kind {
+        let slash = if version.contains('/') { "" } else { "/" };
+        return Err(ApiError::bad_request(format!("invalid object type: {slash}{version}, Kind={said}")));
+    }
+    Ok(())
 }
 
 /// The body must be of the kind and version in the path, as far as it says.
@@ -187,52 +236,47 @@ fn expect_type(kind: &Kind, target: &Target, object: &Value) -> Result<(), ApiEr
 
 /// A patch, of one of the three kinds that are carried out.
 enum Patch {
-    Json(json_patch::Patch),
+    Json(Vec<json_patch::PatchOperation>),
     Merge(Value),
     Strategic(Value),
 }
 
 impl Patch {
     fn of(call: &Call, kind: &Kind) -> Result<Self, ApiError> {
-        let known = if kind.custom {
-            "application/json-patch+json, application/merge-patch+json"
-        } else {
-            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"
-        };
-        let unknown = || {
-            ApiError::unsupported_media_type(format!(
-                "the body of the request was in an unknown format - accepted media types include: {known}"
-            ))
-        };
-        let value = || {
-            serde_json::from_slice::<Value>(&call.body)
-                .map_err(|error| ApiError::bad_request(format!("the patch is no JSON: {error}")))
-        };
+        let value =
+            || serde_json::from_slice::<Value>(&call.body).map_err(|_| ApiError::bad_request("invalid JSON patch"));
         match call.content_type() {
-            "application/json-patch+json" => serde_json::from_slice(&call.body)
-                .map(Self::Json)
-                .map_err(|error| ApiError::bad_request(format!("the patch is no JSON patch: {error}"))),
-            "application/merge-patch+json" => value().map(Self::Merge),
+            "application/json-patch+json" => match value()? {
+                Value::Array(operations) => {
+                    let read: Result<Vec<json_patch::PatchOperation>, _> =
+                        operations.into_iter().map(serde_json::from_value).collect();
+                    read.map(Self::Json).map_err(|_| ApiError::unprocessable())
+                }
+                _ => Err(ApiError::bad_request("error decoding patch: the patch is no list of operations")),
+            },
+            "application/merge-patch+json" => match value()? {
+                patch @ Value::Object(_) => Ok(Self::Merge(patch)),
+                _ => Err(ApiError::bad_request("error decoding patch: the patch is no object")),
+            },
             "application/strategic-merge-patch+json" if !kind.custom => value().map(Self::Strategic),
-            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
-                Err(ApiError::unsupported_media_type(format!(
-                    "server-side apply is not served by the sandbox; use kubectl apply without --server-side - accepted media types include: {known}"
-                )))
-            }
-            _ => Err(unknown()),
+            "application/strategic-merge-patch+json" => Err(ApiError::unsupported_media_type(
+                "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            )),
+            _ => Err(ApiError::unsupported_patch()),
         }
     }
 
     fn apply(&self, object: &mut Value) -> Result<(), ApiError> {
         match self {
-            Self::Json(patch) => json_patch::patch(object, patch).map_err(ApiError::unprocessable)?,
-            Self::Merge(patch) => {
-                if !patch.is_object() {
-                    return Err(ApiError::bad_request("the patch is no JSON object"));
+            Self::Json(operations) => {
+                for operation in operations {
+                    let operation = lenient(object, operation);
+                    json_patch::patch(object, std::slice::from_ref(&operation))
+                        .map_err(|_| ApiError::unprocessable())?;
                 }
-                json_patch::merge(object, patch);
             }
-            Self::Strategic(patch) => strategic::apply(object, patch).map_err(ApiError::bad_request)?,
+            Self::Merge(patch) => json_patch::merge(object, patch),
+            Self::Strategic(patch) => strategic::apply(object, patch).map_err(ApiError::plain)?,
         }
         match object["metadata"].is_object() {
             true => Ok(()),
@@ -241,22 +285,39 @@ impl Patch {
     }
 }
 
+/// The operation as Kubernetes carries it out: replacing a field that is not there adds it.
+fn lenient(object: &Value, operation: &json_patch::PatchOperation) -> json_patch::PatchOperation {
+    match operation {
+        json_patch::PatchOperation::Replace(replace) if object.pointer(replace.path.as_str()).is_none() => {
+            let (path, value) = (replace.path.clone(), replace.value.clone());
+            json_patch::PatchOperation::Add(json_patch::AddOperation { path, value })
+        }
+        other => other.clone(),
+    }
+}
+
 fn delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
     let body = if call.body.is_empty() { Value::Null } else { call.value()? };
+    let wrong = |field: FieldError| Err(ApiError::wrong_options("DeleteOptions", &field));
     let given = |field: &str| {
         let in_body = body[field].as_str().map(str::to_owned);
         in_body.or_else(|| call.query.get(field).map(str::to_owned)).filter(|text| !text.is_empty())
     };
-    let orphans = body["orphanDependents"] == true || call.query.flag("orphanDependents")?;
+    let orphans = body["orphanDependents"] == true || call.query.flag("orphanDependents");
+    if let Some(policy) = given("propagationPolicy")
+        && (body["orphanDependents"].is_boolean() || call.query.get("orphanDependents").is_some())
+    {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        return wrong(FieldError::invalid("propagationPolicy", &json!(policy), why));
+    }
     let propagation = match given("propagationPolicy").as_deref() {
         None if orphans => Propagation::Orphan,
         None | Some("Background") => Propagation::Background,
         Some("Foreground") => Propagation::Foreground,
         Some("Orphan") => Propagation::Orphan,
         Some(other) => {
-            return Err(ApiError::bad_request(format!(
-                "invalid propagationPolicy {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-            )));
+            let words = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
+            return wrong(FieldError::unsupported("propagationPolicy", &json!(other), &words));
         }
     };
     let grace = match call.query.number("gracePeriodSeconds")? {
@@ -273,7 +334,7 @@ fn delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
         resource_version: precondition("resourceVersion"),
         propagation,
         grace_period_seconds: grace,
-        dry_run: dry_run || call.query.dry_run()?,
+        dry_run: dry_run || call.query.dry_run(),
     })
 }
 
@@ -286,6 +347,11 @@ pub fn scale_of(object: &Value) -> Value {
         .flatten()
         .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()))
         .collect();
+    // In a Scale, none at all is not said.
+    let spec = match object["spec"]["replicas"].as_i64() {
+        None | Some(0) => json!({}),
+        Some(replicas) => json!({ "replicas": replicas }),
+    };
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -296,7 +362,7 @@ pub fn scale_of(object: &Value) -> Value {
             "resourceVersion": metadata["resourceVersion"],
             "creationTimestamp": metadata["creationTimestamp"],
         },
-        "spec": { "replicas": object["spec"]["replicas"].as_i64().unwrap_or(0) },
+        "spec": spec,
         "status": {
             "replicas": object["status"]["replicas"].as_i64().unwrap_or(0),
             "selector": selector.join(","),

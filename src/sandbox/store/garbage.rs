@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::{
-    ApiError, ChangeEvent, Key, Kind, State, Store, has_finalizers, key, owner_references, owner_uids, timestamp, uid,
+    ApiError, ChangeEvent, Key, Kind, Part, State, Store, Write, has_finalizers, key, owner_references, owner_uids,
+    ownership, timestamp, uid,
 };
 
 /// What becomes of the objects that the deleted one owns.
@@ -45,6 +46,7 @@ pub struct Deleted {
 }
 
 const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
 
 impl Store {
     pub(in crate::sandbox) fn delete_of(
@@ -59,16 +61,21 @@ impl Store {
         let Some(current) = state.get(kind, &key).cloned() else {
             return Err(ApiError::not_found(kind, name));
         };
-        let ours = [("UID", &options.uid, "uid"), ("ResourceVersion", &options.resource_version, "resourceVersion")];
-        for (what, wanted, field) in ours {
+        let ours = [
+            ("UID", &options.uid, "uid", "The object might have been deleted and then recreated"),
+            ("ResourceVersion", &options.resource_version, "resourceVersion", "The object might have been modified"),
+        ];
+        for (what, wanted, field, guess) in ours {
             let found = current["metadata"][field].as_str().unwrap_or_default();
             if let Some(wanted) = wanted
                 && wanted != found
             {
-                return Err(ApiError::conflict(
+                return Err(ApiError::precondition(
                     kind,
                     name,
-                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"),
+                    format!(
+                        "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). {guess}"
+                    ),
                 ));
             }
         }
@@ -82,13 +89,17 @@ impl Store {
         let Some(current) = state.get(kind, key).cloned() else {
             return Deleted { object: Arc::new(Value::Null), gone: true };
         };
-        if options.propagation == Propagation::Orphan {
-            self.orphan_dependents(state, uid(&current));
-        }
         let grace = grace_period(kind, &current, options);
         let mut object = (*current).clone();
-        if options.propagation == Propagation::Foreground && !has_finalizer(&object, FOREGROUND) {
-            add_finalizer(&mut object, FOREGROUND);
+        let mark = match options.propagation {
+            Propagation::Background => None,
+            Propagation::Foreground => Some(FOREGROUND),
+            Propagation::Orphan => Some(ORPHAN),
+        };
+        if let Some(mark) = mark
+            && !has_finalizer(&object, mark)
+        {
+            add_finalizer(&mut object, mark);
         }
         if kind.kind == "Namespace" && object["status"]["phase"] != "Terminating" {
             object["status"]["phase"] = json!("Terminating");
@@ -103,21 +114,32 @@ impl Store {
         if !already || left.is_some_and(|left| grace < left) {
             let when = self.now() + chrono::TimeDelta::seconds(grace);
             object["metadata"]["deletionTimestamp"] = json!(timestamp(when));
-            object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+            if kind.kind != "Namespace" {
+                object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+            }
             if kind.has_generation || kind.custom {
                 let generation = object["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
                 object["metadata"]["generation"] = json!(generation);
             }
         }
         let foreground = has_finalizer(&object, FOREGROUND);
+        let orphans = has_finalizer(&object, ORPHAN);
         let mut object = if object == *current { current } else { self.put(state, kind, key.clone(), object) };
         if kind.kind == "Namespace" {
             self.empty_namespace(state, &key.1);
             self.settle_namespace(state, &key.1);
-        } else if foreground {
+        } else if foreground || orphans {
+            // What was asked for sees it marked, however soon it is gone.
             let owner = uid(&object).to_owned();
-            self.delete_dependents(state, &owner, Propagation::Foreground);
-            self.settle_foreground(state, &owner);
+            if orphans {
+                self.orphan_dependents(state, &owner);
+                self.let_go(state, kind, key, ORPHAN);
+            }
+            if foreground {
+                self.delete_dependents(state, &owner, Propagation::Foreground);
+                self.settle_foreground(state, &owner);
+            }
+            return Deleted { object, gone: false };
         }
         let present = state.get(kind, key).cloned();
         let gone = present.is_none();
@@ -194,7 +216,7 @@ impl Store {
                 if let Some(owners) = kept["metadata"]["ownerReferences"].as_array_mut() {
                     owners.retain(|reference| reference["uid"] != owner);
                 }
-                self.put(state, &kind, key, kept);
+                self.put_released(state, &kind, key, &object, kept);
             } else if object["metadata"].get("deletionTimestamp").is_none() {
                 let options = DeleteOptions { propagation, ..DeleteOptions::default() };
                 self.begin_delete(state, &kind, &key, &options);
@@ -211,10 +233,10 @@ impl Store {
             let Some((kind, key)) = state.by_uid.get(&dependent).cloned() else {
                 continue;
             };
-            let Some(object) = state.get(&kind, &key) else {
+            let Some(current) = state.get(&kind, &key).cloned() else {
                 continue;
             };
-            let mut object = (**object).clone();
+            let mut object = (*current).clone();
             if let Some(metadata) = object["metadata"].as_object_mut() {
                 if let Some(owners) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut) {
                     owners.retain(|reference| reference["uid"] != owner);
@@ -223,8 +245,14 @@ impl Store {
                     metadata.remove("ownerReferences");
                 }
             }
-            self.put(state, &kind, key, object);
+            self.put_released(state, &kind, key, &current, object);
         }
+    }
+
+    /// Puts an object in place that has one owner less, as the garbage collector's write.
+    fn put_released(&self, state: &mut State, kind: &Arc<Kind>, key: Key, current: &Value, mut object: Value) {
+        ownership::record(kind, Some(current), &mut object, &Write::internal(Part::Main), self.now());
+        self.put(state, kind, key, object);
     }
 
     /// An owner that waits for its dependents goes once none of them blocks it.
@@ -253,14 +281,21 @@ impl Store {
         if blocked {
             return;
         }
-        let mut object = (*object).clone();
+        self.let_go(state, &kind, &key, FOREGROUND);
+    }
+
+    /// Takes a finalizer off an object that is leaving, and with the last one the object.
+    fn let_go(&self, state: &mut State, kind: &Arc<Kind>, key: &Key, finalizer: &str) {
+        let Some(mut object) = state.get(kind, key).map(|object| (**object).clone()) else {
+            return;
+        };
         if let Some(finalizers) = object["metadata"]["finalizers"].as_array_mut() {
-            finalizers.retain(|finalizer| finalizer != FOREGROUND);
+            finalizers.retain(|one| one != finalizer);
         }
         if has_finalizers(&object) {
-            self.put(state, &kind, key, object);
+            self.put(state, kind, key.clone(), object);
         } else {
-            self.remove(state, &kind, &key);
+            self.remove(state, kind, key);
         }
     }
 

@@ -102,7 +102,7 @@ fn generation_counts_what_is_asked_for_alone() {
         let object = store.modify("Deployment", Some("test"), "a", change).unwrap();
         object["metadata"]["generation"].as_i64().unwrap()
     };
-    assert_eq!(modify(|o| o["metadata"]["annotations"] = json!({ "a": "b" })), 1);
+    assert_eq!(modify(|o| o["metadata"]["labels"] = json!({ "a": "b" })), 1);
     assert_eq!(modify(|o| o["spec"]["replicas"] = json!(3)), 2);
     let object = store
         .modify_status("Deployment", Some("test"), "a", |o| {
@@ -113,6 +113,7 @@ fn generation_counts_what_is_asked_for_alone() {
     assert_eq!(object["metadata"]["generation"], 2);
     assert_eq!(object["spec"]["replicas"], 3);
     assert_eq!(object["status"]["readyReplicas"], 3);
+    assert_eq!(modify(|o| o["metadata"]["annotations"]["a"] = json!("b")), 3, "what a Deployment hands down");
 }
 
 #[test]
@@ -180,7 +181,8 @@ fn what_is_owned_goes_with_the_last_owner() {
     let child = store.create("ConfigMap", Some("test"), owned("child", &owner, true)).unwrap();
     store.create("ConfigMap", Some("test"), owned("grandchild", &child, true)).unwrap();
     let mut shared = owned("shared", &owner, true);
-    let second = owned("x", &other, true)["metadata"]["ownerReferences"][0].clone();
+    let mut second = owned("x", &other, true)["metadata"]["ownerReferences"][0].clone();
+    second["controller"] = json!(false);
     shared["metadata"]["ownerReferences"].as_array_mut().unwrap().push(second);
     store.create("ConfigMap", Some("test"), shared).unwrap();
     assert!(store.delete("ConfigMap", Some("test"), "owner", &DeleteOptions::default()).unwrap().gone);
@@ -195,13 +197,11 @@ fn an_owner_deleted_in_the_foreground_goes_last() {
     let store = store();
     let owner = store.create("ConfigMap", Some("test"), config("owner")).unwrap();
     let mut child = owned("child", &owner, true);
-    child["metadata"]["finalizers"] = json!(["x/y"]);
+    child["metadata"]["finalizers"] = json!(["x/y", "y/z"]);
     store.create("ConfigMap", Some("test"), child).unwrap();
     let options = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
     assert!(!store.delete("ConfigMap", Some("test"), "owner", &options).unwrap().gone);
-    store
-        .modify("ConfigMap", Some("test"), "child", |o| o["metadata"]["finalizers"] = json!(["foregroundDeletion"]))
-        .unwrap();
+    store.modify("ConfigMap", Some("test"), "child", |o| o["metadata"]["finalizers"] = json!(["y/z"])).unwrap();
     assert!(store.get("ConfigMap", Some("test"), "owner").is_some());
     store.modify("ConfigMap", Some("test"), "child", |o| o["metadata"]["finalizers"] = json!([])).unwrap();
     assert_eq!(store.list("ConfigMap", Some("test")).0.len(), 0);
