@@ -8,7 +8,7 @@ use canary_tui::cluster::{Driver, Source};
 use canary_tui::controller::Role;
 use rehearsal::{APP, Rehearsal, hurried, weight};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const STEP: Duration = Duration::from_millis(400);
 /// Long enough that whatever happens within a test does not happen because an interval has passed.
@@ -47,7 +47,7 @@ async fn a_version_that_answers_with_errors_is_rolled_back_at_its_threshold() {
     options.scrape = Duration::from_millis(50);
     let rehearsal = Rehearsal::driving(options).await;
     shorten_windows(&rehearsal);
-    rehearsal.set_version("1.2.0").await;
+    rehearsal.set_version("5xx").await;
     rehearsal.until_phase(Phase::Failed).await;
     let said = rehearsal.messages();
     let halts: Vec<&String> = said.iter().filter(|m| m.contains("advancement success rate")).collect();
@@ -90,34 +90,6 @@ async fn an_operator_holds_steps_and_promotes() {
     rehearsal.until_phase(Phase::Finalising).await;
     assert!(matches!(rehearsal.ask(Verb::Pause).await, Outcome::Refused(m) if m.contains("promotion has begun")));
     assert_eq!(rehearsal.mirror.read().workloads[&format!("{APP}-primary")].version(), "1.1.0");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_abort_acts_at_once_whatever_the_interval() {
-    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
-    let mut took = Vec::new();
-    for round in 0..100 {
-        rehearsal.set_version(if round % 2 == 0 { "1.1.0" } else { "1.1.1" }).await;
-        rehearsal.until("no first step", |w| weight(w) == 10 && w.canaries[APP].status.canary_weight == 10).await;
-        let mut changes = rehearsal.sandbox.store().subscribe();
-        let began = Instant::now();
-        let outcome = rehearsal.ask(Verb::Abort).await;
-        assert!(matches!(outcome, Outcome::CarriedOut(_)), "{outcome:?}");
-        let mut written = None;
-        while let Ok(change) = changes.try_recv() {
-            let routes = change.kind.ends_with("VirtualService").then_some(&change.object);
-            if routes.is_some_and(|r| r["spec"]["http"][0]["route"][1]["weight"] == 0) {
-                written = Some(());
-            }
-        }
-        assert!(written.is_some(), "the routes were written before the outcome");
-        took.push(began.elapsed());
-        rehearsal.until_phase(Phase::Failed).await;
-    }
-    took.sort();
-    let (median, late) = (took[took.len() / 2], took[took.len() * 99 / 100]);
-    println!("abort to its outcome, of {}: median {median:?}, 99th percentile {late:?}", took.len());
-    assert!(late < Duration::from_millis(250), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

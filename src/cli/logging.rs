@@ -28,7 +28,10 @@ pub fn directory() -> Option<PathBuf> {
 
 /// Begins to log. Where no file can be written there is none, and the program runs on.
 pub fn begin(to_stderr: bool) -> Log {
-    let filter = || EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("warn,canary_tui=info"));
+    let filter = || {
+        EnvFilter::try_from_env(FILTER)
+            .unwrap_or_else(|_| EnvFilter::new("warn,kube_client::client::builder=off,canary_tui=info"))
+    };
     let appender = directory().and_then(|directory| {
         std::fs::create_dir_all(&directory).ok()?;
         RollingFileAppender::builder()

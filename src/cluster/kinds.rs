@@ -27,8 +27,22 @@ pub enum KindsError {
         "the cluster serves no Canary ({GROUP}). Install the definitions first: canary-tui manifests | kubectl apply -f -"
     )]
     NoCanary,
-    #[error("cannot ask the cluster which kinds it serves: {}", super::connect::explain(.0))]
-    Api(#[from] kube::Error),
+    #[error("{}", unanswered(.0))]
+    Api(kube::Error),
+}
+
+impl From<kube::Error> for KindsError {
+    fn from(error: kube::Error) -> Self {
+        Self::Api(error)
+    }
+}
+
+fn unanswered(error: &kube::Error) -> String {
+    let what = match error {
+        kube::Error::Api(_) => "does not say which kinds it serves",
+        _ => "cannot be reached",
+    };
+    format!("the API server {what}: {}", super::connect::explain(error))
 }
 
 impl Kinds {

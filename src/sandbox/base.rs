@@ -1,10 +1,12 @@
-//! What every cluster has: its namespaces, and the Service behind which Prometheus stands.
+//! What every cluster has: its namespaces, the node that the pods run on, and the Service behind which Prometheus
+//! stands.
 
 use serde_json::{Value, json};
 
 use super::serve::PROMETHEUS;
 use super::status::ApiError;
-use super::store::Store;
+use super::store::{Store, timestamp};
+use super::workloads::{NODE, NODE_ADDRESS};
 
 /// Puts it into an empty store, with `namespace` for the apps.
 pub fn furnish(store: &Store, namespace: &str) -> Result<(), ApiError> {
@@ -15,7 +17,33 @@ pub fn furnish(store: &Store, namespace: &str) -> Result<(), ApiError> {
         }
     }
     store.create("Service", Some(prometheus_namespace), service(prometheus, port))?;
+    store.create("Node", None, node(&timestamp(store.now())))?;
     Ok(())
+}
+
+fn node(since: &str) -> Value {
+    let amounts = json!({ "cpu": "8", "memory": "16Gi", "pods": "1000" });
+    json!({
+        "metadata": { "name": NODE, "labels": { "kubernetes.io/hostname": NODE } },
+        "status": {
+            "capacity": amounts,
+            "allocatable": amounts,
+            "addresses": [
+                { "type": "InternalIP", "address": NODE_ADDRESS },
+                { "type": "Hostname", "address": NODE },
+            ],
+            "conditions": [{
+                "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the node runs pods",
+                "lastHeartbeatTime": since, "lastTransitionTime": since,
+            }],
+            "nodeInfo": {
+                "architecture": std::env::consts::ARCH, "operatingSystem": std::env::consts::OS,
+                "kubeletVersion": super::server::KUBERNETES, "kubeProxyVersion": super::server::KUBERNETES,
+                "containerRuntimeVersion": "sandbox://1", "osImage": "sandbox", "kernelVersion": "0",
+                "machineID": "", "systemUUID": "", "bootID": "",
+            },
+        },
+    })
 }
 
 fn service(name: &str, port: u16) -> Value {

@@ -23,7 +23,7 @@ pub fn clear(kind: &Kind, object: &mut Value) {
         if kind.kind == "Deployment"
             && let Some(status) = fields.get_mut("status").and_then(Value::as_object_mut)
         {
-            status.retain(|_, value| *value != 0);
+            status.retain(|field, value| field == "terminatingReplicas" || *value != 0);
         }
     }
 }
@@ -197,7 +197,10 @@ fn deployment(fields: &mut Map<String, Value>) {
 
 fn pod_template(spec: &mut Map<String, Value>) {
     if let Some(template) = child(spec, "template") {
-        let _ = child(template, "metadata");
+        if let Some(metadata) = child(template, "metadata") {
+            // Some clients send one, and nobody means it.
+            metadata.retain(|field, value| field != "creationTimestamp" || !value.is_null());
+        }
         if let Some(spec) = child(template, "spec") {
             pod_spec(spec);
         }

@@ -1,6 +1,6 @@
-//! Tells the simulated traffic what the store says: where requests are routed, and which pods could serve them.
+//! Tells the simulated traffic what a cluster's objects say: where requests are routed, and which pods could serve them.
 //!
-//! It reads routes as Istio's proxies do, and it never writes to the store.
+//! It reads routes as Istio's proxies do, and it never writes anything.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,7 +23,19 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How often the facts are read anew because the store has changed meanwhile.
 const MOST_TRIES: u32 = 8;
 
-/// Reads the facts out of a store, and remembers which hosts users have called: they go on calling one whose route is
+/// Where objects are found: the sandbox's store, or what somebody watches of another cluster.
+pub trait Objects {
+    /// All objects of a kind, in every namespace.
+    fn of_kind(&self, kind: &str) -> Vec<Arc<Value>>;
+}
+
+impl Objects for Store {
+    fn of_kind(&self, kind: &str) -> Vec<Arc<Value>> {
+        self.list(kind, None).0
+    }
+}
+
+/// Reads the facts out of objects, and remembers which hosts users have called: they go on calling one whose route is
 /// gone, and that is what an outage is.
 #[derive(Debug, Default)]
 pub struct Feed {
@@ -44,19 +56,21 @@ impl Feed {
         self.read(store)
     }
 
-    fn read(&mut self, store: &Store) -> Facts {
-        let deployments = store.list("Deployment", None).0;
+    /// The facts by these objects.
+    pub fn read(&mut self, cluster: &impl Objects) -> Facts {
+        let deployments = cluster.of_kind("Deployment");
         let services: HashMap<(String, String), Arc<Value>> =
-            store.list("Service", None).0.into_iter().map(|service| (place(&service), service)).collect();
+            cluster.of_kind("Service").into_iter().map(|service| (place(&service), service)).collect();
         let by_label = by_label(&deployments);
         let mut routes = BTreeMap::new();
-        for virtual_service in store.list("VirtualService", None).0 {
+        for virtual_service in cluster.of_kind("VirtualService") {
             let (namespace, host) = place(&virtual_service);
             let destinations = destinations(&virtual_service, &services, &by_label);
             routes.insert((namespace, host), destinations);
         }
         self.hosts.extend(routes.keys().cloned());
-        self.hosts.retain(|(namespace, _)| store.get("Namespace", None, namespace).is_some());
+        let namespaces: BTreeSet<String> = cluster.of_kind("Namespace").iter().map(|object| place(object).1).collect();
+        self.hosts.retain(|(namespace, _)| namespaces.contains(namespace));
         for host in &self.hosts {
             if !routes.contains_key(host) {
                 // Without a route the mesh goes by the Service of that name, if there still is one.
@@ -73,7 +87,7 @@ impl Feed {
                 .into_iter()
                 .map(|((namespace, host), destinations)| Route { namespace, host, destinations })
                 .collect(),
-            workloads: workloads(store, &deployments),
+            workloads: workloads(cluster, &deployments),
         }
     }
 
@@ -188,13 +202,13 @@ fn by_label(deployments: &[Arc<Value>]) -> ByLabel<'_> {
     found
 }
 
-fn workloads(store: &Store, deployments: &[Arc<Value>]) -> Vec<Workload> {
-    let sets = store.list("ReplicaSet", None).0;
+fn workloads(cluster: &impl Objects, deployments: &[Arc<Value>]) -> Vec<Workload> {
+    let sets = cluster.of_kind("ReplicaSet");
     let owner = |object: &Value| super::workloads::controller_uid(object).map(str::to_owned);
     let owner_of_set: HashMap<&str, String> =
         sets.iter().filter_map(|set| Some((set["metadata"]["uid"].as_str()?, owner(set)?))).collect();
     let mut pods: HashMap<&str, Vec<PodFact>> = HashMap::new();
-    let all_pods = store.list("Pod", None).0;
+    let all_pods = cluster.of_kind("Pod");
     for pod in &all_pods {
         let set = super::workloads::controller_uid(pod);
         let Some(deployment) = set.and_then(|set| owner_of_set.get(set)) else {

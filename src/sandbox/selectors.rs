@@ -77,10 +77,19 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 }
 
 fn requirement(part: &str) -> Result<Requirement, String> {
-    let unreadable = || format!("unable to parse requirement: {part:?}");
+    let unexpected =
+        |found: &str, expected: &str| format!("unable to parse requirement: found '{found}', expected: {expected}");
+    let unreadable = || unexpected(part, "identifier");
     let made = |label: &str, test| {
         let label = label.trim();
-        if label.is_empty() || label.contains(|c: char| c.is_whitespace() || "=!()".contains(c)) {
+        let mut words = label.split_whitespace();
+        if let (Some(_), Some(second)) = (words.next(), words.next()) {
+            return Err(unexpected(second, "in, notin, =, ==, !=, gt, lt"));
+        }
+        if let Some(operator) = label.chars().find(|letter| "=!()".contains(*letter)) {
+            return Err(unexpected(&operator.to_string(), "identifier"));
+        }
+        if label.is_empty() {
             return Err(unreadable());
         }
         if !is_qualified(label) {

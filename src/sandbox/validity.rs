@@ -62,6 +62,12 @@ pub fn metadata(kind: &Kind, old: Option<&Value>, object: &Value) -> Vec<FieldEr
             errors.push(FieldError::invalid("metadata.labels", value, BAD_LABEL_VALUE));
         }
     }
+    for annotation in metadata["annotations"].as_object().into_iter().flatten().map(|(name, _)| name) {
+        // As a label's name, but for the case of its letters.
+        if !is_qualified(&annotation.to_lowercase()) {
+            errors.push(FieldError::invalid("metadata.annotations", &json!(annotation), BAD_LABEL));
+        }
+    }
     let size: usize = metadata["annotations"]
         .as_object()
         .into_iter()
@@ -117,7 +123,11 @@ fn no_new_finalizers(old: &Value, metadata: &Value, errors: &mut Vec<FieldError>
 pub fn of_kind(kind: &Kind, old: Option<&Value>, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     match kind.kind.as_str() {
-        "Deployment" | "ReplicaSet" => workload(old, object, &mut errors),
+        "Deployment" => {
+            workload(old, object, &mut errors);
+            errors.extend(strategy(&object["spec"]["strategy"]));
+        }
+        "ReplicaSet" => workload(old, object, &mut errors),
         "Pod" => {
             pod_spec(&object["spec"], "spec", &mut errors);
             if let Some(old) = old {
@@ -183,6 +193,32 @@ fn workload(old: Option<&Value>, object: &Value, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid("spec.selector", selector, "field is immutable"));
     }
     pod_spec(&spec["template"]["spec"], "spec.template.spec", errors);
+}
+
+fn strategy(strategy: &Value) -> Option<FieldError> {
+    let rolling = &strategy["rollingUpdate"];
+    match strategy["type"].as_str() {
+        Some("RollingUpdate") => None,
+        Some("Recreate") => (!rolling.is_null()).then(|| FieldError {
+            field: "spec.strategy.rollingUpdate".into(),
+            reason: "FieldValueForbidden",
+            message: "Forbidden: may not be specified when strategy `type` is 'Recreate'".into(),
+        }),
+        _ => {
+            // Shown as the server has it inside, in its order.
+            let limit = |name: &str| if rolling[name].is_null() { json!(0) } else { rolling[name].clone() };
+            let inside = match rolling {
+                Value::Null => "null".to_owned(),
+                _ => format!(r#"{{"MaxUnavailable":{},"MaxSurge":{}}}"#, limit("maxUnavailable"), limit("maxSurge")),
+            };
+            let shown = format!(r#"{{"Type":{},"RollingUpdate":{inside}}}"#, strategy["type"]);
+            Some(FieldError {
+                field: "spec.strategy".into(),
+                reason: "FieldValueNotSupported",
+                message: format!("Unsupported value: {shown}: supported values: \"Recreate\", \"RollingUpdate\""),
+            })
+        }
+    }
 }
 
 fn pod_spec(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {

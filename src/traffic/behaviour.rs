@@ -44,7 +44,7 @@ const GOOD: Behaviour = Behaviour {
 };
 
 /// What is known of each tag, in order. All other tags are good.
-pub const BEHAVIOURS: [Behaviour; 6] = [
+pub const BEHAVIOURS: [Behaviour; 7] = [
     Behaviour { tag: "1.0.0", ..GOOD },
     Behaviour { tag: "1.1.0", latency_median_ms: 38.0, memory_base: 172.0 * MIB, ..GOOD },
     Behaviour { tag: "1.2.0", summary: "5xx on 8 % of requests", error_rate: 0.08, ..GOOD },
@@ -58,6 +58,8 @@ pub const BEHAVIOURS: [Behaviour; 6] = [
     },
     Behaviour { tag: "1.4.0", summary: "never ready", becomes_ready: false, ..GOOD },
     Behaviour { tag: "1.5.0", summary: "leaks memory, 6 MiB a second", memory_growth: 6.0 * MIB, ..GOOD },
+    // Not offered: bad however short the window that it is judged by.
+    Behaviour { tag: "5xx", summary: "5xx on half of its requests", error_rate: 0.5, ..GOOD },
 ];
 
 /// The tags that an operator is offered, the good one first.

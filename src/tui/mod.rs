@@ -7,6 +7,7 @@
 
 pub mod glyphs;
 pub mod history;
+pub mod input;
 pub mod keys;
 pub mod message;
 pub mod model;

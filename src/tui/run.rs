@@ -9,12 +9,11 @@ use super::screen::Screen;
 use super::source::{self, Feed, Order};
 use super::terminal::{self, Session};
 use super::theme::{Depth, Theme};
-use super::{glyphs, update::update, view};
+use super::{glyphs, input, update::update, view};
 use crate::cluster::{Clock, Connection};
 use crate::controller;
 use chrono::{Local, Offset};
-use crossterm::event::{Event, EventStream};
-use futures::StreamExt;
+use crossterm::event::Event;
 use ratatui::layout::Size;
 use std::fs::File;
 use std::time::Duration;
@@ -101,7 +100,8 @@ struct Console {
 
 /// What woke the loop.
 enum Woken {
-    Input(Option<std::io::Result<Event>>),
+    Input(Option<Event>),
+    Resized,
     Message(Option<Msg>),
     Clock,
     Leave,
@@ -114,8 +114,8 @@ impl Console {
         mut messages: mpsc::UnboundedReceiver<Msg>,
         mut panicked: watch::Receiver<bool>,
     ) -> Result<(), ConsoleError> {
-        let mut keys = EventStream::new();
-        let mut hung_up = terminal::hung_up();
+        let mut input = input::listen()?;
+        let mut resized = signal(SignalKind::window_change())?;
         let mut signals = Signals::new()?;
         // A frame is owed from here on.
         let mut dirty = true;
@@ -134,9 +134,9 @@ impl Console {
             let woken = tokio::select! {
                 biased;
                 _ = signals.any() => Woken::Leave,
-                gone = hung_up.wait_for(|gone| *gone) => if gone.is_ok() { Woken::Leave } else { Woken::Clock },
                 _ = panicked.wait_for(|told| *told) => Woken::Panicked,
-                input = keys.next() => Woken::Input(input),
+                _ = resized.recv() => Woken::Resized,
+                event = input.recv() => Woken::Input(event),
                 message = messages.recv() => Woken::Message(message),
                 () = tokio::time::sleep_until(frame_due), if dirty => Woken::Clock,
                 () = tokio::time::sleep(wake), if !dirty => Woken::Clock,
@@ -149,14 +149,20 @@ impl Console {
                 Woken::Leave => return Ok(()),
                 Woken::Panicked => return Err(ConsoleError::Panicked),
                 // The keyboard has ended: the terminal is gone.
-                Woken::Input(None | Some(Err(_))) => return Ok(()),
+                Woken::Input(None) => return Ok(()),
                 Woken::Clock => {}
-                Woken::Input(Some(Ok(event))) => {
+                Woken::Resized => {
+                    urgent = true;
+                    // A terminal that cannot tell its size any more is found out at the next write.
+                    if let Ok((width, height)) = crossterm::terminal::size() {
+                        commands.extend(update(&mut self.model, Msg::Resize(width, height)));
+                    }
+                }
+                Woken::Input(Some(event)) => {
                     urgent = true;
                     let message = match event {
                         Event::Key(key) => Msg::Key(key),
                         Event::Paste(text) => Msg::Paste(text),
-                        Event::Resize(width, height) => Msg::Resize(width, height),
                         _ => continue,
                     };
                     commands.extend(update(&mut self.model, message));

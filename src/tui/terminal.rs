@@ -80,31 +80,3 @@ fn hook() -> watch::Receiver<bool> {
     });
     told.subscribe()
 }
-
-/// Becomes true when the terminal is gone: its other end was closed. A thread of its own sleeps until then, because
-/// nothing else wakes for it where no SIGHUP is sent.
-pub fn hung_up() -> watch::Receiver<bool> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    let (told, hung_up) = watch::channel(false);
-    let watching = move || {
-        let stdin = io::stdin();
-        loop {
-            // No event is asked for; a hang-up and an error are told all the same.
-            let mut watched = [PollFd::new(&stdin, PollFlags::empty())];
-            match poll(&mut watched, None) {
-                Ok(_) => {
-                    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
-                    if watched[0].revents().intersects(gone) {
-                        let _ = told.send(true);
-                        return;
-                    }
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return,
-            }
-        }
-    };
-    // Without the thread a hang-up is still seen at the next write.
-    let _ = std::thread::Builder::new().name("terminal".into()).stack_size(64 * 1024).spawn(watching);
-    hung_up
-}

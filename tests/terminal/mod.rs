@@ -120,6 +120,17 @@ impl Terminal {
         }
     }
 
+    /// Waits until the program has written these bytes.
+    pub fn until_written(&self, bytes: &[u8], patience: Duration) {
+        let end = Instant::now() + patience;
+        let mut seen = self.shared.0.lock().expect("no panic under the lock");
+        while !seen.raw.windows(bytes.len()).any(|window| window == bytes) {
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && !seen.closed, "{:?} is not written", String::from_utf8_lossy(bytes));
+            seen = self.shared.1.wait_timeout(seen, left).expect("no panic under the lock").0;
+        }
+    }
+
     /// Waits until this text is on the screen.
     pub fn until_shows(&self, text: &str) -> Instant {
         self.until(&format!("no {text:?}"), Duration::from_secs(60), |screen| screen.contains(text))

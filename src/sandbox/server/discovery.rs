@@ -103,12 +103,12 @@ pub fn answer(api: &Arc<Api>, call: &Call, about: &Discovery) -> Result<Response
 pub fn version() -> Value {
     json!({
         "major": "1",
-        "minor": "33",
+        "minor": "37",
         "emulationMajor": "1",
-        "emulationMinor": "33",
+        "emulationMinor": "37",
         "minCompatibilityMajor": "1",
-        "minCompatibilityMinor": "32",
-        "gitVersion": "v1.33.0+sandbox",
+        "minCompatibilityMinor": "36",
+        "gitVersion": super::KUBERNETES,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

@@ -125,6 +125,11 @@ impl Hooks {
         *self.delay.write().unwrap_or_else(PoisonError::into_inner) = delay;
     }
 
+    /// Whether there may be something that is denied.
+    pub(super) fn denies_anything(&self) -> bool {
+        self.denial.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(super) fn denies(&self, attributes: &Attributes) -> bool {
         let denial = self.denial.read().unwrap_or_else(PoisonError::into_inner).clone();
         // Every user may ask what they may do.

@@ -14,6 +14,7 @@ mod render;
 mod review;
 mod table;
 mod typed;
+mod types;
 mod watch;
 mod write;
 
@@ -37,6 +38,9 @@ use path::{Place, Query};
 
 /// The largest body that is read, in bytes: what an API server takes.
 pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// The version of Kubernetes whose API this is like.
+pub const KUBERNETES: &str = "v1.37.0+sandbox";
 
 /// What is read of bodies.
 const READ: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -182,6 +186,17 @@ fn on_resource(api: &Arc<Api>, call: Call, target: path::Target) -> Result<Respo
         None => {}
         Some("status") if kind.has_status => {}
         Some("scale") if kind.has_scale => {}
+        Some(part @ ("log" | "exec" | "attach" | "portforward")) if kind.kind == "Pod" && !kind.custom => {
+            let name = target.name.as_deref().unwrap_or_default();
+            let pod = api.store.get_of(&kind, target.namespace.as_deref(), name);
+            pod.ok_or_else(|| ApiError::not_found(&kind, name))?;
+            return Err(ApiError::internal(format!(
+                "the sandbox answers no {part}: its pods are simulated, and no container runs in them"
+            )));
+        }
+        Some(_) if kind.custom => {
+            return Err(ApiError::not_found(&kind, target.name.as_deref().unwrap_or_default()));
+        }
         Some(_) => return Err(ApiError::no_such_path()),
     }
     let watching = call.query.flag("watch");

@@ -1,19 +1,13 @@
 //! Whether a body is of its kind at all: unknown fields (`fieldValidation`), and fields of the wrong type.
 //! Custom kinds are held to their schema, Kubernetes' own kinds to the types that clients have of them.
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::kinds::Kind;
 use super::super::status::ApiError;
 use super::super::structure::Place;
 use super::super::{defaults, fields, schema};
+use super::types;
 
 /// Checks a body, in which `duplicates` were found, and takes unknown fields out of it. What is returned are the warnings for the client.
 /// Errors: 400 for a field of the wrong type, and for an unknown one where the client is strict.
@@ -38,26 +32,6 @@ pub fn check(
         }
         Some(false) => Ok(named),
         _ => Ok(Vec::new()),
-    }
-}
-
-/// The object as its type writes it: without what the type does not know.
-fn as_typed(kind: &Kind, object: &Value) -> Result<Option<Value>, serde_json::Error> {
-    match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "Namespace") => through::<Namespace>(object),
-        ("", "Node") => through::<Node>(object),
-        ("", "Pod") => through::<Pod>(object),
-        ("", "Service") => through::<Service>(object),
-        ("", "ConfigMap") => through::<ConfigMap>(object),
-        ("", "Secret") => through::<Secret>(object),
-        ("", "ServiceAccount") => through::<ServiceAccount>(object),
-        ("", "Event") => through::<Event>(object),
-        ("apps", "Deployment") => through::<Deployment>(object),
-        ("apps", "ReplicaSet") => through::<ReplicaSet>(object),
-        ("autoscaling", "HorizontalPodAutoscaler") => through::<HorizontalPodAutoscaler>(object),
-        ("coordination.k8s.io", "Lease") => through::<Lease>(object),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => through::<CustomResourceDefinition>(object),
-        _ => Ok(None),
     }
 }
 
@@ -114,17 +88,15 @@ pub fn unknown(kind: &Kind, version: &str, object: &mut Value) -> Result<Vec<Str
     }
     defaults::quantities(object);
     defaults::texts(object);
-    let typed = as_typed(kind, object).map_err(|error| unfit(kind, version, error.to_string()))?;
+    let typed = types::of(kind)
+        .map(|published| (published.through)(object))
+        .transpose()
+        .map_err(|error| unfit(kind, version, error.to_string()))?;
     let mut unknown = Vec::new();
     if let Some(typed) = typed {
         take_unknown(object, &typed, "", &mut unknown);
     }
     Ok(unknown)
-}
-
-fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Result<Option<Value>, serde_json::Error> {
-    let typed = T::deserialize(object)?;
-    serde_json::to_value(typed).map(Some)
 }
 
 fn take_unknown(object: &mut Value, typed: &Value, path: &str, unknown: &mut Vec<String>) {

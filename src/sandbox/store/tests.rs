@@ -113,6 +113,7 @@ fn generation_counts_what_is_asked_for_alone() {
     assert_eq!(object["metadata"]["generation"], 2);
     assert_eq!(object["spec"]["replicas"], 3);
     assert_eq!(object["status"]["readyReplicas"], 3);
+    assert_eq!(modify(|o| o["metadata"]["annotations"]["a"] = json!("b")), 3, "what a Deployment hands down");
 }
 
 #[test]
@@ -196,7 +197,7 @@ fn an_owner_deleted_in_the_foreground_goes_last() {
     let store = store();
     let owner = store.create("ConfigMap", Some("test"), config("owner")).unwrap();
     let mut child = owned("child", &owner, true);
-    child["metadata"]["finalizers"] = json!(["x/y"]);
+    child["metadata"]["finalizers"] = json!(["x/y", "y/z"]);
     store.create("ConfigMap", Some("test"), child).unwrap();
     let options = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
     assert!(!store.delete("ConfigMap", Some("test"), "owner", &options).unwrap().gone);

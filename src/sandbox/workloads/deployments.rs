@@ -31,10 +31,7 @@ pub fn look_at(
     let found = Found::of(store, &deployment);
     let mut did = None;
     if !is_leaving(&deployment) {
-        if deployment["spec"]["paused"] == true {
-            did = pause(&deployment);
-            found.rescale(store, &deployment)?;
-        } else if found.was_rescaled(&deployment) {
+        if deployment["spec"]["paused"] == true || found.was_rescaled(&deployment) {
             found.rescale(store, &deployment)?;
         } else {
             let (new, reason) = found.new_set(store, &deployment)?;
@@ -127,6 +124,7 @@ impl Found {
         if let Some(new) = &self.new {
             let own = revision(new);
             let new = if own < newest { renumber(store, deployment, new, newest)? } else { new.clone() };
+            let new = hand_down(store, deployment, &new)?;
             mark_revision(store, deployment, revision(&new))?;
             let name = new["metadata"]["name"].as_str().unwrap_or_default();
             let reason = (own < newest && own > 0)
@@ -151,12 +149,6 @@ impl Found {
         let reason = Reason { word: "NewReplicaSetCreated", sentence: format!("Created new replica set \"{name}\"") };
         Ok((Some(new), Some(reason)))
     }
-}
-
-fn pause(deployment: &Value) -> Option<Reason> {
-    let before = super::objects::condition(deployment, "Progressing");
-    let is_told = before.is_some_and(|before| before["reason"] == "DeploymentPaused");
-    (!is_told).then(|| Reason { word: "DeploymentPaused", sentence: "Deployment is paused".to_owned() })
 }
 
 fn revision(set: &Value) -> i64 {
@@ -223,6 +215,16 @@ fn inherited(deployment: &Value) -> Map<String, Value> {
     let own = [REVISION, REVISION_HISTORY, DESIRED, MOST, "kubectl.kubernetes.io/last-applied-configuration"];
     let all = deployment["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
     all.into_iter().filter(|(name, _)| !own.contains(&name.as_str())).collect()
+}
+
+/// Puts the Deployment's annotations on the ReplicaSet of its present template. What it had already stays.
+fn hand_down(store: &Store, deployment: &Value, new: &Value) -> Result<Arc<Value>, ApiError> {
+    let (namespace, name) = (deployment["metadata"]["namespace"].as_str(), new["metadata"]["name"].as_str());
+    store.modify("ReplicaSet", namespace, name.unwrap_or_default(), |new| {
+        for (annotation, value) in inherited(deployment) {
+            set_within(new, &["metadata", "annotations"], &annotation, value);
+        }
+    })
 }
 
 /// A template that comes back is the newest revision again.

@@ -24,7 +24,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::store::{Change, ChangeEvent, Store};
 pub use objects::{controller_uid, is_leaving, is_ready, started_at};
-pub use pods::image_tag;
+pub use pods::{NODE, NODE_ADDRESS, image_tag};
 pub use template_hash::template_hash;
 
 /// How fast the node is.

@@ -13,8 +13,9 @@ use super::objects::{is_leaving, is_ready, new_condition, set, set_within};
 use crate::traffic::of_tag;
 
 /// The one node.
-const NODE: &str = "sandbox";
-const NODE_ADDRESS: &str = "10.0.0.1";
+pub const NODE: &str = "sandbox";
+/// Its address.
+pub const NODE_ADDRESS: &str = "10.0.0.1";
 
 /// When the node met a pod.
 #[derive(Clone, Copy, Debug)]

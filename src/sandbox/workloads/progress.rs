@@ -37,7 +37,10 @@ pub fn status(looked: &Looked<'_>, now: DateTime<Utc>) -> (Value, Option<DateTim
     let (replicas, ready, available) = (sum("replicas"), sum("readyReplicas"), sum("availableReplicas"));
     let updated = new.map_or(0, |new| number(new, "/status/replicas"));
     let wanted = number(deployment, "/spec/replicas");
-    let mut status = json!({ "observedGeneration": number(deployment, "/metadata/generation") });
+    let mut status = json!({
+        "observedGeneration": number(deployment, "/metadata/generation"),
+        "terminatingReplicas": sum("terminatingReplicas"),
+    });
     let counts = [
         ("replicas", replicas),
         ("updatedReplicas", updated),
@@ -61,18 +64,44 @@ pub fn status(looked: &Looked<'_>, now: DateTime<Utc>) -> (Value, Option<DateTim
     } else {
         ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     };
-    let mut conditions = vec![renewed(
+    let available = renewed(
         condition(deployment, "Available"),
         "Available",
         availability.0,
         &Reason { word: availability.1, sentence: availability.2.to_owned() },
         false,
         now,
-    )];
-    let (progressing, deadline) = progressing(looked, &status, now);
-    conditions.extend(progressing);
+    );
+    let (progressing, deadline) = match held(deployment) {
+        Some((before, None)) => (Some(before.clone()), None),
+        Some((before, Some(reason))) => {
+            (Some(renewed(Some(before), "Progressing", "Unknown", &reason, true, now)), None)
+        }
+        None => progressing(looked, &status, now),
+    };
+    let mut conditions = deployment["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    for condition in [Some(available), progressing].into_iter().flatten() {
+        // One that says something new comes last.
+        if !conditions.contains(&condition) {
+            conditions.retain(|one| one["type"] != condition["type"]);
+            conditions.push(condition);
+        }
+    }
     status["conditions"] = json!(conditions);
     (status, deadline)
+}
+
+/// The condition `Progressing` of a Deployment that is paused or was until now, and what it is to say anew.
+fn held(deployment: &Value) -> Option<(&Value, Option<Reason>)> {
+    let before = condition(deployment, "Progressing").unwrap_or(&Value::Null);
+    let told = before["reason"].as_str().unwrap_or_default();
+    let say = |word, sentence: &str| Some(Reason { word, sentence: sentence.to_owned() });
+    match (deployment["spec"]["paused"] == true, told) {
+        (true, "DeploymentPaused" | "ProgressDeadlineExceeded") => Some((before, None)),
+        (true, _) => Some((before, say("DeploymentPaused", "Deployment is paused"))),
+        (false, "DeploymentPaused") => Some((before, say("DeploymentResumed", "Deployment is resumed"))),
+        (false, _) => None,
+    }
 }
 
 /// The condition `Progressing`, and when it turns if nothing happens.

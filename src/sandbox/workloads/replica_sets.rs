@@ -88,8 +88,10 @@ fn count(
     let labelled = |pod: &&Arc<Value>| {
         labels.as_object().into_iter().flatten().all(|(name, value)| pod["metadata"]["labels"][name] == *value)
     };
+    let leaving = controlled(store, "Pod", set).iter().filter(|pod| is_leaving(pod)).count();
     let mut status = json!({
         "replicas": pods.len(),
+        "terminatingReplicas": leaving,
         "observedGeneration": number(set, "/metadata/generation"),
     });
     let counts = [
