@@ -29,7 +29,10 @@ async fn live(name: &str, deadly: impl Fn(&Moment) -> bool + Send + Sync + 'stat
             for number in 0.. {
                 let (ground_, passed, died, deadly) = (ground.clone(), passed.clone(), died.clone(), deadly.clone());
                 let judge: Judge = Arc::new(move |write| {
-                    let phase = ground_.watched.get("Canary", APP)["status"]["phase"].as_str().unwrap_or("").to_owned();
+                    // A write that sets the phase is seen before or after it is judged.
+                    let canary =
+                        if write.phase.is_empty() { ground_.watched.get("Canary", APP) } else { Arc::default() };
+                    let phase = canary["status"]["phase"].as_str().unwrap_or_default().to_owned();
                     let moment = (phase, write.clone());
                     let first = passed.lock().expect("no panic").insert(moment.clone());
                     let dies = first && deadly(&moment);
