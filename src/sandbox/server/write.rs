@@ -82,9 +82,8 @@ pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, nam
         object["apiVersion"] = json!(api_version);
         patch.apply(&mut object)?;
         expect_type(kind, target, &object)?;
-        let patched = object.clone();
-        warnings = typed::check(kind, &target.version, &mut object, validation, &[])
-            .map_err(|error| ApiError::unfit_patch(&patched, error.message))?;
+        let checked = typed::check(kind, &target.version, &mut object, validation, &[]);
+        warnings = checked.map_err(|error| ApiError::unfit_patch(&object, error.message))?;
         warnings.extend(plain_finalizers(kind, current, &object));
         // Back to what it is kept in, so that a patch of nothing changes nothing.
         object["apiVersion"] = json!(kind.storage_api_version());
