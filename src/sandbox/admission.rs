@@ -15,6 +15,9 @@ use super::validity;
 pub fn admit(kind: &Kind, old: Option<&Value>, mut object: Value, write: &Write) -> Result<Value, ApiError> {
     let version = version_of(kind, &object, write)?;
     validity::metadata_shape(&object)?;
+    if !kind.custom {
+        defaults::texts(&mut object);
+    }
     defaults::clear(kind, &mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let mut errors: Vec<FieldError> = validity::metadata(kind, old, &object);

@@ -104,10 +104,17 @@ pub fn assign(kind: &Kind, object: &mut Value) {
                 set(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
                 set(spec, "priority", json!(0));
                 set(spec, "serviceAccountName", json!("default"));
+                let account = spec["serviceAccountName"].clone();
+                set(spec, "serviceAccount", account);
+                let tolerated = |key: &str| json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 });
+                let tolerations =
+                    ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"].map(tolerated).to_vec();
+                set(spec, "tolerations", Value::Array(tolerations));
             }
+            let class = quality(&fields["spec"]);
             if let Some(status) = child(fields, "status") {
                 set(status, "phase", json!("Pending"));
-                set(status, "qosClass", json!("Burstable"));
+                set(status, "qosClass", json!(class));
             }
         }
         "Service" if !kind.custom => {
@@ -127,6 +134,23 @@ pub fn assign(kind: &Kind, object: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// The class of a pod by what its containers ask for: what they may take is what they need, or less, or not said.
+fn quality(spec: &Value) -> &'static str {
+    let resources = || spec["containers"].as_array().into_iter().flatten().map(|container| &container["resources"]);
+    let says = |amounts: &Value| amounts.as_object().is_some_and(|amounts| !amounts.is_empty());
+    let guaranteed = |resources: &Value| {
+        let (limits, requests) = (&resources["limits"], &resources["requests"]);
+        ["cpu", "memory"].iter().all(|of| limits[of].is_string() && limits[of] == requests[of])
+    };
+    if resources().all(|resources| !says(&resources["limits"]) && !says(&resources["requests"])) {
+        "BestEffort"
+    } else if resources().all(guaranteed) {
+        "Guaranteed"
+    } else {
+        "Burstable"
     }
 }
 

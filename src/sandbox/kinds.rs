@@ -176,7 +176,7 @@ const fn row(
 const BUILT_IN: &[Row] = &[
     row("", "v1", "Namespace", "namespaces", &["ns"], &[], &[Cluster, Status]),
     row("", "v1", "Node", "nodes", &["no"], &[], &[Cluster, Status]),
-    row("", "v1", "Pod", "pods", &["po"], ALL, &[Status]),
+    row("", "v1", "Pod", "pods", &["po"], ALL, &[Status, Generation]),
     row("", "v1", "Service", "services", &["svc"], ALL, &[Status]),
     row("", "v1", "ConfigMap", "configmaps", &["cm"], &[], &[]),
     row("", "v1", "Secret", "secrets", &[], &[], &[]),

@@ -204,7 +204,7 @@ fn merge_list(place: Place, path: &str, live: &Value, config: &Value) -> Result<
     let mut given: HashMap<String, usize> = HashMap::new();
     let mut steps = Vec::with_capacity(news.len());
     for (index, item) in news.iter().enumerate() {
-        let step = place.step(&list, item).ok_or_else(|| format!("{path}: {}", lacking(&list, index, item)))?;
+        let step = place.step(&list, item).ok_or_else(|| format!("{path}: {}", lacking(&list, index)))?;
         if given.insert(step.clone(), index).is_some() {
             let shown =
                 FieldSet { below: [(step, FieldSet { itself: true, ..FieldSet::default() })].into(), itself: false };
@@ -242,14 +242,14 @@ fn merge_list(place: Place, path: &str, live: &Value, config: &Value) -> Result<
     Ok(Value::Array(merged))
 }
 
-fn lacking(list: &List, index: usize, item: &Value) -> String {
-    let List::By(keys) = list else {
-        return format!("element {index} cannot be told from the others");
+fn lacking(list: &List, index: usize) -> String {
+    let keys: Vec<String> = match list {
+        List::By(keys) => keys.iter().map(|key| format!("{key:?}")).collect(),
+        List::Set | List::Whole => Vec::new(),
     };
-    let missing: Vec<&str> = keys.iter().copied().filter(|key| item.get(*key).is_none()).collect();
     format!(
-        "element {index}: associative list with keys has an element that omits key field {:?} (and doesn't have default value)",
-        missing.first().copied().unwrap_or_default()
+        "element {index}: associative list with keys has an element that omits all key fields [{}] (and doesn't have default values for any key fields)",
+        keys.join(" ")
     )
 }
 

@@ -497,7 +497,9 @@ impl Store {
         check_identity(kind, &key.1, &current, &object)?;
         keep_what_is_not_theirs(kind, &current, &mut object, write);
         let mut object = admission::admit(kind, Some(&current), object, write)?;
-        if (kind.has_generation || kind.custom) && asks_for_more(kind, write.part, &current, &object) {
+        // A pod that is given a node is asked for nothing more.
+        let placed = write.trusted && kind.kind == "Pod";
+        if (kind.has_generation || kind.custom) && !placed && asks_for_more(kind, write.part, &current, &object) {
             let generation = current["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
         }

@@ -270,7 +270,8 @@ mod tests {
         let patch = json!({ "ports": [{ "port": 81, "targetPort": 2 }] });
         assert_eq!(
             patched(service, patch)["ports"],
-            json!([{ "port": 80, "targetPort": 1 }, { "port": 81, "targetPort": 2 }])
+            json!([{ "port": 81, "targetPort": 2 }, { "port": 80, "targetPort": 1 }]),
+            "what the patch names comes first"
         );
     }
 

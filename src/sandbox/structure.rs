@@ -121,7 +121,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The step to an element of the list here; none for one that lacks a key it cannot be told by.
+    /// The step to an element of the list here; none for one that lacks all keys by which it could be told.
     pub fn step(self, list: &List, element: &Value) -> Option<String> {
         match list {
             List::Whole => None,
@@ -130,7 +130,12 @@ impl<'a> Place<'a> {
                 let mut named = Map::new();
                 for key in keys {
                     let value = element.get(*key).filter(|value| !value.is_null()).cloned();
-                    named.insert((*key).to_owned(), value.or_else(|| self.default_of(key))?);
+                    if let Some(value) = value.or_else(|| self.default_of(key)) {
+                        named.insert((*key).to_owned(), value);
+                    }
+                }
+                if named.is_empty() {
+                    return None;
                 }
                 Some(format!("k:{}", Value::Object(named)))
             }
@@ -140,7 +145,11 @@ impl<'a> Place<'a> {
     /// What a key is taken for where an element does not say it.
     fn default_of(self, key: &str) -> Option<Value> {
         match self {
-            Self::Own { field: "ports", .. } if key == "protocol" => Some(json!("TCP")),
+            Self::Own { .. } => Some(match key {
+                "protocol" => json!("TCP"),
+                "port" | "containerPort" => json!(0),
+                _ => json!(""),
+            }),
             Self::Custom(schema) => schema["items"]["properties"][key].get("default").cloned(),
             _ => None,
         }

@@ -128,7 +128,12 @@ pub fn of_kind(kind: &Kind, old: Option<&Value>, object: &Value) -> Vec<FieldErr
             errors.extend(strategy(&object["spec"]["strategy"]));
         }
         "ReplicaSet" => workload(old, object, &mut errors),
-        "Pod" => pod_spec(&object["spec"], "spec", &mut errors),
+        "Pod" => {
+            pod_spec(&object["spec"], "spec", &mut errors);
+            if let Some(old) = old {
+                same_pod(&old["spec"], &object["spec"], &mut errors);
+            }
+        }
         "Service" => service(object, &mut errors),
         "Event" => {
             let about = object["involvedObject"]["namespace"].as_str().unwrap_or_default();
@@ -245,6 +250,34 @@ fn pod_spec(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
                 "must not have leading or trailing whitespace",
             ));
         }
+    }
+}
+
+/// A pod keeps what it was made for; little of it can be changed.
+fn same_pod(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
+    let fixed = |spec: &Value| {
+        let mut spec = spec.clone();
+        for list in ["containers", "initContainers"] {
+            for container in spec[list].as_array_mut().into_iter().flatten() {
+                container["image"] = Value::Null;
+            }
+        }
+        if let Some(spec) = spec.as_object_mut() {
+            for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "initContainers"] {
+                if spec.get(field).is_some_and(|value| field != "initContainers" || value.is_null()) {
+                    spec.remove(field);
+                }
+            }
+            // Given by the server, whenever it comes to it.
+            for field in ["nodeName", "serviceAccount", "serviceAccountName", "priority", "preemptionPolicy"] {
+                spec.remove(field);
+            }
+        }
+        spec
+    };
+    if fixed(old) != fixed(new) {
+        let why = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+        errors.push(FieldError::forbidden("spec", why));
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod accept;
 mod discovery;
+mod duplicates;
 mod hooks;
 mod openapi;
 mod path;
@@ -270,6 +271,22 @@ impl Call {
             }
         }
         Ok(())
+    }
+
+    /// The body as an object to write; nothing at all is one without fields.
+    fn object(&self) -> Result<Value, ApiError> {
+        match self.value()? {
+            Value::Null => Ok(json!({})),
+            object => Ok(object),
+        }
+    }
+
+    /// Fields that the body gives more than once; only JSON is looked at.
+    fn duplicates(&self) -> Vec<String> {
+        match self.content_type() {
+            "" | "application/json" | "*/*" => duplicates::of(&self.body),
+            _ => Vec::new(),
+        }
     }
 
     /// The body as a value: JSON, or YAML or protobuf where the content type says so.

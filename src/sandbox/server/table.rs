@@ -135,7 +135,7 @@ fn columns(kind: &Kind) -> Value {
 fn cells(kind: &Kind, object: &Value, now: DateTime<Utc>) -> Vec<Value> {
     let spec = &object["spec"];
     let status = &object["status"];
-    let name = object["metadata"]["name"].clone();
+    let name = json!(text(&object["metadata"]["name"]));
     let age = json!(since(&object["metadata"]["creationTimestamp"], now));
     let count = |value: &Value| json!(value.as_i64().unwrap_or(0));
     let size = |value: &Value| json!(value.as_object().map_or(0, serde_json::Map::len));

@@ -9,13 +9,14 @@ use super::super::structure::Place;
 use super::super::{defaults, fields, schema};
 use super::types;
 
-/// Checks a body and takes unknown fields out of it. What is returned are the warnings for the client.
+/// Checks a body, in which `duplicates` were found, and takes unknown fields out of it. What is returned are the warnings for the client.
 /// Errors: 400 for a field of the wrong type, and for an unknown one where the client is strict.
 pub fn check(
     kind: &Kind,
     version: &str,
     object: &mut Value,
     validation: Option<&str>,
+    duplicates: &[String],
 ) -> Result<Vec<String>, ApiError> {
     let strict = match validation {
         Some("Strict") => Some(true),
@@ -23,7 +24,8 @@ pub fn check(
         _ => Some(false),
     };
     let unknown = unknown(kind, version, object)?;
-    let named: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+    let duplicates = duplicates.iter().map(|path| format!("duplicate field {path:?}"));
+    let named: Vec<String> = duplicates.chain(unknown.iter().map(|path| format!("unknown field {path:?}"))).collect();
     match strict {
         Some(true) if !named.is_empty() => {
             Err(unfit(kind, version, format!("strict decoding error: {}", named.join(", "))))
@@ -157,12 +159,12 @@ mod tests {
         let kinds = Kinds::built_in();
         let kind = kinds.by_kind("Deployment").unwrap();
         let mut object = deployment();
-        let warnings = check(kind, "v1", &mut object, None).unwrap();
+        let warnings = check(kind, "v1", &mut object, None, &[]).unwrap();
         assert_eq!(warnings, ["unknown field \"spec.template.spec.containers[0].imagge\""]);
         assert_eq!(object["spec"]["template"]["spec"]["containers"][0].get("imagge"), None);
-        let error = check(kind, "v1", &mut deployment(), Some("Strict")).unwrap_err();
+        let error = check(kind, "v1", &mut deployment(), Some("Strict"), &["a".into()]).unwrap_err();
         assert_eq!(error.code, 400);
-        assert!(check(kind, "v1", &mut deployment(), Some("Ignore")).unwrap().is_empty());
+        assert!(check(kind, "v1", &mut deployment(), Some("Ignore"), &[]).unwrap().is_empty());
     }
 
     #[test]
@@ -171,7 +173,7 @@ mod tests {
         let kind = kinds.by_kind("Deployment").unwrap();
         let mut object = deployment();
         object["spec"]["replicas"] = json!("three");
-        let error = check(kind, "v1", &mut object, None).unwrap_err();
+        let error = check(kind, "v1", &mut object, None, &[]).unwrap_err();
         assert!(error.message.starts_with("Deployment in version \"v1\" cannot be handled as a Deployment"));
     }
 }

@@ -17,10 +17,12 @@ use super::{Api, Call, bytes_response, json_response, render, typed};
 pub const APPLY: &str = "application/apply-patch+yaml";
 
 pub fn create(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) -> Result<Response, ApiError> {
-    let mut object = call.value()?;
+    let mut object = call.object()?;
     expect_type(kind, target, &object)?;
     let write = write_of(call, target, kind)?;
-    let warnings = typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"))?;
+    let mut warnings =
+        typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())?;
+    warnings.extend(plain_finalizers(kind, &Value::Null, &object));
     let made = api.store.create_as(kind, target.namespace.as_deref(), object, &write)?;
     answer(api, call, target, kind, StatusCode::CREATED, &made, &warnings)
 }
@@ -32,7 +34,7 @@ pub fn update(
     kind: &Arc<Kind>,
     name: &str,
 ) -> Result<Response, ApiError> {
-    let mut object = call.value()?;
+    let mut object = call.object()?;
     let write = write_of(call, target, kind)?;
     let namespace = target.namespace.as_deref();
     if write.part == Part::Scale {
@@ -41,7 +43,8 @@ pub fn update(
         return Ok(json_response(StatusCode::OK, &scale_of(&made)));
     }
     expect_type(kind, target, &object)?;
-    let warnings = typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"))?;
+    let warnings =
+        typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())?;
     let made = api.store.update_as(kind, namespace, name, &write, |_| {
         let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if kind.custom && version.is_empty() {
@@ -79,8 +82,9 @@ pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, nam
         patch.apply(&mut object)?;
         expect_type(kind, target, &object)?;
         let patched = object.clone();
-        warnings = typed::check(kind, &target.version, &mut object, validation)
+        warnings = typed::check(kind, &target.version, &mut object, validation, &[])
             .map_err(|error| ApiError::unfit_patch(&patched, error.message))?;
+        warnings.extend(plain_finalizers(kind, current, &object));
         // Back to what it is kept in, so that a patch of nothing changes nothing.
         object["apiVersion"] = json!(kind.storage_api_version());
         Ok(object)
@@ -198,6 +202,22 @@ fn write_of(call: &Call, target: &Target, kind: &Kind) -> Result<Write, ApiError
         dry_run: call.query.dry_run(),
         ..Write::by(call.manager()?, part)
     })
+}
+
+/// What a custom kind's writer is warned of: new finalizers that could be somebody else's, too.
+fn plain_finalizers(kind: &Kind, old: &Value, object: &Value) -> Vec<String> {
+    let names = |object: &Value| -> Vec<String> {
+        let all = object["metadata"]["finalizers"].as_array();
+        all.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    };
+    let known = names(old);
+    let new = names(object).into_iter().filter(|name| kind.custom && !name.contains('/') && !known.contains(name));
+    new.map(|name| {
+        format!(
+            "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers"
+        )
+    })
+    .collect()
 }
 
 /// What is applied says which kind it is, and it is that of the path.

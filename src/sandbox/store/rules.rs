@@ -36,14 +36,15 @@ pub(super) fn check_identity(kind: &Kind, name: &str, current: &Value, object: &
 
 /// The object's metadata, where it has the name that the request has.
 pub(super) fn check_name<'a>(name: &str, object: &'a Value) -> Result<&'a Map<String, Value>, ApiError> {
-    let Some(metadata) = object.get("metadata").and_then(Value::as_object) else {
-        return Err(ApiError::bad_request("metadata is no JSON object"));
+    let unnamed = || {
+        ApiError::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))
     };
+    let metadata = object.get("metadata").and_then(Value::as_object).ok_or_else(unnamed)?;
     let given = text(metadata, "name");
     if given.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
-        )));
+        return Err(unnamed());
     }
     if given != name {
         return Err(ApiError::bad_request(format!(

@@ -203,6 +203,8 @@ fn an_owner_deleted_in_the_foreground_goes_last() {
     assert!(!store.delete("ConfigMap", Some("test"), "owner", &options).unwrap().gone);
     store.modify("ConfigMap", Some("test"), "child", |o| o["metadata"]["finalizers"] = json!(["y/z"])).unwrap();
     assert!(store.get("ConfigMap", Some("test"), "owner").is_some());
+    let child = store.get("ConfigMap", Some("test"), "child").unwrap();
+    assert!(child["metadata"]["deletionTimestamp"].is_string());
     store.modify("ConfigMap", Some("test"), "child", |o| o["metadata"]["finalizers"] = json!([])).unwrap();
     assert_eq!(store.list("ConfigMap", Some("test")).0.len(), 0);
 }
@@ -343,6 +345,69 @@ fn fields_belong_to_who_wrote_them_last() {
         .collect();
     assert_eq!((entries.len(), holders), (2, vec!["bob"]));
     assert_eq!(entries[1]["fieldsV1"]["f:spec"].as_object().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_applied_belongs_to_who_applied_it() {
+    let store = store();
+    let kind = store.kind("ConfigMap").unwrap();
+    let apply = |manager: &str, data: Value, force: bool| {
+        let config = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": data });
+        store.apply_as(&kind, Some("test"), "a", &config, &Write::by(manager, Part::Main), force)
+    };
+    let (_, created) = apply("alice", json!({ "color": "blue", "size": "1" }), false).unwrap();
+    assert!(created);
+    let error = apply("bob", json!({ "color": "red" }), false).unwrap_err();
+    assert_eq!((error.code, error.reason), (409, "Conflict"));
+    assert_eq!(error.message, "Apply failed with 1 conflict: conflict with \"alice\": .data.color");
+    assert_eq!(error.details["causes"][0]["reason"], "FieldManagerConflict");
+    // Agreeing is no conflict, and then both own it.
+    let before = store.revision();
+    apply("bob", json!({ "color": "blue" }), false).unwrap();
+    assert_eq!(store.revision(), before + 1);
+    let (object, _) = apply("alice", json!({ "size": "1" }), false).unwrap();
+    assert_eq!(object["data"], json!({ "color": "blue", "size": "1" }), "bob still says it");
+    let (object, _) = apply("bob", json!({}), false).unwrap();
+    assert_eq!(object["data"], json!({ "size": "1" }), "nobody says it any more");
+    let (object, _) = apply("bob", json!({ "size": "2" }), true).unwrap();
+    let owners: Vec<&str> = object["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry.pointer("/fieldsV1/f:data/f:size").is_some())
+        .filter_map(|entry| entry["manager"].as_str())
+        .collect();
+    assert_eq!(owners, ["bob"]);
+    let before = store.revision();
+    apply("bob", json!({ "size": "2" }), false).unwrap();
+    assert_eq!(store.revision(), before, "applying the same again is no change");
+}
+
+#[test]
+fn elements_are_applied_by_their_keys() {
+    let store = store();
+    let kind = store.kind("Deployment").unwrap();
+    let apply = |manager: &str, containers: Value, force: bool| {
+        let mut config = deployment("a");
+        config["apiVersion"] = json!("apps/v1");
+        config["kind"] = json!("Deployment");
+        config["spec"]["template"]["spec"] = json!({ "containers": containers });
+        store.apply_as(&kind, Some("test"), "a", &config, &Write::by(manager, Part::Main), force)
+    };
+    let names = |object: &Value| -> Vec<String> {
+        let containers = object["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+        containers.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    apply("alice", json!([{ "name": "app", "image": "app:1" }]), false).unwrap();
+    let (object, _) = apply("bob", json!([{ "name": "side", "image": "side:1" }]), false).unwrap();
+    assert_eq!(names(&object), ["app", "side"]);
+    let both = json!([{ "name": "side" }, { "name": "app", "image": "app:1" }]);
+    let (object, _) = apply("alice", both, false).unwrap();
+    assert_eq!(names(&object), ["side", "app"], "the order is the last configuration's");
+    let error = apply("bob", json!([{ "name": "app", "image": "app:2" }]), false).unwrap_err();
+    assert!(error.message.ends_with(".spec.template.spec.containers[name=\"app\"].image"), "{error}");
+    let error = apply("bob", json!([{ "name": "x" }, { "name": "x" }]), false).unwrap_err();
+    assert!(error.message.ends_with("duplicate entries for key [name=\"x\"]"), "{error}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn advance(pod: &mut Value, stage: Stage, seen: Seen, now: DateTime<Utc>) {
     let old = pod["status"]["conditions"].clone();
     let mut status = json!({
         "phase": if stage >= Stage::Running { "Running" } else { "Pending" },
-        "qosClass": "Burstable",
+        "qosClass": pod["status"]["qosClass"],
         "startTime": start_time,
         "hostIP": NODE_ADDRESS,
         "hostIPs": [{ "ip": NODE_ADDRESS }],

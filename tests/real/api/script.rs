@@ -221,6 +221,8 @@ impl<'a> Script<'a> {
                 ("managedFields", Value::Array(entries)) => self.managers(entries),
                 ("clusterIP", Value::String(ip)) if ip.contains('.') => json!("IP"),
                 ("clusterIPs", Value::Array(_)) => json!(["IP"]),
+                ("nodeName", Value::String(_)) => json!("NODE"),
+                ("cells", Value::Array(cells)) => cells.iter().map(|cell| age_or(cell, self)).collect(),
                 ("name", Value::String(given)) => match fields.get("generateName").and_then(Value::as_str) {
                     Some(prefix) if given.len() == prefix.len() + 5 && given.starts_with(prefix) => {
                         json!(format!("{prefix}RANDOM"))
@@ -249,7 +251,7 @@ impl<'a> Script<'a> {
     fn managers(&mut self, entries: &[Value]) -> Value {
         let mut entries: Vec<Value> = entries
             .iter()
-            .filter(|entry| entry["manager"] != "kube-controller-manager" && entry["manager"] != "kube-apiserver")
+            .filter(|entry| !["kube-controller-manager", "kube-apiserver"].iter().any(|one| entry["manager"] == *one))
             .map(|entry| self.plain(entry))
             .collect();
         let rank =
@@ -293,6 +295,19 @@ impl<'a> Script<'a> {
     }
 }
 
+/// Ages in tables depend on when they are asked for.
+fn age_or(cell: &Value, script: &mut Script) -> Value {
+    let is_age = |text: &str| {
+        text.strip_suffix(['s', 'm', 'h', 'd'])
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_alphanumeric()))
+            && text.starts_with(|first: char| first.is_ascii_digit())
+    };
+    match cell.as_str() {
+        Some(text) if is_age(text) => json!("AGE"),
+        _ => script.plain(cell),
+    }
+}
+
 /// Several causes come in no order that could be relied on.
 fn sort_causes(body: &mut Value) {
     let Some(causes) = body.pointer_mut("/details/causes").and_then(Value::as_array_mut) else {
@@ -310,5 +325,5 @@ fn sort_causes(body: &mut Value) {
 /// Whether controllers write this object too, whenever they get to it.
 fn is_controlled(fields: &Map<String, Value>) -> bool {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    matches!(text("kind"), "Deployment" | "CustomResourceDefinition")
+    matches!(text("kind"), "Deployment" | "Pod" | "CustomResourceDefinition")
 }

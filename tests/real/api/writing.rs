@@ -124,6 +124,7 @@ pub fn pods<'s>(s: &'s mut Script<'_>) -> BoxFuture<'s, ()> {
             },
         });
         s.post("a pod", &s.at("api/v1", "pods"), pod).await;
+        s.until("it runs", &s.at("api/v1", "pods/a"), |pod| pod["status"]["phase"] == "Running").await;
         s.patch(
             "another command",
             &s.at("api/v1", "pods/a"),
