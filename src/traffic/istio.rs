@@ -92,12 +92,77 @@ pub enum Part {
     Count,
 }
 
+/// The names of the histogram in the two units.
+const DURATIONS: [(&str, Era); 2] =
+    [("istio_request_duration_milliseconds", Era::Milliseconds), ("istio_request_duration_seconds", Era::Seconds)];
+
+/// How the values of a family's series go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only up, but for restarts.
+    Counter,
+    /// Up and down.
+    Gauge,
+    /// Counters by upper bound, with their sum and count.
+    Histogram,
+}
+
+/// The series that are exported under one name, and what is said of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// The metric's name; that of a histogram without the endings of its parts.
+    pub name: &'static str,
+    /// How its values go.
+    pub kind: Kind,
+    /// One line for a person.
+    pub help: &'static str,
+}
+
+/// All families that are ever exported, in the order of their names.
+pub const FAMILIES: [Family; 6] = [
+    Family {
+        name: "container_cpu_usage_seconds_total",
+        kind: Kind::Counter,
+        help: "CPU time that a container has used, in seconds.",
+    },
+    Family {
+        name: "container_memory_working_set_bytes",
+        kind: Kind::Gauge,
+        help: "Memory of a container that cannot be freed under pressure, in bytes.",
+    },
+    Family {
+        name: DURATIONS[0].0,
+        kind: Kind::Histogram,
+        help: "How long requests took, in milliseconds, as Istio exports it since 1.5.",
+    },
+    Family {
+        name: DURATIONS[1].0,
+        kind: Kind::Histogram,
+        help: "How long requests took, in seconds, as Istio exported it before 1.5.",
+    },
+    Family {
+        name: "istio_requests_total",
+        kind: Kind::Counter,
+        help: "Requests that a proxy has answered (destination) or sent (source).",
+    },
+    Family { name: "up", kind: Kind::Gauge, help: "Whether a pod could be scraped." },
+];
+
+impl Family {
+    /// Whether a series of this name belongs to it.
+    pub fn holds(&self, metric: &str) -> bool {
+        match (self.kind, metric.strip_prefix(self.name)) {
+            (_, None) => false,
+            (Kind::Histogram, Some(ending)) => matches!(ending, "_bucket" | "_sum" | "_count"),
+            (_, Some(ending)) => ending.is_empty(),
+        }
+    }
+}
+
 /// All names under which one histogram is read.
 pub fn histogram_names() -> Vec<(Arc<str>, Era, Part)> {
     let mut names = Vec::new();
-    for (stem, era) in
-        [("istio_request_duration_milliseconds", Era::Milliseconds), ("istio_request_duration_seconds", Era::Seconds)]
-    {
+    for (stem, era) in DURATIONS {
         for (ending, part) in [("bucket", Part::Bucket), ("count", Part::Count), ("sum", Part::Sum)] {
             names.push((Arc::from(format!("{stem}_{ending}")), era, part));
         }

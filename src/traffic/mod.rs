@@ -11,6 +11,7 @@ mod history;
 mod istio;
 mod labels;
 pub mod promql;
+mod recorder;
 mod shared;
 mod simulator;
 
@@ -18,5 +19,6 @@ pub use behaviour::{BEHAVIOURS, Behaviour, OFFERED, of_tag};
 pub use facts::{Destination, Facts, PodFact, Route, Workload, requests_per_second};
 pub use history::{History, Unit};
 pub use labels::Labels;
+pub use recorder::Recorder;
 pub use shared::{Clock, Traffic};
 pub use simulator::Simulator;

@@ -60,12 +60,9 @@ func createCluster(dir string, settings settings) (cluster, error) {
 		return cluster{}, err
 	}
 	created := cluster{dir: dir, settings: settings}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return cluster{}, err
-	}
 	former, err := openCluster(dir)
 	if errors.Is(err, errNoCluster) {
-		return created, requireEmpty(dir)
+		return created, nil
 	}
 	if err != nil {
 		return cluster{}, err
@@ -78,10 +75,16 @@ func createCluster(dir string, settings settings) (cluster, error) {
 	return created, created.clear()
 }
 
-// requireEmpty refuses a directory that holds something of somebody else.
-func requireEmpty(dir string) error {
+// requireOurs refuses a directory that holds something of somebody else, before anything is written there.
+func requireOurs(dir string) error {
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
+		return err
+	}
+	if _, err := openCluster(dir); !errors.Is(err, errNoCluster) {
 		return err
 	}
 	for _, entry := range entries {

@@ -40,6 +40,9 @@ func up(arguments []string) error {
 	if *lifetime <= 0 || *readyAfter < 0 || *goneAfter < 0 {
 		return errors.New("a duration cannot be negative, nor --for zero")
 	}
+	if err := requireOurs(dir); err != nil {
+		return err
+	}
 	unlock, err := lock(dir)
 	if err != nil {
 		return err

@@ -67,7 +67,12 @@ impl Rehearsal {
 
     /// Starts a controller.
     pub fn drive(&mut self) {
-        let locator = Locator::new(self.connection.client.clone(), &self.connection.namespace, None);
+        self.drive_by(None);
+    }
+
+    /// Starts a controller that asks the Prometheus at this address, or else the one that it finds in the cluster.
+    pub fn drive_by(&mut self, prometheus: Option<&str>) {
+        let locator = Locator::new(self.connection.client.clone(), &self.connection.namespace, prometheus);
         self.controller = Some(Controller::start(
             self.connection.clone(),
             self.kinds.clone(),

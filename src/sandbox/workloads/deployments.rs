@@ -31,9 +31,7 @@ pub fn look_at(
     let found = Found::of(store, &deployment);
     let mut did = None;
     if !is_leaving(&deployment) {
-        if deployment["spec"]["paused"] == true {
-            found.rescale(store, &deployment)?;
-        } else if found.was_rescaled(&deployment) {
+        if deployment["spec"]["paused"] == true || found.was_rescaled(&deployment) {
             found.rescale(store, &deployment)?;
         } else {
             let (new, reason) = found.new_set(store, &deployment)?;

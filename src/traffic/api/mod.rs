@@ -23,7 +23,7 @@ use parameters::Parameters;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The version of Prometheus whose API and arithmetic this follows.
-const VERSION: &str = "2.55.1";
+const VERSION: &str = "2.42.0";
 
 /// The API as a router without a prefix: `/api/v1/query` and so on, `/-/healthy`, `/-/ready`, `/metrics`.
 pub fn router(traffic: Traffic) -> Router {
@@ -202,7 +202,7 @@ async fn flags() -> Response {
 
 async fn metrics(State(traffic): State<Traffic>) -> Response {
     let text = traffic.with_history(exposition::latest);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    ([(header::CONTENT_TYPE, exposition::CONTENT_TYPE)], text).into_response()
 }
 
 fn deadline(parameters: &Parameters) -> Result<Instant, ApiError> {
@@ -336,5 +336,8 @@ mod tests {
         let (status, text) = ask("GET", "/metrics", "").await;
         assert_eq!(status, StatusCode::OK);
         assert!(text.contains(r#"istio_request_duration_milliseconds_bucket{"#), "{text}");
+        let written = text.lines().filter(|line| !line.starts_with('#')).count();
+        let (_, all) = get_json("/api/v1/series?match[]={__name__!=%22%22}&start=1700000000").await;
+        assert_eq!(written, all["data"].as_array().unwrap().len(), "every live series is of a known family");
     }
 }

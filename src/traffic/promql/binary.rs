@@ -85,9 +85,10 @@ impl Operator {
         })
     }
 
-    /// Arithmetic makes something new of a metric, and so does a comparison that answers 0 or 1.
+    /// Arithmetic makes something new of a metric, and so does a comparison that answers 0 or 1. Prometheus has
+    /// forgotten `atan2`.
     fn drops_name(self) -> bool {
-        !self.is_comparison || self.as_bool
+        !self.is_comparison && self.id != T_ATAN2 || self.as_bool
     }
 }
 

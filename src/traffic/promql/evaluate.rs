@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use promql_parser::parser::Expr;
 
-use super::value::{Sample, Value};
-use super::{QueryError, aggregate, binary, functions};
+use super::value::{Sample, Value, same_labels};
+use super::{LOOKBACK_MS, QueryError, aggregate, binary, functions};
 use crate::traffic::history::{History, Selected};
+use crate::traffic::labels::Labels;
 
 /// The most samples that one query may look at, as in Prometheus.
 const MAX_SAMPLES: usize = 50_000_000;
@@ -24,6 +25,8 @@ pub(super) struct Evaluator<'a> {
     pub end: i64,
     /// What each selector finds, by the selector's address: the expression outlives the evaluator's use of it.
     pub selections: HashMap<usize, Rc<Vec<Selected<'a>>>>,
+    /// Whose series have lost their name: for each such node, by its address, the name that stood before the labels.
+    unnamed: HashMap<usize, HashMap<Labels, String>>,
     deadline: Option<Instant>,
     spent: usize,
     looked: usize,
@@ -31,7 +34,7 @@ pub(super) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub fn new(history: &'a History, start: i64, end: i64, deadline: Option<Instant>) -> Self {
-        Self { history, start, end, selections: HashMap::new(), deadline, spent: 0, looked: 0 }
+        Self { history, start, end, selections: HashMap::new(), unnamed: HashMap::new(), deadline, spent: 0, looked: 0 }
     }
 
     /// Accounts for work done, and ends a query that takes too much.
@@ -58,11 +61,22 @@ impl<'a> Evaluator<'a> {
             Expr::NumberLiteral(number) => Ok(Value::Scalar(number.val)),
             Expr::StringLiteral(text) => Ok(Value::String(text.val.clone())),
             Expr::Paren(paren) => self.value(&paren.expr, at),
-            Expr::Unary(unary) => Ok(negate(self.value(&unary.expr, at)?)),
+            Expr::Unary(unary) => match self.value(&unary.expr, at)? {
+                Value::Vector(samples) => {
+                    let negated = samples.into_iter().map(|Sample { labels, value }| {
+                        let labels = self.without_name(std::ptr::from_ref(unary) as usize, &labels)?;
+                        Ok(Sample { labels, value: -value })
+                    });
+                    Ok(Value::Vector(negated.collect::<Result<_, QueryError>>()?))
+                }
+                Value::Scalar(number) => Ok(Value::Scalar(-number)),
+                other => Ok(other),
+            },
             Expr::Binary(binary) => binary::evaluate(self, binary, at),
             Expr::Aggregate(aggregate) => aggregate::evaluate(self, aggregate, at),
             Expr::VectorSelector(selector) => {
-                let found = self.instant(selector, at)?;
+                let moment = self.moment(at, selector.at.as_ref(), selector.offset.as_ref());
+                let found = self.instant(selector, moment, moment - LOOKBACK_MS)?;
                 Ok(Value::Vector(found.into_iter().map(|(sample, _)| sample).collect()))
             }
             Expr::Call(call) => functions::evaluate(self, call, at),
@@ -71,6 +85,21 @@ impl<'a> Evaluator<'a> {
             }
             Expr::Extension(_) => Err(QueryError::Execution("extensions are not supported".to_owned())),
         }
+    }
+
+    /// Drops the name of a series that a node (by its address) answers. Two series may not be the same without it, and
+    /// not even at different moments of one query: the node's answer would hold both under one label set.
+    pub fn without_name(&mut self, node: usize, labels: &Labels) -> Result<Labels, QueryError> {
+        let known = self.unnamed.entry(node).or_default();
+        let unnamed = labels.without_name();
+        match known.get(&unnamed) {
+            Some(name) if name != labels.metric_name() => return Err(same_labels()),
+            Some(_) => {}
+            None => {
+                known.insert(unnamed.clone(), labels.metric_name().to_owned());
+            }
+        }
+        Ok(unnamed)
     }
 
     /// What an expression of type instant vector evaluates to.
@@ -87,18 +116,5 @@ impl<'a> Evaluator<'a> {
             Value::Scalar(value) => Ok(value),
             _ => Err(QueryError::BadData("expected a scalar".to_owned())),
         }
-    }
-}
-
-fn negate(value: Value) -> Value {
-    match value {
-        Value::Scalar(number) => Value::Scalar(-number),
-        Value::Vector(samples) => Value::Vector(
-            samples
-                .into_iter()
-                .map(|sample| Sample { labels: sample.labels.without_name(), value: -sample.value })
-                .collect(),
-        ),
-        other => other,
     }
 }

@@ -6,7 +6,7 @@ use super::evaluate::Evaluator;
 use super::over_time::{self, OverTime};
 use super::rates::{self, Slope};
 use super::value::{Sample, Value, refuse_duplicates};
-use super::{QueryError, histogram, numbers, relabel, strip_parens};
+use super::{LOOKBACK_MS, QueryError, histogram, numbers, relabel, strip_parens};
 use crate::traffic::history::Point;
 use crate::traffic::labels::Labels;
 
@@ -128,20 +128,24 @@ fn over_range(
         (_, "resets") => Some(rates::resets(points)),
         _ => Some(rates::changes(points)),
     };
-    let mut several_names = false;
+    // Series of one name differ in their other labels.
+    let has_one_name = selects_one_name(arguments.get(place)?);
     let mut result: Vec<Sample> = Vec::with_capacity(series.len());
     for one in &series {
-        several_names |= one.labels.metric_name() != series[0].labels.metric_name();
         if let Some(value) = value_of(&one.points) {
-            let labels = if name == "last_over_time" { one.labels.clone() } else { one.labels.without_name() };
+            let labels = match name {
+                "last_over_time" => one.labels.clone(),
+                _ if has_one_name => one.labels.without_name(),
+                _ => evaluator.without_name(std::ptr::from_ref(arguments.0) as usize, &one.labels)?,
+            };
             result.push(Sample { labels, value });
         }
     }
-    // Series of one name differ in their other labels.
-    if several_names {
-        refuse_duplicates(result.iter().map(|sample| &sample.labels))?;
-    }
     Ok(Some(result))
+}
+
+fn selects_one_name(expr: &Expr) -> bool {
+    matches!(strip_parens(expr), Expr::MatrixSelector(selector) if selector.vs.name.is_some())
 }
 
 /// Functions of each element's value; `None` for any other function.
@@ -203,11 +207,18 @@ fn elementwise(
     Ok(Some(result))
 }
 
-/// When each element was sampled: for a plain selector the sample's own moment, else the evaluation's.
+/// When each element was sampled: for a plain selector the sample's own moment, else the evaluation's. Where the selector
+/// has an `@`, Prometheus looks back from where it stands before its offset.
 fn timestamp(evaluator: &mut Evaluator<'_>, expr: &Expr, at: i64) -> Result<Value, QueryError> {
     let stamped: Vec<(Labels, i64)> = match strip_parens(expr) {
         Expr::VectorSelector(selector) => {
-            let found = evaluator.instant(selector, at)?;
+            let moment = evaluator.moment(at, selector.at.as_ref(), selector.offset.as_ref());
+            let found = if selector.at.is_some() {
+                let before_offset = evaluator.moment(at, selector.at.as_ref(), None);
+                evaluator.instant(selector, moment.min(before_offset), before_offset - LOOKBACK_MS)?
+            } else {
+                evaluator.instant(selector, moment, moment - LOOKBACK_MS)?
+            };
             found.into_iter().map(|(sample, moment)| (sample.labels, moment)).collect()
         }
         other => evaluator.vector(other, at)?.into_iter().map(|sample| (sample.labels, at)).collect(),

@@ -2,12 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::numbers::almost_equal;
 use super::value::Sample;
 use crate::traffic::labels::Labels;
-
-/// Differences below this share are taken for rounding errors of the summation.
-const ROUNDING: f64 = 1e-12;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Bucket {
@@ -15,26 +11,45 @@ struct Bucket {
     count: f64,
 }
 
-/// The quantile of each histogram in a vector of buckets. Series without a readable `le` are left out.
+/// The quantile of each histogram in a vector of buckets. Series without a readable `le` are left out. Histograms of
+/// two names stay apart, though what is answered has no name: whoever asks finds the labels there twice.
 pub(super) fn quantiles(q: f64, samples: Vec<Sample>) -> Vec<Sample> {
-    let le = ["le".to_owned()];
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut histograms: Vec<(Labels, Vec<Bucket>)> = Vec::new();
     for sample in samples {
         let Some(bound) = parse_bound(sample.labels.get("le")) else {
             continue;
         };
-        let place = *places.entry(sample.labels.drop(&le)).or_insert_with_key(|labels| {
+        let place = *places.entry(sample.labels.with("le", "")).or_insert_with_key(|labels| {
             histograms.push((labels.clone(), Vec::new()));
             histograms.len() - 1
         });
         histograms[place].1.push(Bucket { bound, count: sample.value });
     }
-    histograms.into_iter().map(|(labels, buckets)| Sample { labels, value: quantile(q, buckets) }).collect()
+    histograms
+        .into_iter()
+        .map(|(labels, buckets)| Sample { labels: labels.without_name(), value: quantile(q, buckets) })
+        .collect()
 }
 
+/// A bound as Go reads numbers: digits may be parted by underscores, and what is too large is none. Its hexadecimal
+/// floats, which nobody exports, are not read.
 fn parse_bound(text: &str) -> Option<f64> {
-    text.parse().ok()
+    let mut digits = String::with_capacity(text.len());
+    let mut before = None;
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        let is_digit = |char: Option<char>| char.is_some_and(|char| char.is_ascii_digit());
+        if char != '_' {
+            digits.push(char);
+        } else if !is_digit(before) || !is_digit(chars.peek().copied()) {
+            return None;
+        }
+        before = Some(char);
+    }
+    let bound: f64 = digits.parse().ok()?;
+    let says_infinite = digits.contains(['i', 'I']);
+    (bound.is_finite() || bound.is_nan() || says_infinite).then_some(bound)
 }
 
 /// The quantile, taking the values within a bucket as evenly spread.
@@ -89,17 +104,15 @@ fn coalesce(buckets: Vec<Bucket>) -> Vec<Bucket> {
     merged
 }
 
-/// Rates of buckets scraped a little apart may shrink towards the top, which no histogram does.
+/// Rates of buckets scraped a little apart may shrink towards the top, which no histogram does. (From 2.48 on Prometheus
+/// also takes what differs by rounding alone for the same.)
 fn force_monotonic(buckets: &mut [Bucket]) {
-    let mut below = buckets[0].count;
-    for bucket in &mut buckets[1..] {
-        if bucket.count == below {
-            continue;
-        }
-        if almost_equal(below, bucket.count, ROUNDING) || bucket.count < below {
-            bucket.count = below;
-        } else {
-            below = bucket.count;
+    let mut most = f64::NEG_INFINITY;
+    for bucket in buckets {
+        if bucket.count < most {
+            bucket.count = most;
+        } else if bucket.count > most {
+            most = bucket.count;
         }
     }
 }
@@ -137,6 +150,24 @@ mod tests {
         assert!(quantile(0.5, buckets(&[(100.0, 1.0), (200.0, 2.0)])).is_nan());
         assert!(quantile(0.5, buckets(&[(INF, 2.0)])).is_nan());
         assert!(quantile(0.5, Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn bounds_are_read_as_go_reads_them() {
+        for (text, bound) in [
+            ("0.5", Some(0.5)),
+            ("1e3", Some(1000.0)),
+            ("+Inf", Some(INF)),
+            ("inf", Some(INF)),
+            ("1_0", Some(10.0)),
+            ("_1", None),
+            ("1_", None),
+            ("1e999", None),
+            ("", None),
+            ("one", None),
+        ] {
+            assert_eq!(parse_bound(text), bound, "{text}");
+        }
     }
 
     #[test]

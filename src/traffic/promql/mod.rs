@@ -1,4 +1,4 @@
-//! PromQL over the samples of a [`History`], with the arithmetic of Prometheus 2.x.
+//! PromQL over the samples of a [`History`], with the arithmetic of Prometheus 2.42, beside which it is tested.
 //!
 //! The grammar is promql-parser's; the evaluation is here, step by step and without any cache between queries. What
 //! it cannot evaluate is an error: it must never answer a wrong value.
@@ -11,7 +11,9 @@ mod guard;
 mod histogram;
 mod numbers;
 mod over_time;
+mod patterns;
 mod rates;
+mod raw_strings;
 mod relabel;
 mod selectors;
 #[cfg(test)]
@@ -127,7 +129,7 @@ pub fn matchers(selector: &str) -> Result<Vec<Matcher>, QueryError> {
 
 fn parse(query: &str) -> Result<Expr, QueryError> {
     guard::check(query)?;
-    parser::parse(query).map_err(|error| QueryError::BadData(format!("parse error: {error}")))
+    parser::parse(&raw_strings::requoted(query)).map_err(|error| QueryError::BadData(format!("parse error: {error}")))
 }
 
 fn strip_parens(expr: &Expr) -> &Expr {

@@ -9,14 +9,17 @@ pub(super) struct Sum {
 
 impl Sum {
     pub fn add(&mut self, value: f64) {
-        let total = self.total + value;
-        if total.is_infinite() {
+        self.add_without_guard(value);
+        if self.total.is_infinite() {
             self.carried = 0.0;
-        } else if self.total.abs() >= value.abs() {
-            self.carried += (self.total - total) + value;
-        } else {
-            self.carried += (value - total) + self.total;
         }
+    }
+
+    /// Adds where an infinite total is to become NaN by the error carried along.
+    fn add_without_guard(&mut self, value: f64) {
+        let total = self.total + value;
+        self.carried +=
+            if self.total.abs() >= value.abs() { (self.total - total) + value } else { (value - total) + self.total };
         self.total = total;
     }
 
@@ -33,19 +36,37 @@ impl Sum {
     }
 }
 
-/// The arithmetic mean, also where the plain sum would overflow.
+/// The arithmetic mean across series, step by step, so that no sum overflows.
 pub(super) fn mean(values: &[f64]) -> f64 {
-    let plain = Sum::of(values.iter().copied());
-    let all_finite = values.iter().all(|value| value.is_finite());
-    if plain.is_finite() || !all_finite {
-        return plain / values.len() as f64;
+    let mut mean = 0.0;
+    for (seen, value) in values.iter().enumerate() {
+        if !stays_infinite(mean, *value) {
+            let count = (seen + 1) as f64;
+            mean += value / count - mean / count;
+        }
     }
-    let scale = values.len() as f64;
-    Sum::of(values.iter().map(|value| value / scale))
+    mean
+}
+
+/// The same over a range, where the error is carried along.
+pub(super) fn mean_over_time(values: &[f64]) -> f64 {
+    let mut mean = Sum::default();
+    for (seen, value) in values.iter().enumerate() {
+        if !stays_infinite(mean.total, *value) {
+            let count = (seen + 1) as f64;
+            mean.add_without_guard(value / count - mean.total / count);
+        }
+    }
+    if mean.total.is_infinite() { mean.total } else { mean.value() }
+}
+
+/// Whether an infinite mean stays what it is: it does unless the other infinity or NaN comes.
+fn stays_infinite(mean: f64, value: f64) -> bool {
+    mean.is_infinite() && !value.is_nan() && (value.is_finite() || value == mean)
 }
 
 /// The population variance (Welford's method).
-pub(super) fn variance(values: &[f64]) -> f64 {
+fn variance(values: &[f64]) -> f64 {
     let (mut mean, mut squares) = (0.0, 0.0);
     for (seen, value) in values.iter().enumerate() {
         let delta = value - mean;
@@ -53,6 +74,17 @@ pub(super) fn variance(values: &[f64]) -> f64 {
         squares += delta * (value - mean);
     }
     squares / values.len() as f64
+}
+
+/// The same over a range, where the error is carried along. Once a sum has left the floats it is no number any more.
+pub(super) fn variance_over_time(values: &[f64]) -> f64 {
+    let (mut mean, mut squares) = (Sum::default(), Sum::default());
+    for (seen, value) in values.iter().enumerate() {
+        let delta = value - mean.value();
+        mean.add_without_guard(delta / (seen + 1) as f64);
+        squares.add_without_guard(delta * (value - mean.value()));
+    }
+    squares.value() / values.len() as f64
 }
 
 /// The population variance as an aggregation has it: where the first value is not a number, it alone varies by nothing.
@@ -87,19 +119,6 @@ pub(super) fn nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
     a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
 }
 
-/// Whether two values differ by rounding alone.
-pub(super) fn almost_equal(a: f64, b: f64, tolerance: f64) -> bool {
-    if a == b || (a.is_nan() && b.is_nan()) {
-        return true;
-    }
-    let total = a.abs() + b.abs();
-    let difference = (a - b).abs();
-    if a == 0.0 || b == 0.0 || total < f64::MIN_POSITIVE {
-        return difference < tolerance * f64::MIN_POSITIVE;
-    }
-    difference / total.min(f64::MAX) < tolerance
-}
-
 /// The larger of two: `+Inf` if either is, else NaN if either is.
 pub(super) fn max(a: f64, b: f64) -> f64 {
     if a == f64::INFINITY || b == f64::INFINITY {
@@ -125,7 +144,12 @@ mod tests {
         assert_eq!(Sum::of([1e100, 1.0, -1e100]), 1.0);
         assert_eq!(Sum::of([f64::INFINITY, 1.0]), f64::INFINITY);
         assert!(Sum::of([f64::INFINITY, f64::NEG_INFINITY]).is_nan());
-        assert_eq!(mean(&[f64::MAX, f64::MAX]), f64::MAX);
+        for mean in [mean, mean_over_time] {
+            assert_eq!(mean(&[f64::MAX, f64::MAX]), f64::MAX);
+            assert_eq!(mean(&[1.0, f64::INFINITY, 2.0]), f64::INFINITY);
+            assert!(mean(&[f64::NEG_INFINITY, f64::INFINITY]).is_nan());
+            assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
+        }
     }
 
     #[test]
@@ -134,5 +158,7 @@ mod tests {
         assert_eq!(quantile(1.0, vec![3.0, 1.0]), 3.0);
         assert!(quantile(0.5, vec![]).is_nan());
         assert_eq!(variance(&[1.0, 3.0]), 1.0);
+        assert_eq!(variance_over_time(&[1.0, 3.0]), 1.0);
+        assert!(variance_over_time(&[1.5e308, -1.2e308]).is_nan());
     }
 }

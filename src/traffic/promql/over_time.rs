@@ -23,7 +23,7 @@ pub(super) fn evaluate(points: &[Point], ask: OverTime) -> Option<f64> {
     let values: Vec<f64> = points.iter().map(|point| point.value).collect();
     let (first, last) = (*values.first()?, *values.last()?);
     Some(match ask {
-        OverTime::Avg => numbers::mean(&values),
+        OverTime::Avg => numbers::mean_over_time(&values),
         OverTime::Sum => Sum::of(values),
         // NaN counts only where there is nothing else.
         OverTime::Min => {
@@ -35,8 +35,8 @@ pub(super) fn evaluate(points: &[Point], ask: OverTime) -> Option<f64> {
         OverTime::Count => values.len() as f64,
         OverTime::Last => last,
         OverTime::Present => 1.0,
-        OverTime::StdDev => numbers::variance(&values).sqrt(),
-        OverTime::StdVar => numbers::variance(&values),
+        OverTime::StdDev => numbers::variance_over_time(&values).sqrt(),
+        OverTime::StdVar => numbers::variance_over_time(&values),
         OverTime::Quantile(q) => numbers::quantile(q, values),
     })
 }

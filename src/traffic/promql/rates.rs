@@ -15,7 +15,8 @@ pub(super) enum Slope {
 }
 
 /// The slope between the first and the last sample, stretched to the whole range where the samples reach near its
-/// ends, and by half a sample's distance where they do not. A counter is never stretched below zero.
+/// ends, and by half a sample's distance where they do not. A counter that was zero within the range is stretched to
+/// there and no further, whatever the distance is (from 2.52 on the half distance comes first).
 pub(super) fn extrapolated(points: &[Point], window: &Window, slope: Slope) -> Option<f64> {
     let (first, last) = (points.first()?, points.last()?);
     if points.len() < 2 {
@@ -35,14 +36,11 @@ pub(super) fn extrapolated(points: &[Point], window: &Window, slope: Slope) -> O
     let near = between_samples * 1.1;
 
     let mut before = (first.at - window.from) as f64 / 1000.0;
+    if is_counter && risen > 0.0 && first.value >= 0.0 {
+        before = before.min(sampled * (first.value / risen));
+    }
     if before >= near {
         before = between_samples / 2.0;
-    }
-    if is_counter && risen > 0.0 && first.value >= 0.0 {
-        let from_zero = sampled * (first.value / risen);
-        if from_zero < before {
-            before = from_zero;
-        }
     }
     let mut after = (window.to - last.at) as f64 / 1000.0;
     if after >= near {
@@ -113,6 +111,10 @@ mod tests {
         // It was zero 2 s before the first sample: 2 s are added, not 5.
         let samples = points(&[(5, 10.0), (15, 60.0)]);
         assert_eq!(extrapolated(&samples, &window(0, 15), Slope::Increase), Some(50.0 * 12.0 / 10.0));
+        // Zero lies 8 s before the first sample: more than half a step, and still where it is stretched to.
+        let samples = points(&[(30, 40.0), (40, 90.0)]);
+        assert_eq!(extrapolated(&samples, &window(0, 40), Slope::Increase), Some(50.0 * 18.0 / 10.0));
+        let samples = points(&[(5, 10.0), (15, 60.0)]);
         // A gauge has no such floor.
         assert_eq!(extrapolated(&samples, &window(0, 15), Slope::Delta), Some(50.0 * 15.0 / 10.0));
     }

@@ -1,12 +1,13 @@
 //! `label_replace`, `label_join`, and the labels that `absent` answers with.
 
+use std::collections::BTreeMap;
+
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::Expr;
-use regex::Regex;
 
-use super::QueryError;
 use super::selectors::matchers_of;
 use super::value::{Sample, refuse_duplicates};
+use super::{QueryError, patterns};
 use crate::traffic::labels::{Labels, METRIC_NAME};
 
 /// Sets a label from the groups that a regular expression finds in another.
@@ -14,7 +15,7 @@ pub(super) fn replace(
     samples: Vec<Sample>,
     [to, replacement, from, pattern]: [&str; 4],
 ) -> Result<Vec<Sample>, QueryError> {
-    let regex = Regex::new(&format!("^(?:{pattern})$"))
+    let regex = patterns::compile(pattern)
         .map_err(|_| QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}")))?;
     if !is_label_name(to) {
         return Err(QueryError::Execution(format!("invalid destination label name in label_replace(): {to}")));
@@ -60,11 +61,18 @@ pub(super) fn demanded_labels(expr: &Expr) -> Result<Labels, QueryError> {
         _ => return Ok(Labels::default()),
     };
     let matchers = matchers_of(selector)?;
-    let demanded = |matcher: &&Matcher| {
-        let of_this_label = matchers.iter().filter(|other| other.name == matcher.name).count();
-        matches!(matcher.op, MatchOp::Equal) && matcher.name != METRIC_NAME && of_this_label == 1
-    };
-    Ok(Labels::new(matchers.iter().filter(demanded).map(|matcher| (&matcher.name, &matcher.value))))
+    let mut demanded: BTreeMap<&str, &str> = BTreeMap::new();
+    for Matcher { op, name, value } in matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
+        match demanded.get_mut(name.as_str()) {
+            // With a further matcher of the same label nothing can be told of it.
+            Some(told) => *told = "",
+            None if matches!(op, MatchOp::Equal) => {
+                demanded.insert(name, value);
+            }
+            None => {}
+        }
+    }
+    Ok(Labels::new(demanded))
 }
 
 fn is_label_name(name: &str) -> bool {

@@ -1,4 +1,7 @@
-//! Instant and range selectors, their offsets and the `@` modifier.
+//! Instant and range selectors, their offsets and the `@` modifier, as Prometheus 2 has them: a range and the time that
+//! an instant selector looks back include both their ends. Prometheus 3 leaves out what stands exactly at the earlier
+//! end, so that `[1m]` over samples a minute apart finds one there and two here; and there `.` in a pattern matches a
+//! line's end too.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +11,7 @@ use promql_parser::parser::{AtModifier, Offset, VectorSelector};
 use super::QueryError;
 use super::evaluate::Evaluator;
 use super::value::{Sample, Series, Window};
-use super::{LOOKBACK_MS, strip_parens};
+use super::{patterns, strip_parens};
 use crate::traffic::history::Selected;
 use promql_parser::parser::{Expr, MatrixSelector, SubqueryExpr};
 
@@ -23,6 +26,11 @@ pub(super) fn matchers_of(selector: &VectorSelector) -> Result<Vec<Matcher>, Que
         ));
     }
     let mut matchers = selector.matchers.matchers.clone();
+    for Matcher { op, value, .. } in &mut matchers {
+        if let MatchOp::Re(regex) | MatchOp::NotRe(regex) = op {
+            *regex = patterns::compile(value).map_err(|why| QueryError::BadData(format!("parse error: {why}")))?;
+        }
+    }
     if let Some(name) = &selector.name {
         matchers.push(Matcher::new(MatchOp::Equal, METRIC_NAME, name));
     }
@@ -36,7 +44,7 @@ pub(super) fn milliseconds(duration: Duration) -> i64 {
 
 impl<'a> Evaluator<'a> {
     /// The moment that a selector looks at.
-    fn moment(&self, at: i64, modifier: Option<&AtModifier>, offset: Option<&Offset>) -> i64 {
+    pub(super) fn moment(&self, at: i64, modifier: Option<&AtModifier>, offset: Option<&Offset>) -> i64 {
         let at = match modifier {
             None => at,
             Some(AtModifier::Start) => self.start,
@@ -61,13 +69,18 @@ impl<'a> Evaluator<'a> {
         Ok(found)
     }
 
-    /// What an instant selector finds, each with the moment of its sample.
-    pub(super) fn instant(&mut self, selector: &VectorSelector, at: i64) -> Result<Vec<(Sample, i64)>, QueryError> {
+    /// What an instant selector finds at the moment that it looks at, and not before another, each with the moment of
+    /// its sample.
+    pub(super) fn instant(
+        &mut self,
+        selector: &VectorSelector,
+        at: i64,
+        oldest: i64,
+    ) -> Result<Vec<(Sample, i64)>, QueryError> {
         let found = self.selected(selector)?;
-        let at = self.moment(at, selector.at.as_ref(), selector.offset.as_ref());
         let mut samples = Vec::new();
         for series in found.iter() {
-            if let Some(point) = series.value_at(at, at - LOOKBACK_MS) {
+            if let Some(point) = series.value_at(at, oldest) {
                 let sample = Sample { labels: series.labels.clone(), value: point.value };
                 samples.push((sample, point.at));
             }
@@ -85,6 +98,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// The samples of a range, both ends included; see the module for what Prometheus 3 does.
     fn range_selector(&mut self, selector: &MatrixSelector, at: i64) -> Result<Window, QueryError> {
         let found = self.selected(&selector.vs)?;
         let to = self.moment(at, selector.vs.at.as_ref(), selector.vs.offset.as_ref());

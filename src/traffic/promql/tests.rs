@@ -6,46 +6,40 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::traffic::facts::{Destination, Facts, PodFact, Route, Workload};
-use crate::traffic::history::Unit;
 use crate::traffic::labels::Labels;
+use crate::traffic::recorder::Recorder;
 use crate::traffic::simulator::Simulator;
 
 /// A metric's name, its labels, and its values.
 type Written<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [Option<f64>]);
 
 /// One sample every ten seconds from 0 on; `None` where the series is not there.
-fn history(series: &[Written<'_>]) -> History {
-    let mut history = History::new(1000);
+fn recorded(series: &[Written<'_>]) -> Recorder {
+    let mut recorder = Recorder::new(1000);
     let scrapes = series.iter().map(|(.., values)| values.len()).max().unwrap_or(0);
     for scrape in 0..scrapes {
-        history.begin_scrape(scrape as i64 * 10_000);
-        for (name, labels, values) in series {
-            let labels = Labels::new(labels.iter().copied().chain([("__name__", *name)]));
-            let id = history.open(&labels, Unit::Float);
-            if let Some(value) = values.get(scrape).copied().flatten() {
-                history.push(id, value);
-                if values.get(scrape + 1).is_none_or(Option::is_none) {
-                    history.close(id);
-                }
-            }
-        }
+        let there = series.iter().filter_map(|(name, labels, values)| {
+            let value = values.get(scrape).copied().flatten()?;
+            Some((Labels::new(labels.iter().copied().chain([("__name__", *name)])), value))
+        });
+        recorder.scrape(scrape as i64 * 10_000, there);
     }
-    history
+    recorder
 }
 
 fn some(values: &[f64]) -> Vec<Option<f64>> {
     values.iter().copied().map(Some).collect()
 }
 
-fn at(history: &History, query: &str, second: i64) -> Vec<(String, f64)> {
-    match instant(history, query, second * 1000, None) {
+fn at(recorder: &Recorder, query: &str, second: i64) -> Vec<(String, f64)> {
+    match instant(recorder.history(), query, second * 1000, None) {
         Ok(value) => value.into_samples().into_iter().map(|s| (s.labels.to_string(), s.value)).collect(),
         Err(error) => panic!("{query}: {error}"),
     }
 }
 
-fn small() -> History {
-    history(&[
+fn small() -> Recorder {
+    recorded(&[
         ("requests", &[("pod", "a"), ("code", "200")], &some(&[0.0, 60.0, 120.0, 180.0, 240.0])),
         ("requests", &[("pod", "b"), ("code", "200")], &some(&[100.0, 110.0, 5.0, 15.0, 25.0])),
         ("requests", &[("pod", "b"), ("code", "503")], &[None, Some(1.0), Some(3.0), None, None]),
@@ -55,92 +49,98 @@ fn small() -> History {
 
 #[test]
 fn selectors_look_back_and_stop_at_stale_markers() {
-    let history = small();
-    assert_eq!(at(&history, "requests{code='503'}", 25).len(), 1);
-    assert_eq!(at(&history, "requests{code='503'}", 30).len(), 0);
-    assert_eq!(at(&history, "memory", 340), [(r#"memory{pod="a", zone="x"}"#.to_owned(), 5.0)]);
-    assert_eq!(at(&history, "memory", 341).len(), 0);
-    assert_eq!(at(&history, "memory offset 20s", 40)[0].1, 3.0);
-    assert_eq!(at(&history, "memory @ 10", 40)[0].1, 2.0);
+    let recorder = small();
+    assert_eq!(at(&recorder, "requests{code='503'}", 25).len(), 1);
+    assert_eq!(at(&recorder, "requests{code='503'}", 30).len(), 0);
+    assert_eq!(at(&recorder, "memory", 340), [(r#"memory{pod="a", zone="x"}"#.to_owned(), 5.0)]);
+    assert_eq!(at(&recorder, "memory", 341).len(), 0);
+    assert_eq!(at(&recorder, "memory offset 20s", 40)[0].1, 3.0);
+    assert_eq!(at(&recorder, "memory @ 10", 40)[0].1, 2.0);
 }
 
 #[test]
 fn regular_expressions_match_the_whole_value() {
-    let history = small();
-    assert_eq!(at(&history, r#"count(requests{code=~"20"}) or vector(0)"#, 20)[0].1, 0.0);
-    assert_eq!(at(&history, r#"count(requests{code=~"20."})"#, 20)[0].1, 2.0);
-    assert_eq!(at(&history, r#"count(requests{code!~"5.*"})"#, 20)[0].1, 2.0);
-    assert_eq!(at(&history, r#"count(requests{nothing=""})"#, 20)[0].1, 3.0);
+    let recorder = small();
+    assert_eq!(at(&recorder, r#"count(requests{code=~"20"}) or vector(0)"#, 20)[0].1, 0.0);
+    assert_eq!(at(&recorder, r#"count(requests{code=~"20."})"#, 20)[0].1, 2.0);
+    assert_eq!(at(&recorder, r#"count(requests{code!~"5.*"})"#, 20)[0].1, 2.0);
+    assert_eq!(at(&recorder, r#"count(requests{nothing=""})"#, 20)[0].1, 3.0);
 }
 
 #[test]
 fn rates_add_up_over_pods() {
-    let history = small();
-    assert_eq!(at(&history, r#"rate(requests{pod="a"}[40s])"#, 40), [(r#"{code="200", pod="a"}"#.to_owned(), 6.0)]);
+    let recorder = small();
+    assert_eq!(at(&recorder, r#"rate(requests{pod="a"}[40s])"#, 40), [(r#"{code="200", pod="a"}"#.to_owned(), 6.0)]);
     // b: 110-100, reset, 5, 10, 10: 35 over 40 s.
-    assert_eq!(at(&history, r#"increase(requests{pod="b",code="200"}[40s])"#, 40)[0].1, 35.0);
-    assert_eq!(at(&history, "sum by (pod) (irate(requests[1m]))", 40).len(), 2);
+    assert_eq!(at(&recorder, r#"increase(requests{pod="b",code="200"}[40s])"#, 40)[0].1, 35.0);
+    assert_eq!(at(&recorder, "sum by (pod) (irate(requests[1m]))", 40).len(), 2);
     // Samples at 10 and 20; both ends of the range are 20 s away, more than 11 s: 5 s are added at the end, and at
     // the start only what leads to zero, 1/2 of 10 s.
-    assert_eq!(at(&history, r#"increase(requests{code="503"}[40s])"#, 40)[0].1, 2.0 * (10.0 + 5.0 + 5.0) / 10.0);
+    assert_eq!(at(&recorder, r#"increase(requests{code="503"}[40s])"#, 40)[0].1, 2.0 * (10.0 + 5.0 + 5.0) / 10.0);
 }
 
 #[test]
 fn operators_match_vectors() {
-    let history = small();
+    let recorder = small();
     let query = "sum by (pod)(requests) * on(pod) group_left(zone) memory";
-    assert_eq!(at(&history, query, 10), [(r#"{pod="a", zone="x"}"#.to_owned(), 120.0)]);
-    assert_eq!(at(&history, "requests > 50", 20), [(r#"requests{code="200", pod="a"}"#.to_owned(), 120.0)]);
-    assert_eq!(at(&history, "requests{pod='a'} > bool 500", 20), [(r#"{code="200", pod="a"}"#.to_owned(), 0.0)]);
-    assert_eq!(at(&history, "50 < requests", 20)[0].1, 120.0);
-    assert_eq!(at(&history, "requests and on(pod) memory", 20).len(), 1);
-    assert_eq!(at(&history, "requests unless on(pod) memory", 20).len(), 2);
-    assert_eq!(at(&history, "memory or requests", 20).len(), 4);
-    assert_eq!(at(&history, "-memory ^ 2 % 4 - 1", 20)[0].1, -(9.0 % 4.0) - 1.0);
-    assert!(at(&history, "0/0", 0)[0].1.is_nan());
-    assert_eq!(at(&history, "memory + on(pod) requests{pod='a'}", 20), [(r#"{pod="a"}"#.to_owned(), 123.0)]);
-    let ambiguous = instant(&history, "memory + ignoring(pod,zone,code) requests", 20_000, None);
+    assert_eq!(at(&recorder, query, 10), [(r#"{pod="a", zone="x"}"#.to_owned(), 120.0)]);
+    assert_eq!(at(&recorder, "requests > 50", 20), [(r#"requests{code="200", pod="a"}"#.to_owned(), 120.0)]);
+    assert_eq!(at(&recorder, "requests{pod='a'} > bool 500", 20), [(r#"{code="200", pod="a"}"#.to_owned(), 0.0)]);
+    assert_eq!(at(&recorder, "50 < requests", 20)[0].1, 120.0);
+    assert_eq!(at(&recorder, "requests and on(pod) memory", 20).len(), 1);
+    assert_eq!(at(&recorder, "requests unless on(pod) memory", 20).len(), 2);
+    assert_eq!(at(&recorder, "memory or requests", 20).len(), 4);
+    assert_eq!(at(&recorder, "-memory ^ 2 % 4 - 1", 20)[0].1, -(9.0 % 4.0) - 1.0);
+    assert!(at(&recorder, "0/0", 0)[0].1.is_nan());
+    assert_eq!(at(&recorder, "memory + on(pod) requests{pod='a'}", 20), [(r#"{pod="a"}"#.to_owned(), 123.0)]);
+    let ambiguous = instant(recorder.history(), "memory + ignoring(pod,zone,code) requests", 20_000, None);
     assert!(matches!(ambiguous, Err(QueryError::Execution(_))));
 }
 
 #[test]
 fn aggregations_and_functions() {
-    let history = small();
-    assert_eq!(at(&history, "sum(requests) without (code, pod)", 20), [("{}".to_owned(), 128.0)]);
-    assert_eq!(at(&history, "topk(1, requests)", 20)[0].1, 120.0);
-    assert_eq!(at(&history, "quantile(0.5, requests)", 20)[0].1, 5.0);
-    assert_eq!(at(&history, "round(memory / 7, 0.1)", 40)[0].1, 0.7);
-    assert_eq!(at(&history, "clamp_max(memory, 2)", 40)[0].1, 2.0);
-    assert_eq!(at(&history, "avg_over_time(memory[40s])", 40)[0].1, 3.0);
-    assert_eq!(at(&history, "max_over_time(rate(memory[20s])[40s:10s])", 40)[0].1, 0.1);
-    assert_eq!(at(&history, "scalar(memory) + time()", 40)[0].1, 45.0);
-    assert_eq!(at(&history, "timestamp(memory)", 47)[0].1, 40.0);
-    assert_eq!(at(&history, "absent(nothing{a='b',c=~'d'})", 0), [(r#"{a="b"}"#.to_owned(), 1.0)]);
-    let replaced = at(&history, r#"label_replace(memory, "app", "${1}-$2", "pod", "(.)(.*)")"#, 20);
+    let recorder = small();
+    assert_eq!(at(&recorder, "sum(requests) without (code, pod)", 20), [("{}".to_owned(), 128.0)]);
+    assert_eq!(at(&recorder, "topk(1, requests)", 20)[0].1, 120.0);
+    assert_eq!(at(&recorder, "quantile(0.5, requests)", 20)[0].1, 5.0);
+    assert_eq!(at(&recorder, "round(memory / 7, 0.1)", 40)[0].1, 0.7);
+    assert_eq!(at(&recorder, "clamp_max(memory, 2)", 40)[0].1, 2.0);
+    assert_eq!(at(&recorder, "avg_over_time(memory[40s])", 40)[0].1, 3.0);
+    assert_eq!(at(&recorder, "max_over_time(rate(memory[20s])[40s:10s])", 40)[0].1, 0.1);
+    assert_eq!(at(&recorder, "scalar(memory) + time()", 40)[0].1, 45.0);
+    assert_eq!(at(&recorder, "timestamp(memory)", 47)[0].1, 40.0);
+    assert_eq!(at(&recorder, "timestamp(memory offset 10s)", 47)[0].1, 30.0);
+    assert_eq!(at(&recorder, "timestamp(memory @ 25 offset 10s)", 47)[0].1, 10.0);
+    assert_eq!(at(&recorder, "timestamp(memory @ 25 offset -10s)", 47)[0].1, 20.0);
+    assert_eq!(at(&recorder, "memory @ 350 offset 30s", 47).len(), 1);
+    assert!(at(&recorder, "timestamp(memory @ 350 offset 30s)", 47).is_empty(), "too old before the offset");
+    assert_eq!(at(&recorder, "memory @ 25 offset 10s", 47)[0].1, 2.0);
+    assert_eq!(at(&recorder, "absent(nothing{a='b',c=~'d'})", 0), [(r#"{a="b"}"#.to_owned(), 1.0)]);
+    let replaced = at(&recorder, r#"label_replace(memory, "app", "${1}-$2", "pod", "(.)(.*)")"#, 20);
     assert_eq!(replaced[0].0, r#"memory{app="a-", pod="a", zone="x"}"#);
 }
 
 #[test]
 fn a_range_query_is_an_instant_query_at_every_step() {
-    let history = small();
+    let recorder = small();
     let query = "sum by (pod) (rate(requests[20s]))";
-    let series = range(&history, query, (0, 60_000, 5_000), None).unwrap();
+    let series = range(recorder.history(), query, (0, 60_000, 5_000), None).unwrap();
     assert_eq!(series.len(), 2);
     for one in &series {
         for point in &one.points {
-            let there = instant(&history, query, point.at, None).unwrap().into_samples();
+            let there = instant(recorder.history(), query, point.at, None).unwrap().into_samples();
             let same = there.iter().find(|sample| sample.labels == one.labels).unwrap();
             assert_eq!(same.value, point.value);
         }
     }
-    assert_eq!(range(&history, "1", (0, 10, 5), None).unwrap()[0].points.len(), 3);
+    assert_eq!(range(recorder.history(), "1", (0, 10, 5), None).unwrap()[0].points.len(), 3);
 }
 
 #[test]
 fn what_is_not_supported_is_an_error() {
-    let history = small();
+    let recorder = small();
     for query in ["predict_linear(memory[1m], 60)", "count_values('a', memory)", "deriv(memory[1m])"] {
-        assert!(matches!(instant(&history, query, 40_000, None), Err(QueryError::Execution(_))), "{query}");
+        assert!(matches!(instant(recorder.history(), query, 40_000, None), Err(QueryError::Execution(_))), "{query}");
     }
     for query in [
         "",
@@ -152,25 +152,81 @@ fn what_is_not_supported_is_an_error() {
         "1 == 2",
         "\"a\" + 1",
         "sum(memory[1m])",
+        "memory[5]",
+        "memory[5m:10]",
+        "memory offset -5",
     ] {
-        assert!(matches!(instant(&history, query, 40_000, None), Err(QueryError::BadData(_))), "{query}");
+        assert!(matches!(instant(recorder.history(), query, 40_000, None), Err(QueryError::BadData(_))), "{query}");
     }
     let expired = Some(Instant::now());
     let heavy = "sum_over_time(memory[1000000s:1s])";
-    assert_eq!(instant(&history, heavy, 40_000, expired), Err(QueryError::Timeout));
+    assert_eq!(instant(recorder.history(), heavy, 40_000, expired), Err(QueryError::Timeout));
+}
+
+#[test]
+fn two_series_never_become_one_by_losing_their_names() {
+    let early = [Some(1.0), Some(2.0), Some(3.0), None, None, None];
+    let late = [None, None, None, Some(4.0), Some(5.0), Some(6.0)];
+    let recorder = recorded(&[
+        ("early", &[("pod", "a")], &early),
+        ("late", &[("pod", "a")], &late),
+        ("a_bucket", &[("le", "+Inf")], &some(&[1.0; 6])),
+        ("b_bucket", &[("le", "+Inf")], &some(&[1.0; 6])),
+    ]);
+    let both = r#"{__name__=~"early|late"}"#;
+    for query in [format!("-{both}"), format!("sum(-{both})"), format!("count_over_time({both}[10s])")] {
+        assert_eq!(at(&recorder, &query, 10).len(), 1, "{query}: one is there at a time");
+        let over_both = range(recorder.history(), &query, (0, 50_000, 10_000), None);
+        assert_eq!(over_both, Err(value::same_labels()), "{query}");
+    }
+    for query in ["max_over_time(-BOTH[50s:10s])", "count_over_time((rate(BOTH[20s]))[50s:10s])"] {
+        let query = query.replace("-BOTH", &format!("(-{both})")).replace("BOTH", both);
+        assert_eq!(instant(recorder.history(), &query, 50_000, None), Err(value::same_labels()), "{query}");
+    }
+    let quantiles = r#"sum(histogram_quantile(0.5, {__name__=~"._bucket"}))"#;
+    assert_eq!(instant(recorder.history(), quantiles, 20_000, None), Err(value::same_labels()));
+    // What is joined step by step may change its name.
+    assert_eq!(
+        range(recorder.history(), &format!("abs({both})"), (0, 50_000, 10_000), None).map(|all| all.len()),
+        Ok(1)
+    );
+}
+
+#[test]
+fn atan2_keeps_the_name_and_absence_the_first_equality() {
+    let recorder = small();
+    assert_eq!(at(&recorder, "memory atan2 0", 20)[0].0, r#"memory{pod="a", zone="x"}"#);
+    assert_eq!(at(&recorder, "memory atan2 on(pod, zone) memory", 20)[0].0, r#"{pod="a", zone="x"}"#);
+    for (query, labels) in [
+        (r#"absent(nothing{a=~"b",a="c"})"#, r#"{a="c"}"#),
+        (r#"absent(nothing{a="c",a=~"b",d="e"})"#, r#"{d="e"}"#),
+        (r#"absent(nothing{a="c",a="c",a="d"})"#, "{}"),
+    ] {
+        assert_eq!(at(&recorder, query, 20)[0].0, labels, "{query}");
+    }
+}
+
+#[test]
+fn patterns_and_raw_strings_are_gos() {
+    let recorder = recorded(&[("text", &[("t", "٣")], &[Some(1.0)]), ("text", &[("t", "3.5")], &[Some(2.0)])]);
+    assert_eq!(at(&recorder, r#"text{t=~"\\d.*"}"#, 0)[0].1, 2.0);
+    assert_eq!(at(&recorder, r"text{t=~`\d\.5`}", 0)[0].1, 2.0);
+    assert_eq!(at(&recorder, r"text{t!~`\d.*`}", 0)[0].1, 1.0);
+    assert_eq!(at(&recorder, r#"label_replace(text, "u", "$1", "t", `(\d).*`)"#, 0)[0].0, r#"text{t="3.5", u="3"}"#);
+    assert!(matches!(instant(recorder.history(), r"text{t=~`\B`}", 0, None), Err(QueryError::BadData(_))));
 }
 
 const DEEPEST: usize = guard::MAX_OPERATORS;
 
 #[test]
 fn the_deepest_query_that_is_let_through_fits_the_stack() {
-    let history = small();
+    let recorder = small();
     let nested = format!("{}1{}", "(".repeat(DEEPEST), ")".repeat(DEEPEST));
-    assert_eq!(instant(&history, &nested, 0, None), Ok(Value::Scalar(1.0)));
+    assert_eq!(instant(recorder.history(), &nested, 0, None), Ok(Value::Scalar(1.0)));
     let chained = format!("{}1", "memory + ".repeat(DEEPEST));
-    assert_eq!(at(&history, &chained, 40)[0].1, 5.0 * DEEPEST as f64 + 1.0);
+    assert_eq!(at(&recorder, &chained, 40)[0].1, 5.0 * DEEPEST as f64 + 1.0);
     let abs = format!("{}memory{}", "abs(".repeat(DEEPEST), ")".repeat(DEEPEST));
-    assert_eq!(at(&history, &abs, 40)[0].1, 5.0);
+    assert_eq!(at(&recorder, &abs, 40)[0].1, 5.0);
 }
 
 const SUCCESS: &str = r#"sum(rate(istio_requests_total{reporter="destination",destination_workload_namespace="prod",destination_workload=~"TARGET",response_code!~"5.*"}[30s])) / sum(rate(istio_requests_total{reporter="destination",destination_workload_namespace="prod",destination_workload=~"TARGET"}[30s])) * 100"#;
