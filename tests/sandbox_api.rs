@@ -399,5 +399,11 @@ async fn what_is_no_object_is_refused() {
     for patch in ["application/strategic-merge-patch+json", "application/merge-patch+json"] {
         assert_eq!(send("PATCH", &named, patch, b"{}".to_vec()).await, 404);
     }
-    assert_eq!(send("PATCH", &named, "application/apply-patch+yaml", b"{}".to_vec()).await, 415);
+    let apply = "application/apply-patch+yaml";
+    assert_eq!(send("PATCH", &named, apply, b"{}".to_vec()).await, 422, "nobody applies");
+    let named = format!("{named}?fieldManager=x");
+    for nonsense in [&b"{}"[..], b"hello", b"{ a: [", b"\xff", b""] {
+        assert_eq!(send("PATCH", &named, apply, nonsense.to_vec()).await, 400, "{nonsense:?}");
+    }
+    assert_eq!(send("PATCH", &named, "application/cbor", b"{}".to_vec()).await, 415);
 }

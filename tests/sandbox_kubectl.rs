@@ -343,6 +343,41 @@ fn kinds_come_and_go_with_their_definition() {
 
 #[test]
 #[cfg_attr(not(kubectl), ignore = "kubectl is not installed")]
+fn server_side_apply_asks_before_it_takes() {
+    let cluster = cluster();
+    let apply = ["apply", "--server-side", "-f", CHART];
+    assert!(cluster.kubectl(&apply).contains("canary.flagger.app/jx-production-myapp serverside-applied"));
+    assert!(cluster.kubectl(&apply).contains("serverside-applied"), "applying the same again is no conflict");
+    let canary = "jx-production-myapp";
+    let patch = r#"{"spec":{"progressDeadlineSeconds":77}}"#;
+    cluster.kubectl(&["patch", "canary", canary, "--type", "merge", "-p", patch]);
+    let error = cluster.refused(&apply);
+    assert!(error.contains("Apply failed with 1 conflict: conflict with \"kubectl-patch\""), "{error}");
+    assert!(error.contains(".spec.progressDeadlineSeconds"), "{error}");
+    cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", CHART]);
+    let deadline = cluster.kubectl(&["get", "canary", canary, "-o", "jsonpath={.spec.progressDeadlineSeconds}"]);
+    assert_ne!(deadline, "77");
+}
+
+#[test]
+#[cfg_attr(not(kubectl), ignore = "kubectl is not installed")]
+fn what_was_applied_by_the_client_can_be_applied_by_the_server() {
+    let cluster = cluster();
+    cluster.kubectl(&["apply", "-f", CHART]);
+    cluster.kubectl(&["apply", "--server-side", "-f", CHART]);
+    let managers = cluster.kubectl(&[
+        "get",
+        "canary",
+        "jx-production-myapp",
+        "--show-managed-fields",
+        "-o",
+        "jsonpath={.metadata.managedFields[?(@.operation==\"Apply\")].manager}",
+    ]);
+    assert!(managers.split_whitespace().any(|manager| manager == "kubectl"), "{managers}");
+}
+
+#[test]
+#[cfg_attr(not(kubectl), ignore = "kubectl is not installed")]
 fn refusals_read_as_on_any_cluster() {
     let cluster = cluster();
     cluster.kubectl(&["apply", "-f", CHART]);
@@ -361,8 +396,6 @@ fn refusals_read_as_on_any_cluster() {
     let stale = r#"{"metadata":{"resourceVersion":"1"},"spec":{"suspend":true}}"#;
     let error = refused(&["patch", "canary", "jx-production-myapp", "--type", "merge", "-p", stale]);
     assert!(error.contains("the object has been modified"), "{error}");
-    let error = refused(&["apply", "--server-side", "-f", CHART]);
-    assert!(error.contains("server-side apply is not served by the sandbox"), "{error}");
     cluster.sandbox.deny(Some(std::sync::Arc::new(|asked| asked.verb == "patch" && asked.resource == "canaries")));
     let error = refused(&["annotate", "canary", "jx-production-myapp", "a=b"]);
     assert!(

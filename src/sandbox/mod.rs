@@ -2,7 +2,8 @@
 //!
 //! - [`store`] keeps the objects by Kubernetes' rules. [`kinds`] is the registry of what is served, [`definitions`] the
 //!   CustomResourceDefinitions that it brings; [`admission`] holds a write to versions, [`schema`], [`defaults`] and
-//!   [`validity`]; [`ownership`] records managedFields; [`status`] is how an error looks.
+//!   [`validity`]; [`status`] is how an error looks. [`ownership`] says who owns which of an object's [`fields`]:
+//!   it goes by [`merging`], and that by the [`structure`] of the kind.
 //! - [`server`] speaks Kubernetes' API over HTTP on top of the store: [`selectors`], [`strategic`] patches (by
 //!   [`merge_keys`]), tables, watches, discovery, the service proxy.
 //! - [`workloads`] are the controllers that make pods of Deployments, [`seed`] the apps that a sandbox begins with, and

@@ -93,6 +93,11 @@ impl Manager {
             && (self.applied || self.api_version == other.api_version)
     }
 
+    /// By what the entries of an object are put in order.
+    fn rank(&self) -> (bool, &Option<String>, &str, &str, &Option<String>) {
+        (!self.applied, &self.time, &self.name, &self.api_version, &self.subresource)
+    }
+
     /// How a conflict names it.
     fn shown(&self) -> String {
         let mut shown = format!("{:?}", self.name);
@@ -258,13 +263,7 @@ fn keep(object: &mut Value, mut managers: Vec<Manager>) {
         return;
     }
     // Those that apply first, then by time.
-    managers.sort_by(|one, other| {
-        let rank = |manager: &Manager| {
-            let Manager { name, applied, api_version, subresource, time, .. } = manager.clone();
-            (!applied, time, name, api_version, subresource)
-        };
-        rank(one).cmp(&rank(other))
-    });
+    managers.sort_by(|one, other| one.rank().cmp(&other.rank()));
     metadata.insert("managedFields".into(), managers.iter().map(Manager::written).collect());
 }
 
@@ -293,13 +292,12 @@ fn give(managers: &mut Vec<Manager>, mut this: Manager, fields: FieldSet, now: D
 
 /// Puts the oldest plain writers of one version together while there are too many.
 fn put_together(managers: &mut Vec<Manager>) {
-    let mut updaters: Vec<Manager> = Vec::new();
-    managers.retain(|manager| {
-        if !manager.applied {
-            updaters.push(manager.clone());
-        }
-        manager.applied
-    });
+    if managers.iter().filter(|manager| !manager.applied).count() <= MOST_UPDATERS {
+        return;
+    }
+    let (applied, mut updaters): (Vec<Manager>, Vec<Manager>) =
+        std::mem::take(managers).into_iter().partition(|manager| manager.applied);
+    managers.extend(applied);
     updaters.sort_by(|one, other| (&one.time, &one.name).cmp(&(&other.time, &other.name)));
     let mut surplus = updaters.len().saturating_sub(MOST_UPDATERS);
     let mut place = 0;

@@ -325,11 +325,11 @@ fn bad_name(name: &str, label: bool) -> Vec<&'static str> {
             );
         }
         if name.len() > 63 {
-            why.push("must be no more than 63 bytes");
+            why.push("must be no more than 63 characters");
         }
     } else {
         if name.len() > 253 {
-            why.push("must be no more than 253 bytes");
+            why.push("must be no more than 253 characters");
         }
         if !name.split('.').all(part) {
             why.push(

@@ -44,10 +44,11 @@ pub fn update(
         return Ok(json_response(StatusCode::OK, &scale_of(&made)));
     }
     expect_type(kind, target, &object)?;
-    let warnings =
+    let mut warnings =
         typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())
             .map_err(|why| typed::unfit(kind, &target.version, &why))?;
-    let made = api.store.update_as(kind, namespace, name, &write, |_| {
+    let made = api.store.update_as(kind, namespace, name, &write, |current| {
+        warnings.extend(plain_finalizers(kind, current, &object));
         let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if kind.custom && version.is_empty() {
             // Kubernetes names the resource here, where it names the kind elsewhere.

@@ -247,13 +247,13 @@ impl<'a> Script<'a> {
         Value::Object(plain)
     }
 
-    /// Entries of managedFields in an order that does not depend on the second, without those of the controllers.
+    /// Entries of managedFields in an order that does not depend on the second, without those of the controllers and
+    /// of the nodes.
     fn managers(&mut self, entries: &[Value]) -> Value {
-        let mut entries: Vec<Value> = entries
-            .iter()
-            .filter(|entry| !["kube-controller-manager", "kube-apiserver"].iter().any(|one| entry["manager"] == *one))
-            .map(|entry| self.plain(entry))
-            .collect();
+        let others = ["kube-controller-manager", "kube-apiserver", "nodes"];
+        let is_other = |entry: &&Value| entry["manager"].as_str().is_some_and(|name| others.contains(&name));
+        let mut entries: Vec<Value> =
+            entries.iter().filter(|entry| !is_other(entry)).map(|entry| self.plain(entry)).collect();
         let rank =
             |entry: &Value| ["operation", "manager", "subresource", "apiVersion"].map(|field| entry[field].to_string());
         entries.sort_by_key(rank);
