@@ -201,6 +201,7 @@ fn an_owner_deleted_in_the_foreground_goes_last() {
     store.create("ConfigMap", Some("test"), child).unwrap();
     let options = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
     assert!(!store.delete("ConfigMap", Some("test"), "owner", &options).unwrap().gone);
+    store.modify("ConfigMap", Some("test"), "child", |o| o["metadata"]["finalizers"] = json!(["y/z"])).unwrap();
     assert!(store.get("ConfigMap", Some("test"), "owner").is_some());
     let child = store.get("ConfigMap", Some("test"), "child").unwrap();
     assert!(child["metadata"]["deletionTimestamp"].is_string());
