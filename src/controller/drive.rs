@@ -76,6 +76,7 @@ impl Controller {
             role: role.clone(),
             telemetry: telemetry.clone(),
             clock: clock.clone(),
+            began: clock.now(),
         };
         let seat = Seat { connection, kinds, mirror, locator, clock, options, telemetry, role: role_in };
         let task = tokio::spawn(seat.run(stopped));

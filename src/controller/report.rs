@@ -4,7 +4,8 @@
 use super::drive::Role;
 use super::telemetry::Telemetry;
 use crate::cluster::lease;
-use crate::cluster::{Clock, Health, Mirror};
+use crate::cluster::{Clock, Driver, Health, Mirror, World};
+use chrono::{DateTime, Utc};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -21,6 +22,8 @@ pub struct Report {
     pub(super) role: watch::Receiver<Role>,
     pub(super) telemetry: Telemetry,
     pub(super) clock: Clock,
+    /// When the controller was started.
+    pub(super) began: DateTime<Utc>,
 }
 
 impl Report {
@@ -72,21 +75,39 @@ impl Report {
             Health::Live | Health::Connecting if world.listed.contains(source) => None,
             Health::Live | Health::Connecting => Some(format!("{source} of {} are not listed yet", self.namespace)),
         });
-        missing.map_or(Ok(()), Err)
+        missing.or_else(|| self.deaf(&world)).map_or(Ok(()), Err)
+    }
+
+    /// An API server that takes connections and answers nothing leaves the watches as they are, for minutes. But a lease
+    /// that has run out is taken over by whoever waits for it: where nobody does, nobody here can.
+    fn deaf(&self, world: &World) -> Option<String> {
+        let now = self.clock.now();
+        let lease = world.lease.as_ref().filter(|lease| matches!(lease.driver(now), Driver::Expired(_)))?;
+        let since = now.signed_duration_since(lease.ends().max(self.began)).to_std().unwrap_or_default();
+        let waits = *self.role.borrow() == Role::Waiting;
+        (waits && since > LOST_FOR_LONG).then(|| {
+            format!(
+                "the lease of {} has run out and cannot be taken for {} s: does the API server answer?",
+                self.namespace,
+                since.as_secs()
+            )
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Source, World};
-    use chrono::{DateTime, Utc};
+    use crate::cluster::Source;
+    use crate::cluster::lease::LeaseRecord;
+    use serde_json::json;
 
     fn report(world: World, now: DateTime<Utc>) -> (Report, watch::Sender<Role>) {
         let clock = Clock::new(move || now, || Duration::ZERO);
         let (sender, role) = watch::channel(Role::Waiting);
         let mirror = Mirror::of(world, clock.clone());
-        let report = Report { namespace: "prod".into(), mirror, role, telemetry: Telemetry::default(), clock };
+        let began = DateTime::UNIX_EPOCH;
+        let report = Report { namespace: "prod".into(), mirror, role, telemetry: Telemetry::default(), clock, began };
         (report, sender)
     }
 
@@ -112,6 +133,29 @@ mod tests {
         assert_eq!(ready(&lost, true, 30), Ok(()));
         assert_eq!(ready(&lost, true, 31), Err("services of prod are lost for 31 s: connection refused".into()));
         assert_eq!(ready(&forbidden, true, 0), Err("services of prod cannot be watched: you may not".into()));
+    }
+
+    #[test]
+    fn a_lease_that_nobody_can_take_is_an_api_server_that_does_not_answer() {
+        let lease = |holder: &str, renewed: &str| {
+            let spec = json!({"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15});
+            LeaseRecord::of(&json!({ "spec": spec }), None, DateTime::UNIX_EPOCH)
+        };
+        let ready = |lease: LeaseRecord, role: Role, seconds: i64| {
+            let world = World { lease: Some(lease), ..World::default() };
+            let (report, sender) = report(world, DateTime::UNIX_EPOCH + chrono::Duration::seconds(seconds));
+            sender.send_replace(role);
+            report.ready()
+        };
+        let fresh = || lease("me@here (1)", "1970-01-01T00:00:00Z");
+        assert_eq!(ready(fresh(), Role::Waiting, 45), Ok(()));
+        let why = "the lease of prod has run out and cannot be taken for 31 s: does the API server answer?";
+        assert_eq!(ready(fresh(), Role::Waiting, 46), Err(why.into()));
+        assert_eq!(ready(fresh(), Role::Driving, 46), Ok(()), "the watch is behind the renewals");
+        assert_eq!(ready(fresh(), Role::Observing("Flagger is at work".into()), 46), Ok(()), "it does not want it");
+        assert_eq!(ready(lease("", "1970-01-01T00:00:00Z"), Role::Waiting, 46), Ok(()), "given back");
+        let old = || lease("me@here (1)", "1969-12-31T00:00:00Z");
+        assert_eq!(ready(old(), Role::Waiting, 30), Ok(()), "one that is found so is watched before it is taken");
     }
 
     #[test]
