@@ -305,6 +305,15 @@ async fn every_error_is_one_line_that_says_what_to_do() {
     let nothing = alone("get").await;
     assert_eq!((nothing.code, nothing.err.lines().count()), (Some(2), 1), "{nothing:?}");
     assert!(nothing.err.contains("--kubeconfig"), "{nothing:?}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let refused = alone(&format!("controller --listen {address}")).await;
+    assert_eq!((refused.code, refused.err.lines().count()), (Some(2), 1), "{refused:?}");
+    assert!(refused.err.contains(&format!("cannot listen on {address}: give --listen another")), "{refused:?}");
+    let nonsense = alone("controller --listen nowhere").await;
+    assert_eq!(nonsense.code, Some(2));
+    assert!(nonsense.err.contains("write it like 127.0.0.1:8080"), "{nonsense:?}");
+
     let unknown = alone("get --frobnicate").await;
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.err.contains("--frobnicate"), "{unknown:?}");
@@ -363,12 +372,14 @@ async fn a_pipeline_starts_a_version_and_waits_for_its_end() {
     let cluster = Cluster { sandbox, folder: tempfile::tempdir().unwrap() };
     cluster.sandbox.write_kubeconfig(&cluster.kubeconfig()).unwrap();
     let mut driver = cluster
-        .command("controller --min-interval 100ms")
+        .command("controller --min-interval 100ms --listen 127.0.0.1:0")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let serving = said.next_line().await.unwrap().expect("where it serves");
+    let address = serving.strip_prefix("serving /metrics, /healthz and /readyz on ").expect(&serving).to_string();
     while said.next_line().await.unwrap().expect("it drives") != "driving the rollouts of jx-production" {}
 
     let app = "jx-production-myapp";
@@ -380,6 +391,13 @@ async fn a_pipeline_starts_a_version_and_waits_for_its_end() {
     let ended = cluster.run(&format!("status {app} --wait --timeout 60s")).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.out.contains("Succeeded") && ended.out.contains("version 1.1.0"), "{ended:?}");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let series = client.get(format!("{address}/metrics")).send().await.unwrap();
+    assert_eq!(series.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let series = series.text().await.unwrap();
+    let weight = format!("flagger_canary_weight{{workload=\"{app}-primary\",namespace=\"jx-production\"}} 100\n");
+    assert!(series.contains(&weight), "{series}");
     let events = cluster.run(&format!("events {app}")).await;
     assert!(events.out.contains(&format!("Advance {app}.jx-production canary weight 50")), "{events:?}");
 

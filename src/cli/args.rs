@@ -136,6 +136,10 @@ pub struct SandboxArgs {
 
 #[derive(Args, Debug)]
 pub struct ControllerArgs {
+    /// Serve /metrics (Flagger's series), /healthz and /readyz here, as on 0.0.0.0:8080 in a pod
+    /// [default: no port is opened]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
+    pub listen: Option<SocketAddr>,
     #[command(flatten)]
     pub cluster: ClusterArgs,
     #[command(flatten)]
@@ -232,7 +236,7 @@ pub struct Ask {
 pub enum Run {
     Console { sandbox: bool, cluster: ClusterArgs, driver: DriverArgs, no_controller: bool },
     Sandbox(SandboxArgs),
-    Controller { cluster: ClusterArgs, driver: DriverArgs },
+    Controller { cluster: ClusterArgs, driver: DriverArgs, listen: Option<SocketAddr> },
     Get(GetArgs),
     Events(EventsArgs),
     Status(StatusArgs),
@@ -269,9 +273,11 @@ impl Cli {
         };
         Ok(match command {
             Command::Sandbox(args) => Run::Sandbox(args),
-            Command::Controller(args) => {
-                Run::Controller { cluster: args.cluster.or(before), driver: args.driver.or(driving) }
-            }
+            Command::Controller(args) => Run::Controller {
+                cluster: args.cluster.or(before),
+                driver: args.driver.or(driving),
+                listen: args.listen,
+            },
             Command::Get(args) => Run::Get(GetArgs { cluster: args.cluster.or(before), ..args }),
             Command::Events(args) => Run::Events(EventsArgs { cluster: args.cluster.or(before), ..args }),
             Command::Status(args) => Run::Status(StatusArgs { cluster: args.cluster.or(before), ..args }),
@@ -302,6 +308,10 @@ fn text(given: &str) -> Result<String, String> {
         return Err("it is empty or holds white space".into());
     }
     Ok(trimmed.to_string())
+}
+
+fn address(given: &str) -> Result<SocketAddr, String> {
+    given.parse().map_err(|_| "write it like 127.0.0.1:8080, or 0.0.0.0:8080 for every address of this host".into())
 }
 
 fn loopback(given: &str) -> Result<SocketAddr, String> {
@@ -358,6 +368,14 @@ mod tests {
     }
 
     #[test]
+    fn a_controller_opens_no_port_unless_it_is_given_one() {
+        let Run::Controller { listen, .. } = run("canary-tui controller") else { panic!() };
+        assert_eq!(listen, None);
+        let Run::Controller { listen, .. } = run("canary-tui controller --listen 0.0.0.0:8080") else { panic!() };
+        assert_eq!(listen, Some(SocketAddr::from(([0, 0, 0, 0], 8080))));
+    }
+
+    #[test]
     fn a_start_takes_an_image_or_a_version() {
         let Run::Request(ask) = run("canary-tui start web --version 1.1.0 --container app --reason why --yes") else {
             panic!()
@@ -381,6 +399,10 @@ mod tests {
             "canary-tui sandbox",
             "canary-tui sandbox --kubeconfig f --listen 0.0.0.0:1",
             "canary-tui sandbox --kubeconfig f --canaries 0",
+            "canary-tui controller --listen nowhere",
+            "canary-tui controller --listen 127.0.0.1",
+            "canary-tui controller --listen 127.0.0.1:65536",
+            "canary-tui --listen 127.0.0.1:0",
             "canary-tui --min-interval 0s",
             "canary-tui --sandbox --context x",
         ] {

@@ -7,18 +7,29 @@ use super::plain::escaped;
 use super::session::Session;
 use super::signals::Ending;
 use crate::cluster::{Clock, Mirror};
-use crate::controller::{Controller, Options, Role};
+use crate::controller::{Controller, Endpoint, Options, Role};
 use crate::metrics::{Locator, Prometheus};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::io::Write;
+use std::net::SocketAddr;
 
-/// Drives until SIGINT, SIGTERM or SIGHUP, then gives the lease back.
-pub async fn run(cluster: ClusterArgs, driver: DriverArgs, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
+/// Drives until SIGINT, SIGTERM or SIGHUP, then gives the lease back. With `listen` it serves its metrics and probes there.
+pub async fn run(
+    cluster: ClusterArgs,
+    driver: DriverArgs,
+    listen: Option<SocketAddr>,
+    clock: Clock,
+    out: &mut dyn Write,
+) -> Result<Exit> {
     let mut ending = Ending::listen()?;
     if let Some(url) = &cluster.prometheus {
         // Said now, not by each check of each Canary.
         Prometheus::from_flag(url)?;
     }
+    let endpoint = match listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     let session = Session::open(&cluster).await?;
     let namespace = session.namespace().to_string();
     let Session { connection, kinds } = session;
@@ -26,6 +37,11 @@ pub async fn run(cluster: ClusterArgs, driver: DriverArgs, clock: Clock, out: &m
     let locator = Locator::new(connection.client.clone(), &namespace, cluster.prometheus.as_deref());
     let options = Options { min_interval: driver.min_interval() };
     let controller = Controller::start(connection, kinds, mirror, locator, clock, options);
+    if let Some(endpoint) = endpoint {
+        let _ = writeln!(out, "serving /metrics, /healthz and /readyz on http://{}", endpoint.address());
+        // Ends with the process: until the lease is given back, it answers.
+        tokio::spawn(endpoint.serve(controller.report()));
+    }
 
     let mut role = controller.role();
     let end = loop {
@@ -44,4 +60,10 @@ pub async fn run(cluster: ClusterArgs, driver: DriverArgs, clock: Clock, out: &m
     tracing::info!(%namespace, "stopping after {end}");
     controller.stop().await;
     Ok(Exit::Done)
+}
+
+async fn bind(address: SocketAddr) -> Result<Endpoint> {
+    let bound = Endpoint::bind(address).await;
+    bound
+        .with_context(|| format!("cannot listen on {address}: give --listen another address, or port 0 for a free one"))
 }

@@ -16,12 +16,12 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// One kind of objects that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +83,8 @@ pub struct World {
     pub events: BTreeMap<String, EventRecord>,
     pub lease: Option<LeaseRecord>,
     pub health: BTreeMap<Source, Health>,
+    /// Sources whose list has arrived at least once, however they stand now.
+    pub listed: BTreeSet<Source>,
 }
 
 impl World {
@@ -126,7 +128,9 @@ pub struct Changed {
 #[derive(Clone)]
 pub struct Mirror {
     shared: Arc<Shared>,
+    /// Ends the watches with the last clone.
     _tasks: Arc<JoinSet<()>>,
+    watches: Arc<[AbortHandle]>,
 }
 
 struct Shared {
@@ -172,6 +176,7 @@ impl Mirror {
         });
 
         let mut tasks = JoinSet::new();
+        let mut watches = Vec::new();
         for (source, kind) in sources {
             let Some(kind) = kind else { continue };
             let mut config = watcher::Config::default().page_size(PAGE);
@@ -179,11 +184,11 @@ impl Mirror {
                 config = config.fields("involvedObject.kind=Canary");
             }
             let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
-            tasks.spawn(follow(shared.clone(), source, api, config, |object| object.value));
+            watches.push(tasks.spawn(follow(shared.clone(), source, api, config, |object| object.value)));
         }
         let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
             Api::namespaced(client.clone(), namespace);
-        tasks.spawn(follow(
+        watches.push(tasks.spawn(follow(
             shared.clone(),
             Source::ReplicaSets,
             api,
@@ -192,12 +197,12 @@ impl Mirror {
                 object.metadata.managed_fields = None;
                 serde_json::json!({ "metadata": object.metadata })
             },
-        ));
+        )));
         let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
         let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &lease);
         let config = watcher::Config::default().fields(&format!("metadata.name={}", super::lease::NAME));
-        tasks.spawn(follow(shared.clone(), Source::Lease, api, config, |object| object.value));
-        Self { shared, _tasks: Arc::new(tasks) }
+        watches.push(tasks.spawn(follow(shared.clone(), Source::Lease, api, config, |object| object.value)));
+        Self { shared, _tasks: Arc::new(tasks), watches: watches.into() }
     }
 
     /// A mirror that watches nothing and holds what a test puts there.
@@ -210,7 +215,7 @@ impl Mirror {
             listing: Semaphore::new(1),
             clock,
         };
-        Self { shared: Arc::new(shared), _tasks: Arc::new(JoinSet::new()) }
+        Self { shared: Arc::new(shared), _tasks: Arc::new(JoinSet::new()), watches: [].into() }
     }
 
     /// What is known now. Hold it only while reading.
@@ -251,6 +256,11 @@ impl Mirror {
         });
         self.shared.relist.send_modify(|count| *count += 1);
         self.shared.announce(Source::Canaries, "");
+    }
+
+    /// Whether every watch still runs, however the API server is. One ends before the mirror only by a panic.
+    pub fn is_watching(&self) -> bool {
+        !self.watches.iter().any(AbortHandle::is_finished)
     }
 
     /// Waits until every watch has its first list or says why not.
@@ -342,6 +352,7 @@ impl Shared {
                 world.put(source, object, now);
             }
             world.health.insert(source, Health::Live);
+            world.listed.insert(source);
         });
         self.announce(source, "");
     }

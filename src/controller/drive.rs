@@ -3,6 +3,8 @@
 
 use super::effects::Hands;
 use super::facts::concerned;
+use super::report::Report;
+use super::telemetry::Telemetry;
 use super::worker::Worker;
 use crate::cluster::lease::{Tenure, identity};
 use crate::cluster::writes::Writer;
@@ -50,6 +52,7 @@ pub enum Role {
 /// The controller of one namespace.
 pub struct Controller {
     role: watch::Receiver<Role>,
+    report: Report,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -66,14 +69,28 @@ impl Controller {
     ) -> Self {
         let (role_in, role) = watch::channel(Role::Waiting);
         let (stop, stopped) = watch::channel(false);
-        let seat = Seat { connection, kinds, mirror, locator, clock, options, role: role_in };
+        let telemetry = Telemetry::default();
+        let report = Report {
+            namespace: connection.namespace.clone(),
+            mirror: mirror.clone(),
+            role: role.clone(),
+            telemetry: telemetry.clone(),
+            clock: clock.clone(),
+            began: clock.now(),
+        };
+        let seat = Seat { connection, kinds, mirror, locator, clock, options, telemetry, role: role_in };
         let task = tokio::spawn(seat.run(stopped));
-        Self { role, stop, task }
+        Self { role, report, stop, task }
     }
 
     /// What this process is to the rollouts; changes as it does.
     pub fn role(&self) -> watch::Receiver<Role> {
         self.role.clone()
+    }
+
+    /// What it says of itself, at each question anew.
+    pub fn report(&self) -> Report {
+        self.report.clone()
     }
 
     /// Stops driving and gives the lease back. Nothing is undone: the next driver goes on from what the objects say.
@@ -90,6 +107,7 @@ struct Seat {
     locator: Locator,
     clock: Clock,
     options: Options,
+    telemetry: Telemetry,
     role: watch::Sender<Role>,
 }
 
@@ -188,6 +206,7 @@ impl Seat {
             locator: self.locator.clone(),
             clock: self.clock.clone(),
             options: self.options.clone(),
+            telemetry: self.telemetry.clone(),
         }
     }
 }
@@ -208,6 +227,7 @@ struct Foreman {
     locator: Locator,
     clock: Clock,
     options: Options,
+    telemetry: Telemetry,
 }
 
 impl Foreman {
@@ -250,6 +270,7 @@ impl Foreman {
     /// A worker for each Canary that is there, and none for one that is not.
     fn staff(&self, workers: &mut BTreeMap<String, (Arc<Notify>, AbortHandle)>, tasks: &mut JoinSet<()>) {
         let world = self.mirror.read();
+        self.telemetry.forget_all_but(&world.canaries);
         workers.retain(|name, (_, task)| {
             let there = world.canaries.contains_key(name);
             if !there {
@@ -270,6 +291,8 @@ impl Foreman {
                     changed: changed.clone(),
                     hired: self.clock.now(),
                     known: None,
+                    telemetry: self.telemetry.clone(),
+                    seen: None,
                 };
                 let task = tasks.spawn(worker.run());
                 workers.insert(name.clone(), (changed, task));

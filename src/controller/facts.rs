@@ -76,6 +76,15 @@ const NEEDED: [Source; 6] = [
     Source::Services,
 ];
 
+/// The spec by which a Canary is driven: its own, or where that cannot be carried out and a rollout is under way, what
+/// can be read of it, or else the one `known` from before. None: it is not driven.
+pub fn driven_spec<'a>(canary: &'a CanaryRecord, known: Option<&'a Spec>) -> Option<&'a Spec> {
+    match &canary.spec {
+        Ok(spec) => Some(spec),
+        Err(_) => canary.partial.as_deref().or(known).filter(|_| canary.status.phase.under_way()),
+    }
+}
+
 /// Gathers the facts of one Canary. Where any source is not live there are none: no decision on stale facts. `known` is
 /// the last spec that could be read: a rollout under way is brought home by it when the present one cannot be.
 pub fn observe(
@@ -89,14 +98,11 @@ pub fn observe(
         return Observed::Unknown;
     }
     let Some(canary) = world.canaries.get(name).filter(|c| !c.deleting) else { return Observed::Gone };
-    let spec = match &canary.spec {
-        Ok(spec) => &**spec,
-        Err(problems) => match canary.partial.as_deref().or(known) {
-            Some(spec) if canary.status.phase.under_way() => spec,
-            _ => return Observed::Undriveable(Box::new(canary.clone()), problems.clone()),
-        },
+    let problems = canary.spec.as_ref().err();
+    let Some(spec) = driven_spec(canary, known) else {
+        return Observed::Undriveable(Box::new(canary.clone()), problems.cloned().unwrap_or_default());
     };
-    let undriveable = canary.spec.as_ref().err().map(|problems| listed(problems));
+    let undriveable = problems.map(|problems| listed(problems));
     let target = world.workloads.get(&spec.target);
     let primary = world.workloads.get(&spec.primary());
     let selector = target.and_then(|t| t.selector.as_ref().ok());

@@ -5,7 +5,8 @@ use super::drive::Options;
 use super::effects::{EffectError, Hands};
 use super::facts::{Decided, Observed, listed, observe};
 use super::readings;
-use crate::api::{Problem, Request, Spec};
+use super::telemetry::Telemetry;
+use crate::api::{Phase, Problem, Request, Spec};
 use crate::cluster::records::CanaryRecord;
 use crate::metrics::Locator;
 use crate::rollout::{Decision, Effect, Facts, Need, Note, Occasion, decide};
@@ -39,6 +40,9 @@ pub struct Worker {
     pub hired: DateTime<Utc>,
     /// The last spec that could be read.
     pub known: Option<Arc<Spec>>,
+    pub telemetry: Telemetry,
+    /// The phase last seen.
+    pub seen: Option<Phase>,
 }
 
 impl Worker {
@@ -102,6 +106,7 @@ impl Worker {
         let mut late = None;
         for round in 0..ROUNDS {
             self.hands.read_back().await?;
+            let began = self.hands.clock.since_boot();
             let (canary, facts, decided) = match self.observe() {
                 Observed::Gone | Observed::Unknown => return Ok(None),
                 Observed::Undriveable(canary, problems) => {
@@ -112,6 +117,10 @@ impl Worker {
             };
             if canary.spec.is_ok() {
                 self.known = Some(facts.spec.clone());
+            }
+            // Counted when seen, not when written: a write whose answer was lost has happened all the same.
+            if let Some(before) = self.seen.replace(facts.status.phase) {
+                self.telemetry.moved(&self.name, before, facts.status.phase);
             }
             if round == 0 && self.hands.catch_up(&canary).await {
                 late = Some(self.hands.clock.now() + EVENTS_AGAIN);
@@ -128,6 +137,9 @@ impl Worker {
                 if let Err(error) = self.hands.carry_out(effect, &canary, &facts).await {
                     self.troubled(effect, error, &canary, &facts).await?;
                 }
+            }
+            if decision.analysed {
+                self.telemetry.analysed(&self.name, self.hands.clock.since_boot().saturating_sub(began));
             }
             if !wrote {
                 return Ok([decision.wake, late].into_iter().flatten().min());
@@ -215,6 +227,9 @@ impl Worker {
                 biased;
                 (readings, metrics_server) = &mut gather => {
                     // Time has passed: decide on what is there now, with what was read for this spec.
+                    if let Some(readings) = &readings {
+                        self.telemetry.read(&self.name, &spec.analysis.checks, readings);
+                    }
                     let Observed::Known(canary, mut fresh, decided) = self.observe() else { return None };
                     if fresh.spec != spec || fresh.revision != facts.revision {
                         return None;

@@ -95,6 +95,11 @@ impl<'a> Plan<'a> {
         self.decision.need = Some(need);
     }
 
+    /// This is a turn of the analysis.
+    pub fn analysed(&mut self) {
+        self.decision.analysed = true;
+    }
+
     /// Look again at `time` at the latest.
     pub fn wake(&mut self, time: Option<DateTime<Utc>>) {
         self.decision.wake = match (self.decision.wake, time) {

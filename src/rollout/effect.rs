@@ -10,6 +10,8 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// Facts that the decision lacks; get them and decide again.
     pub need: Option<Need>,
+    /// Whether this is a turn of the analysis: the canary is measured and judged, or gets its first traffic.
+    pub analysed: bool,
     /// When to decide again although nothing has changed; None: only when something changes.
     pub wake: Option<DateTime<Utc>>,
 }

@@ -110,6 +110,7 @@ impl Plan<'_> {
             if facts.paused.is_some() && advance.is_none() {
                 return;
             }
+            self.analysed();
             self.synced(format!("Starting canary analysis for {}.{}", canary.name, facts.namespace));
             return self.take_step(0, request);
         }
@@ -117,14 +118,16 @@ impl Plan<'_> {
         if facts.now < due && advance.is_none() {
             return self.wake(Some(due));
         }
-        if let Some((message, no_values)) = match &facts.readings {
+        let failed = match &facts.readings {
             None if analysis.checks.is_empty() => None,
             None => return self.need(Need::Readings),
             Some(readings) => analysis.checks.iter().zip(readings).find_map(|(check, reading)| {
                 let message = failure(check, reading, &facts.name, &facts.spec.target, &facts.namespace)?;
                 Some((message, *reading == Reading::NoValues))
             }),
-        } {
+        };
+        self.analysed();
+        if let Some((message, no_values)) = failed {
             if let Some(advance) = advance.as_ref().filter(|_| no_values && facts.now < due) {
                 // Asked before anything could be measured: that says nothing about the canary.
                 return self.refuse(advance, &format!("nothing is measured yet, and nothing is counted: {message}"));

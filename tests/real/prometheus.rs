@@ -1,10 +1,12 @@
 //! A real Prometheus beside ours: it scrapes the sandbox and answers all that the product asks, and over the same
 //! samples our evaluator says what it says. The samples get there by remote write, which alone can write stale markers
-//! at chosen moments.
+//! at chosen moments. And it scrapes the controller.
 //!
 //! `PROMQL_SEED` takes other samples and other random expressions. What the real one does is what 2.42 does; where later
 //! versions differ, the evaluator's modules say so.
 
+#[path = "prometheus/alerting.rs"]
+mod alerting;
 #[path = "prometheus/answer.rs"]
 mod answer;
 #[path = "prometheus/judging.rs"]
