@@ -119,7 +119,7 @@ impl Decider {
             facts.metrics_server = Some(Ok(()));
             decision = decide(&facts);
         }
-        let Decision { effects, need, wake } = decision;
+        let Decision { effects, need, wake, .. } = decision;
         if need == Some(Need::Readings) {
             return Plan { asks: true, ..Plan::default() };
         }
