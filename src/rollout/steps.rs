@@ -39,6 +39,7 @@ mod tests {
             max_weight: max,
             step_weight: step,
             checks: Vec::new(),
+            queries: Default::default(),
         }
     }
 

@@ -40,7 +40,7 @@ pub struct Row {
     pub steps: Vec<u8>,
     /// Time between two checks; None where the spec cannot be read.
     pub interval: Option<Duration>,
-    /// The shortest window that its checks look back over.
+    /// The shortest window that its built-in checks look back over.
     pub window: Option<Duration>,
     /// When the next check is due, while there is one.
     pub next_check: Option<DateTime<Utc>>,
@@ -167,7 +167,10 @@ impl Row {
             steps: analysis.map(rollout::steps).unwrap_or_default(),
             next_check: interval.filter(|_| checked).and_then(|interval| rollout::next_check(status, interval)),
             interval,
-            window: analysis.and_then(|analysis| analysis.checks.iter().map(|check| check.interval).min()),
+            window: analysis.and_then(|analysis| {
+                let built_in = analysis.checks.iter().filter(|check| check.kind != CheckKind::Custom);
+                built_in.map(|check| check.interval).min()
+            }),
             paused: canary.paused.as_ref().map(|paused| Held {
                 by: bounded(&paused.by),
                 at: paused.at,
