@@ -3,10 +3,15 @@
 mod rehearsal;
 
 use canary_tui::api::Phase;
+use canary_tui::cluster::Clock;
+use canary_tui::rollout::Reading;
 use canary_tui::sandbox::Options;
+use canary_tui::tui::message::Msg;
+use canary_tui::tui::source::{self, Feed, Order};
 use rehearsal::{APP, Rehearsal, hurried, weight};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 const STEP: Duration = Duration::from_millis(400);
 const NEIGHBOUR: &str = "jx-production-cart";
@@ -138,4 +143,38 @@ async fn a_query_with_an_unknown_word_is_not_driven_and_the_others_go_on() {
     assert_eq!(world.canaries[NEIGHBOUR].status.phase, Phase::Initialized);
     assert_eq!(world.workloads[&format!("{NEIGHBOUR}-primary")].version(), "1.0.0");
     assert_eq!(world.workloads[NEIGHBOUR].desired, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_console_is_told_what_the_selected_canarys_query_answers() {
+    let metric = json!({
+        "name": "answered", "interval": "30s", "thresholdRange": {"min": 99},
+        "query": SHARE, "templateVariables": {"code": "2.."},
+    });
+    let rehearsal = judged_by(hurried(Duration::from_secs(3600)), APP, metric).await;
+    let (told, mut messages) = mpsc::unbounded_channel();
+    let (orders, commands) = mpsc::unbounded_channel();
+    let options = source::Options { controller: None, prometheus: None };
+    let feed = tokio::spawn(Feed::new(rehearsal.connection.clone(), Clock::system(), options, told, commands).run());
+    let selected = Order::Remember { primary: format!("{APP}-primary"), canary: APP.into() };
+    orders.send(selected).expect("the feed listens");
+    rehearsal.set_version("1.1.0").await;
+    let told = async {
+        loop {
+            let message = messages.recv().await.expect("the feed tells");
+            let Msg::Judged(judged) = message else { continue };
+            assert_eq!(judged.canary, APP);
+            let [(check, reading)] = &judged.checks[..] else { panic!("{judged:?}") };
+            assert_eq!((check.name.as_str(), check.min, check.max), ("answered", Some(99.0), None));
+            match reading {
+                Reading::Value(value) => return assert_eq!(*value, 100.0),
+                // Before the first requests are sampled.
+                Reading::NoValues => {}
+                Reading::Unavailable(why) => panic!("{why}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.expect("a value is told");
+    orders.send(Order::Stop).expect("the feed listens");
+    feed.await.expect("the feed ends");
 }

@@ -1,5 +1,6 @@
 //! One canary as the console shows it: everything that the views need, derived from the records once, on arrival.
 
+use super::own_checks::OwnCheck;
 use super::text::bounded;
 use crate::api::{CheckKind, Phase, Verb};
 use crate::cluster::{CanaryRecord, RouteRecord, WorkloadRecord};
@@ -50,6 +51,8 @@ pub struct Row {
     /// What keeps this canary from being driven.
     pub problems: Vec<String>,
     pub limits: Limits,
+    /// The checks by queries of its own.
+    pub own_checks: Vec<OwnCheck>,
     /// The target's present revision, once its Deployment controller has computed it.
     pub revision: Option<String>,
     /// Versions that the target offers for a start: tag and note.
@@ -189,6 +192,7 @@ impl Row {
                     p99_max: of(CheckKind::Duration).filter_map(|c| c.max).reduce(f64::min),
                 }
             }),
+            own_checks: spec.map(|spec| OwnCheck::of(spec)).unwrap_or_default(),
             revision: revision.clone(),
             applied: status.last_applied.clone(),
             offered: target
