@@ -109,7 +109,9 @@ fn piece(word: &str, interval: &str, variables: &BTreeMap<String, String>) -> Re
 
 /// Whether Go would take this for one field's name.
 fn is_key(key: &str) -> bool {
-    !key.is_empty() && key.chars().all(|c| c == '_' || c.is_alphanumeric())
+    // What begins with a digit would be a number.
+    key.chars().next().is_some_and(|first| !first.is_ascii_digit())
+        && key.chars().all(|c| c == '_' || c.is_alphanumeric())
 }
 
 #[cfg(test)]
@@ -182,6 +184,7 @@ mod tests {
             ("x{{ variables.a.b }}", "{{ variables.a.b }}"),
             ("x{{ variables.a-b }}", "{{ variables.a-b }}"),
             ("x{{ variables .a }}", "{{ variables .a }}"),
+            ("x{{ variables.1 }}", "{{ variables.1 }}"),
             ("x{{ variables.missing }}", "templateVariables has no missing"),
             ("x{{ }}", "{{  }}"),
             ("x{{-name-}}", "{{ -name- }}"),
@@ -189,7 +192,7 @@ mod tests {
             ("x{{ name }", "without its }}"),
             ("{{", "without its }}"),
         ] {
-            let why = Query::read(text, "", &variables(&[("a", "1")])).expect_err(text);
+            let why = Query::read(text, "", &variables(&[("a", "1"), ("1", "a")])).expect_err(text);
             assert!(why.contains(said), "{text}: {why}");
         }
     }
