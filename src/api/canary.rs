@@ -292,12 +292,14 @@ impl Reader<'_> {
         let query = asked.and_then(|query| self.query(path, metric, query));
         let kinds = built_in.into_iter().map(|kind| (kind, None));
         let kinds = kinds.chain(query.map(|query| ((CheckKind::Custom, Era::Current), Some(query))));
-        kinds
-            .map(|((kind, era), query)| {
-                let (min, max) = self.limits(path, metric, kind);
-                (Check { name: name.to_string(), kind, era, min, max, interval }, query)
-            })
-            .collect()
+        let checks = kinds.map(|((kind, era), query)| {
+            let (min, max) = self.limits(path, metric, kind);
+            (Check { name: name.to_string(), kind, era, min, max, interval }, query)
+        });
+        let checks = checks.collect();
+        // Two checks of one metric share their limits, and what is wrong with them.
+        self.problems.dedup();
+        checks
     }
 
     /// A metric's own query with its variables.
@@ -535,6 +537,7 @@ mod tests {
             (json!({"query": "up", "templateRef": {"name": "x"}}), "templateRef", "not supported"),
             (json!({"query": "up", "thresholdRange": {}}), "thresholdRange", "neither min nor max"),
             (json!({"query": "up", "threshold": "5"}), "threshold", "no number"),
+            (json!({"query": "up", "threshold": "5", "name": "request-duration"}), "threshold", "no number"),
             (json!({"query": "up", "interval": "soon"}), "interval", "no duration"),
             (json!({"query": "up", "name": ""}), "name", "is missing"),
         ] {
