@@ -3,6 +3,7 @@
 mod rehearsal;
 
 use canary_tui::api::{Phase, Verb};
+use canary_tui::cluster::Source;
 use canary_tui::cluster::requests::{self, Outcome, Wish};
 use rehearsal::{APP, Rehearsal, hurried, weight};
 use serde_json::{Value, json};
@@ -181,4 +182,66 @@ async fn a_request_that_an_abort_takes_the_place_of_ends_too() {
     let promote = promote.expect("the request is written");
     let end = requests::outcome(&rehearsal.connection, &promote, Duration::from_secs(10)).await;
     assert!(matches!(&end, Ok(Outcome::Refused(m)) if m.contains("abort by alice took its place")), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_driver_sent_in_its_last_moment_meets_a_conflict_after_a_takeover() {
+    let mut rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    at_first_step(&rehearsal, "1.1.0").await;
+    rehearsal.controller.take().expect("a controller").stop().await;
+    let primary = format!("{APP}-primary");
+    let parts = [
+        ("Canary", Source::Canaries, APP),
+        ("Deployment", Source::Deployments, APP),
+        ("Deployment", Source::Deployments, primary.as_str()),
+        ("VirtualService", Source::VirtualServices, APP),
+    ];
+    let namespace = Some("jx-production");
+    let of = |object: &Value, path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_string);
+    let (version, term) = ("/metadata/resourceVersion", "/metadata/annotations/canary-tui~1term");
+    let now = |rehearsal: &Rehearsal, path: &str| {
+        let store = rehearsal.sandbox.store();
+        parts.map(|(kind, _, name)| of(&store.get(kind, namespace, name).expect("an object"), path))
+    };
+    let sent_on = now(&rehearsal, version);
+    rehearsal.drive();
+    rehearsal
+        .until("all bears the new term", |_| now(&rehearsal, term).iter().all(|t| t.as_deref() == Some("2")))
+        .await;
+    for ((kind, source, name), version) in parts.into_iter().zip(sent_on) {
+        let resource = rehearsal.kinds.of(source).expect("a kind");
+        let api: kube::Api<kube::api::DynamicObject> =
+            kube::Api::namespaced_with(rehearsal.connection.client.clone(), "jx-production", resource);
+        let late = json!({ "metadata": { "resourceVersion": version, "labels": { "late": "yes" } } });
+        let answer = api.patch(name, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(late)).await;
+        assert!(matches!(&answer, Err(kube::Error::Api(status)) if status.code == 409), "{kind} {name}: {answer:?}");
+    }
+    assert_eq!(rehearsal.weight(), 10, "the rollout goes on where it was");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_without_an_answer_is_read_back_before_anything_is_decided() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    at_first_step(&rehearsal, "1.1.0").await;
+    let held = |a: &canary_tui::sandbox::server::Attributes| {
+        let status = a.subresource == "status" && a.resource == "canaries" && a.verb == "patch";
+        if status { 2 * canary_tui::cluster::lease::WRITE_LIMIT } else { Duration::ZERO }
+    };
+    rehearsal.sandbox.delay(Some(Arc::new(held)));
+    assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
+    let read = || {
+        let requests = rehearsal.sandbox.requests();
+        let read = |(verb, what): &(String, String)| verb == "get" && what.starts_with("canaries");
+        requests.iter().filter(|(key, _)| read(key)).map(|(_, count)| count).sum::<u64>()
+    };
+    let before = read();
+    let read_back = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while read() == before {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(3 * canary_tui::cluster::lease::WRITE_LIMIT, read_back).await.expect("it is read back");
+    rehearsal.sandbox.delay(None);
+    rehearsal.until_phase(Phase::Failed).await;
 }

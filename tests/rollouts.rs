@@ -8,7 +8,7 @@ use canary_tui::rollout::{Decision, Effect, Facts, Need, Part, Reading, Routes, 
 use chrono::{DateTime, Duration, Utc};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// How a revision behaves.
@@ -66,12 +66,29 @@ impl World {
         let step = rng.random_range(1..=100u8);
         let max = rng.random_range(1..=100u8);
         let threshold = rng.random_range(0..4u8);
+        let mut analysis = json!({
+            "interval": "10s", "threshold": threshold, "maxWeight": max, "stepWeight": step,
+            "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}}],
+        });
+        if rng.random_bool(0.2) {
+            let mut weights: Vec<u8> = (0..rng.random_range(1..5)).map(|_| rng.random_range(1..=100)).collect();
+            weights.sort();
+            weights.dedup();
+            analysis["stepWeights"] = json!(weights);
+            analysis["stepWeight"] = json!(0);
+        }
+        if rng.random_bool(0.2) {
+            analysis["stepWeightPromotion"] = json!(rng.random_range(10..=100));
+        }
+        if rng.random_bool(0.2) {
+            analysis["primaryReadyThreshold"] = json!(rng.random_range(0..=100));
+            analysis["canaryReadyThreshold"] = json!(rng.random_range(0..=100));
+        }
         let spec = Spec::read(&json!({
             "targetRef": {"kind": "Deployment", "name": "app"},
             "service": {"port": 80},
             "progressDeadlineSeconds": 60,
-            "analysis": {"interval": "10s", "threshold": threshold, "maxWeight": max, "stepWeight": step,
-                "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}}]},
+            "analysis": analysis,
         }))
         .unwrap();
         Self {
@@ -103,7 +120,11 @@ impl World {
             observed_generation: 1,
             desired: d.desired,
             replicas: d.desired,
-            updated: d.desired,
+            // Some pods of a version that never gets ready are in truth those of the one before it.
+            updated: match self.versions[d.revision].gets_ready {
+                false if d.available < d.desired => d.desired - d.available,
+                _ => d.desired,
+            },
             available: d.available,
             unavailable_since: d.unavailable_since,
             containers: vec![("app".into(), format!("app:{}", d.revision))],
@@ -481,6 +502,14 @@ fn one_rollout(seed: u64) {
 
 /// A world with the seed's analysis, initialized, without faults.
 fn seeded() -> World {
+    analysed(json!({"maxWeight": 50, "stepWeight": 10}))
+}
+
+/// As [`seeded`], with other steps.
+fn analysed(steps: Value) -> World {
+    let mut analysis = json!({"interval": "10s", "threshold": 5,
+        "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}}]});
+    analysis.as_object_mut().unwrap().extend(steps.as_object().cloned().unwrap());
     let mut world = World::new(1);
     world.faults = false;
     world.spec = Arc::new(
@@ -488,8 +517,7 @@ fn seeded() -> World {
             "targetRef": {"kind": "Deployment", "name": "app"},
             "service": {"port": 80},
             "progressDeadlineSeconds": 60,
-            "analysis": {"interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10,
-                "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}}]},
+            "analysis": analysis,
         }))
         .unwrap(),
     );
@@ -535,6 +563,34 @@ fn a_good_version_says_what_flagger_says_in_its_order() {
     );
     assert_eq!((world.status.phase, world.target.desired), (Phase::Succeeded, 0));
     assert_eq!(world.status.last_promoted.as_deref(), Some("rev1"));
+}
+
+#[test]
+fn named_weights_are_taken_one_by_one() {
+    let mut world = analysed(json!({"stepWeights": [1, 2, 10, 80]}));
+    let said = rolled_out(&mut world, Version { gets_ready: true, good: true });
+    let steps: Vec<&str> = said.iter().filter_map(|m| m.strip_prefix("Advance app.test canary weight ")).collect();
+    assert_eq!(steps, ["1", "2", "10", "80"]);
+    assert_eq!(world.status.phase, Phase::Succeeded);
+}
+
+#[test]
+fn the_promoted_primary_gets_its_traffic_back_step_by_step_one_an_interval() {
+    let mut world = analysed(json!({"stepWeight": 100, "stepWeightPromotion": 50}));
+    let said = rolled_out(&mut world, Version { gets_ready: true, good: true });
+    assert_eq!(
+        said[2..],
+        [
+            "Advance app.test canary weight 100",
+            "Copying app.test template spec to app-primary.test",
+            "Advance app.test primary weight 50",
+            "Advance app.test primary weight 100",
+            "Promotion completed! Scaling down app.test",
+        ]
+    );
+    let at = |message: &str| world.synced.iter().find(|(_, m)| m.starts_with(message)).unwrap().0;
+    assert_eq!(at("Advance app.test primary weight 100") - at("Advance app.test primary weight 50"), INTERVAL);
+    assert_eq!((world.status.phase, world.routes.as_ref().unwrap().0), (Phase::Succeeded, 0));
 }
 
 #[test]

@@ -50,10 +50,18 @@ pub struct Analysis {
     pub interval: Duration,
     /// Failed checks that end the rollout; at least 1.
     pub threshold: u32,
-    /// Weight from which the canary is promoted, 1 to 100.
+    /// Weight from which the canary is promoted, 1 to 100: the last of `step_weights` where there are any.
     pub max_weight: u8,
-    /// Percent of traffic added by a step, 1 to 100.
+    /// Percent of traffic added by a step, 1 to 100; 0 where `step_weights` names the weights.
     pub step_weight: u8,
+    /// The weights of the steps, rising, 1 to 100 each; empty where `step_weight` says them.
+    pub step_weights: Vec<u8>,
+    /// Percent of traffic that goes back to the promoted primary at a time; 0: all at once.
+    pub step_weight_promotion: u8,
+    /// Percent of its updated pods that the primary needs to be ready, 0 to 100.
+    pub primary_ready_threshold: u8,
+    /// The same of the canary.
+    pub canary_ready_threshold: u8,
     pub checks: Vec<Check>,
     /// The queries of the [`Custom`](CheckKind::Custom) checks, by their place in `checks`.
     pub queries: BTreeMap<usize, Query>,
@@ -110,6 +118,11 @@ impl Spec {
         let parsed = Reader { problems: &mut problems }.spec(spec);
         (parsed, problems)
     }
+}
+
+/// Whether a `stepWeights` names none.
+fn no_weights(value: &Value) -> bool {
+    value.as_array().map_or(value.is_null(), Vec::is_empty)
 }
 
 struct Reader<'a> {
@@ -207,20 +220,33 @@ impl Reader<'_> {
     }
 
     fn analysis(&mut self, path: &str, analysis: &Map<String, Value>) -> Option<Analysis> {
-        let known = ["interval", "threshold", "maxWeight", "stepWeight", "metrics"];
-        // These two say something only where they differ from their default.
-        let ready = ["primaryReadyThreshold", "canaryReadyThreshold"];
-        self.only(path, analysis, &[&known[..], &ready].concat());
-        for key in ready {
-            if analysis.get(key).is_some_and(|v| !v.is_null() && v.as_f64() != Some(100.0)) {
-                self.problems.push(Problem::unsupported(format!("{path}.{key}")));
-            }
-        }
+        let known = [
+            "interval",
+            "threshold",
+            "maxWeight",
+            "stepWeight",
+            "stepWeights",
+            "stepWeightPromotion",
+            "primaryReadyThreshold",
+            "canaryReadyThreshold",
+            "metrics",
+        ];
+        self.only(path, analysis, &known);
         let interval = self.duration(&format!("{path}.interval"), analysis.get("interval"));
         let threshold = self.whole(&format!("{path}.threshold"), analysis.get("threshold"), 1, 0, 1_000_000);
         let max = self.whole(&format!("{path}.maxWeight"), analysis.get("maxWeight"), 100, 0, 100);
-        let step = self.whole(&format!("{path}.stepWeight"), analysis.get("stepWeight"), 0, 0, 100);
-        if step == Some(0) {
+        let mut percent =
+            |key: &str, default: u64| self.whole(&format!("{path}.{key}"), analysis.get(key), default, 0, 100);
+        let step = percent("stepWeight", 0);
+        let back = percent("stepWeightPromotion", 0);
+        let (primary_ready, canary_ready) =
+            (percent("primaryReadyThreshold", 100), percent("canaryReadyThreshold", 100));
+        // As in Flagger, where both are given the step size decides.
+        let weights = match step {
+            Some(0) => self.weights(&format!("{path}.stepWeights"), analysis.get("stepWeights")),
+            _ => Vec::new(),
+        };
+        if step == Some(0) && weights.is_empty() && analysis.get("stepWeights").is_none_or(no_weights) {
             self.problem(format!("{path}.stepWeight"), "is 0 or missing: no step would ever be taken; give 1 to 100");
         }
         let (mut checks, mut queries) = (Vec::new(), BTreeMap::new());
@@ -240,14 +266,43 @@ impl Reader<'_> {
             interval: interval?,
             threshold: threshold?.max(1) as u32,
             // 0 means that none is set, as in Flagger.
-            max_weight: match max? {
-                0 => 100,
-                max => max as u8,
+            max_weight: match (weights.last(), max?) {
+                (Some(&last), _) => last,
+                (None, 0) => 100,
+                (None, max) => max as u8,
             },
             step_weight: step? as u8,
+            step_weights: weights,
+            step_weight_promotion: back? as u8,
+            primary_ready_threshold: primary_ready? as u8,
+            canary_ready_threshold: canary_ready? as u8,
             checks,
             queries,
         })
+    }
+
+    /// The weights of `stepWeights`. Flagger jumps to 100 from a weight that does not rise; here that is a problem.
+    fn weights(&mut self, path: &str, value: Option<&Value>) -> Vec<u8> {
+        let list = match value {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(_) => {
+                self.problem(path, "is no list");
+                return Vec::new();
+            }
+        };
+        let mut weights: Vec<u8> = Vec::new();
+        for (index, weight) in list.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            let Some(weight) = self.whole(&path, Some(weight), 0, 1, 100) else { continue };
+            match weights.last() {
+                Some(&last) if weight <= u64::from(last) => {
+                    self.problem(path, format!("is {weight} after {last}: the weights must rise"));
+                }
+                _ => weights.push(weight as u8),
+            }
+        }
+        weights
     }
 
     /// The checks of one metric. A built-in name that comes with a query asks for both, as in Flagger.
@@ -473,6 +528,33 @@ mod tests {
     }
 
     #[test]
+    fn named_weights_are_read_where_no_step_size_decides() {
+        let mut spec = good();
+        spec["analysis"]["stepWeights"] = json!([1, 2, 10, 80]);
+        let read = Spec::read(&spec).unwrap().analysis;
+        assert_eq!((read.step_weight, read.step_weights.len(), read.max_weight), (10, 0, 50), "the step size decides");
+        spec["analysis"].as_object_mut().unwrap().remove("stepWeight");
+        spec["analysis"]["stepWeightPromotion"] = json!(25);
+        spec["analysis"]["canaryReadyThreshold"] = json!(50);
+        let read = Spec::read(&spec).unwrap().analysis;
+        assert_eq!((read.step_weights.as_slice(), read.max_weight), (&[1, 2, 10, 80][..], 80));
+        assert_eq!(
+            (read.step_weight_promotion, read.primary_ready_threshold, read.canary_ready_threshold),
+            (25, 100, 50)
+        );
+        for (weights, field) in [
+            (json!([10, 10]), "spec.analysis.stepWeights[1]"),
+            (json!([10, 101]), "spec.analysis.stepWeights[1]"),
+            (json!([0, 10]), "spec.analysis.stepWeights[0]"),
+            (json!("10,20"), "spec.analysis.stepWeights"),
+            (json!([]), "spec.analysis.stepWeight"),
+        ] {
+            spec["analysis"]["stepWeights"] = weights;
+            assert_eq!(fields(&spec), [field]);
+        }
+    }
+
+    #[test]
     fn names_every_field_that_is_not_carried_out() {
         let mut spec = good();
         spec["autoscalerRef"] = json!({"kind": "HorizontalPodAutoscaler", "name": "app"});
@@ -480,14 +562,12 @@ mod tests {
         spec["service"]["retries"] = json!({"attempts": 3});
         spec["analysis"]["webhooks"] = json!([{"name": "gate", "url": "http://x"}]);
         spec["analysis"]["match"] = json!([{}]);
-        spec["analysis"]["canaryReadyThreshold"] = json!(50);
         spec["analysis"]["metrics"][0]["templateRef"] = json!({"name": "x"});
         let mut fields = fields(&spec);
         fields.sort();
         assert_eq!(
             fields,
             [
-                "spec.analysis.canaryReadyThreshold",
                 "spec.analysis.match",
                 "spec.analysis.metrics[0].templateRef",
                 "spec.analysis.webhooks",

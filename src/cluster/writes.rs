@@ -31,6 +31,14 @@ impl WriteError {
             _ => None,
         }
     }
+
+    /// Whether the write may have been carried out all the same: it was sent, and the answer says neither yes nor no.
+    pub fn may_be_written(&self) -> bool {
+        match self {
+            WriteError::NotHolding(_) => false,
+            _ => self.code().is_none_or(|code| code >= 500),
+        }
+    }
 }
 
 /// Writes for the driver of one namespace.

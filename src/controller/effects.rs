@@ -8,7 +8,7 @@ use crate::cluster::events::{self, Draft};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::cluster::writes::{WriteError, Writer};
 use crate::cluster::{Clock, Kinds, Mirror, Source};
-use crate::rollout::{Effect, Facts, Note, Occasion};
+use crate::rollout::{Effect, Facts, Note, Occasion, Part};
 use kube::core::ApiResource;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
@@ -59,6 +59,10 @@ pub struct Hands {
     unsent: VecDeque<Draft>,
     /// An Event was not taken in this turn: the others of it are not even tried.
     events_fail: bool,
+    /// Objects whose last write had no answer: it may have been carried out.
+    unanswered: Vec<(Source, String)>,
+    /// What the Canary's rollout is made of bears this driver's term.
+    claimed: bool,
 }
 
 impl Hands {
@@ -73,7 +77,62 @@ impl Hands {
             written: VecDeque::new(),
             unsent: VecDeque::new(),
             events_fail: false,
+            unanswered: Vec::new(),
+            claimed: false,
         }
+    }
+
+    /// Reads what was written without an answer: a watch may be behind, and the next decision must not be made on what
+    /// was there before. A revision could be promoted of which the check that failed it is already counted.
+    ///
+    /// # Errors
+    /// An object cannot be read now; nothing may be decided.
+    pub async fn read_back(&mut self) -> Result<(), EffectError> {
+        while let Some((source, name)) = self.unanswered.last().cloned() {
+            if let Some(kind) = self.kinds.of(source).cloned() {
+                match self.writer.get(&kind, &name).await {
+                    Ok(object) => self.mirror.note_written(source, &object),
+                    Err(error) if error.code() == Some(404) => self.mirror.note_gone(source, &name),
+                    Err(error) => {
+                        return Err(EffectError::Write { doing: format!("reading back {name}"), source: error });
+                    }
+                }
+            }
+            self.unanswered.pop();
+        }
+        Ok(())
+    }
+
+    /// Leaves this driver's term on everything that a rollout under way is made of, once, before anything is decided
+    /// about it: a write that the driver before sent in its last moment then meets a conflict, wherever it arrives.
+    /// Answers whether anything was written: then look again.
+    ///
+    /// # Errors
+    /// An object has changed meanwhile, or cannot be written now.
+    pub async fn claim(&mut self, canary: &CanaryRecord, facts: &Facts) -> Result<bool, EffectError> {
+        if self.claimed || !facts.status.phase.under_way() {
+            return Ok(false);
+        }
+        let primary_is_ours = facts.primary.as_ref().is_some_and(|p| !p.foreign);
+        let routes_are_ours = !matches!(facts.routes.part, Part::Missing | Part::Foreign);
+        for (source, name, ours) in [
+            (Source::Canaries, canary.name.clone(), true),
+            (Source::Deployments, facts.spec.target.clone(), true),
+            (Source::Deployments, facts.spec.primary(), primary_is_ours),
+            (Source::VirtualServices, facts.spec.service.apex.clone(), routes_are_ours),
+        ] {
+            let version = self.decided.version(source, &name).filter(|_| ours).map(str::to_string);
+            let Some((version, kind)) = version.zip(self.kinds.of(source).cloned()) else { continue };
+            // The writer adds the term.
+            let write = self.writer.merge(&kind, &name, &version, json!({})).await;
+            match self.done(source, &name, write, "taking over").await {
+                // Where nothing of this driver's is taken, it waits for nothing of the other's either.
+                Err(error) if error.refusal().is_some() => tracing::warn!(canary = %canary.name, "{error}"),
+                answer => answer?,
+            }
+        }
+        self.claimed = true;
+        Ok(true)
     }
 
     /// What the next effects were decided on.
@@ -205,6 +264,9 @@ impl Hands {
             }
             Err(error) => error,
         };
+        if error.may_be_written() && !self.unanswered.iter().any(|(s, n)| *s == source && n == name) {
+            self.unanswered.push((source, name.to_string()));
+        }
         if matches!(error.code(), Some(404 | 409 | 422)) {
             let decided = self.decided.version(source, name).map(str::to_string);
             let present = self.refresh(source, name).await;

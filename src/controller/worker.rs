@@ -101,6 +101,7 @@ impl Worker {
     async fn turn(&mut self) -> Result<Option<DateTime<Utc>>, EffectError> {
         let mut late = None;
         for round in 0..ROUNDS {
+            self.hands.read_back().await?;
             let (canary, facts, decided) = match self.observe() {
                 Observed::Gone | Observed::Unknown => return Ok(None),
                 Observed::Undriveable(canary, problems) => {
@@ -114,6 +115,10 @@ impl Worker {
             }
             if round == 0 && self.hands.catch_up(&canary).await {
                 late = Some(self.hands.clock.now() + EVENTS_AGAIN);
+            }
+            self.hands.decided_on(decided.clone());
+            if self.hands.claim(&canary, &facts).await? {
+                continue;
             }
             let Some((canary, facts, decided, decision)) = self.decide(canary, facts, decided).await else { continue };
             self.hands.decided_on(decided);

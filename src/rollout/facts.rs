@@ -1,6 +1,6 @@
 //! What is observed of one Canary and the objects around it, at one moment.
 
-use super::Reading;
+use super::{Readiness, Reading, readiness};
 use crate::api::routes::Weights;
 use crate::api::{Paused, Request, Spec, Status};
 use chrono::{DateTime, Utc};
@@ -107,6 +107,11 @@ impl Facts {
     /// Percent of traffic that really goes to the canary; 0 where nothing routes yet.
     pub fn live_weight(&self) -> u8 {
         self.routes.weights.map_or(0, |w| w.canary)
+    }
+
+    /// Whether a workload is ready now, by the Canary's deadline and with this percentage of its pods.
+    pub fn judged(&self, workload: &Workload, threshold: u8) -> Readiness {
+        readiness(workload, threshold, self.spec.progress_deadline, self.status.last_transition, self.now)
     }
 
     /// Whether the primary has a pod that can serve.

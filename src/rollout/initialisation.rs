@@ -2,7 +2,7 @@
 //! revision begins a rollout.
 
 use super::decide::Plan;
-use super::{Effect, Need, Part, Readiness, readiness};
+use super::{Effect, Need, Part, Readiness};
 use crate::api::shapes::Role;
 use crate::api::{Phase, Status};
 
@@ -33,7 +33,7 @@ impl Plan<'_> {
             self.push(Effect::CreatePrimary { replicas, revision });
             return;
         };
-        match readiness(primary, facts.spec.progress_deadline, facts.status.last_transition, facts.now) {
+        match facts.judged(primary, facts.spec.analysis.primary_ready_threshold) {
             Readiness::Ready => {}
             Readiness::Waiting(why) | Readiness::Expired(why) => {
                 self.waiting("Synced", format!("{}.{} not ready: {why}", facts.spec.primary(), facts.namespace));

@@ -1,7 +1,7 @@
 //! The analysis: from a detected revision through the weights to its promotion or its rollback.
 
 use super::decide::Plan;
-use super::{Effect, Need, Readiness, Reading, Workload, failure, next_weight, readiness};
+use super::{Effect, Need, Readiness, Reading, Workload, failure, next_weight};
 use crate::api::{Phase, Verb};
 
 impl Plan<'_> {
@@ -33,8 +33,7 @@ impl Plan<'_> {
             return if promoted.as_ref() == Some(revision) { self.end_reverted() } else { self.restart() };
         }
         let canary = facts.target.clone().unwrap_or_default();
-        let canary_readiness =
-            readiness(&canary, facts.spec.progress_deadline, facts.status.last_transition, facts.now);
+        let canary_readiness = facts.judged(&canary, facts.spec.analysis.canary_ready_threshold);
         if let Readiness::Expired(why) = &canary_readiness {
             return self.roll_back(vec![
                 format!("canary deployment {}.{} not ready: {why}", canary.name, facts.namespace),
@@ -56,7 +55,7 @@ impl Plan<'_> {
         self.wake_at_deadlines();
         let primary_readiness = facts.primary.as_ref().map_or_else(
             || Readiness::Waiting("it does not exist".into()),
-            |primary| readiness(primary, facts.spec.progress_deadline, facts.status.last_transition, facts.now),
+            |primary| facts.judged(primary, facts.spec.analysis.primary_ready_threshold),
         );
         if let Readiness::Waiting(why) | Readiness::Expired(why) = primary_readiness {
             if let Some(advance) = self.pending(Verb::Advance) {

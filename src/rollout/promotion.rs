@@ -1,7 +1,8 @@
 //! Promoting and Finalising: the primary takes the new template, then all traffic, then the canary goes.
 
 use super::decide::Plan;
-use super::{Effect, Readiness, readiness};
+use super::steps::weight_back;
+use super::{Effect, Readiness};
 use crate::api::{Phase, Request, Verb};
 
 impl Plan<'_> {
@@ -58,7 +59,10 @@ impl Plan<'_> {
         }
         self.wake_at_deadlines();
         let Some(primary) = &facts.primary else { return };
-        match readiness(primary, facts.spec.progress_deadline, facts.status.last_transition, facts.now) {
+        match facts.judged(primary, facts.spec.analysis.primary_ready_threshold) {
+            Readiness::Ready if facts.live_weight() > 0 && facts.spec.analysis.step_weight_promotion > 0 => {
+                self.step_back();
+            }
             Readiness::Ready => {
                 self.synced("Routing all traffic to primary".into());
                 self.push(Effect::WriteRoutes { canary: 0, request: None });
@@ -82,6 +86,24 @@ impl Plan<'_> {
                 self.waiting("Synced", format!("{target}-primary.{namespace} not ready: {why}"));
             }
         }
+    }
+
+    /// A part of the traffic goes to the promoted primary, one part an interval, until it has all.
+    fn step_back(&mut self) {
+        let facts = self.facts;
+        let due = self.check_due();
+        if facts.now < due {
+            return self.wake(Some(due));
+        }
+        let canary = weight_back(&facts.spec.analysis, facts.live_weight());
+        self.push(Effect::WriteRoutes { canary, request: None });
+        self.synced(format!("Advance {}.{} primary weight {}", facts.name, facts.namespace, 100 - canary));
+        self.status(|status| {
+            status.canary_weight = canary;
+            if canary == 0 {
+                status.phase = Phase::Finalising;
+            }
+        });
     }
 
     /// All traffic is on the primary. The canary's pods stay one interval longer, until every proxy knows.
@@ -139,7 +161,7 @@ impl Plan<'_> {
             return;
         }
         self.wake_at_deadlines();
-        match (readiness(primary, facts.spec.progress_deadline, facts.status.last_transition, facts.now), abort) {
+        match (facts.judged(primary, facts.spec.analysis.primary_ready_threshold), abort) {
             (Readiness::Ready, Some(abort)) => self.abort(abort),
             (Readiness::Ready, None) => {
                 if self.fail(None, Vec::new()) {

@@ -14,11 +14,13 @@ pub enum Readiness {
     Expired(String),
 }
 
-/// Judges a workload. `deadline` is the Canary's `progressDeadlineSeconds`; it counts from when pods were missing, and
-/// not from before `since`, when what is judged began: the deadline of one revision is not the next one's. Unlike Flagger's, a workload that is
-/// scaled to zero is not ready: it serves nobody.
+/// Judges a workload, of whose updated pods `threshold` percent must be available, and one at least. `deadline` is the
+/// Canary's `progressDeadlineSeconds`; it counts from when pods were missing, and not from before `since`, when what is
+/// judged began: the deadline of one revision is not the next one's. Unlike Flagger's, a workload that is scaled to zero is
+/// not ready: it serves nobody.
 pub fn readiness(
     workload: &Workload,
+    threshold: u8,
     deadline: Duration,
     since: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
@@ -31,14 +33,15 @@ pub fn readiness(
     if workload.deadline_exceeded {
         return Readiness::Expired(format!("deployment {:?} exceeded its progress deadline", workload.name));
     }
+    let required = ((u64::from(updated) * u64::from(threshold) / 100) as u32).max(1);
     let missing = if desired == 0 {
         format!("{WAITING} it is scaled to zero")
     } else if updated < desired {
         format!("{WAITING} {updated} out of {desired} new replicas have been updated")
     } else if replicas > updated {
         format!("{WAITING} {} old replicas are pending termination", replicas - updated)
-    } else if available < updated {
-        format!("{WAITING} {available} of {updated} (readyThreshold 100%) updated replicas are available")
+    } else if available < required {
+        format!("{WAITING} {available} of {required} (readyThreshold {threshold}%) updated replicas are available")
     } else {
         return Readiness::Ready;
     };
@@ -64,7 +67,7 @@ mod tests {
     }
 
     fn judged(workload: &Workload) -> Readiness {
-        readiness(workload, Duration::from_secs(60), None, DateTime::UNIX_EPOCH + chrono::Duration::seconds(1000))
+        readiness(workload, 100, Duration::from_secs(60), None, DateTime::UNIX_EPOCH + chrono::Duration::seconds(1000))
     }
 
     #[test]
@@ -91,8 +94,19 @@ mod tests {
         let expired = Workload { unavailable_since: at(939), ..waiting };
         assert!(matches!(judged(&expired), Readiness::Expired(_)));
         let now = DateTime::UNIX_EPOCH + chrono::Duration::seconds(1000);
-        let later = readiness(&expired, Duration::from_secs(60), at(990), now);
+        let later = readiness(&expired, 100, Duration::from_secs(60), at(990), now);
         assert!(matches!(later, Readiness::Waiting(_)), "another revision has its own deadline");
         assert!(matches!(judged(&Workload { deadline_exceeded: true, ..workload() }), Readiness::Expired(_)));
+    }
+
+    #[test]
+    fn a_part_of_the_pods_is_enough_where_the_canary_says_so_but_never_none() {
+        let some = |available| Workload { desired: 5, replicas: 5, updated: 5, available, ..workload() };
+        let judged = |available, threshold| {
+            readiness(&some(available), threshold, Duration::from_secs(60), None, DateTime::UNIX_EPOCH)
+        };
+        assert_eq!((judged(3, 60), judged(1, 0)), (Readiness::Ready, Readiness::Ready));
+        assert!(matches!(judged(2, 60), Readiness::Waiting(why) if why.contains("2 of 3 (readyThreshold 60%)")));
+        assert!(matches!(judged(0, 0), Readiness::Waiting(why) if why.contains("0 of 1 (readyThreshold 0%)")));
     }
 }

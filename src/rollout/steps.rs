@@ -4,9 +4,21 @@ use crate::api::{Analysis, Status};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
-/// The weight after `weight`: one step more, at most 100.
+/// The weight after `weight`: one step more, at most 100. Of weights that are named, the next larger one, from whatever
+/// weight the routes were set to by hand.
 pub fn next_weight(analysis: &Analysis, weight: u8) -> u8 {
-    weight.saturating_add(analysis.step_weight.max(1)).min(100)
+    if analysis.step_weights.is_empty() {
+        return weight.saturating_add(analysis.step_weight.max(1)).min(100);
+    }
+    analysis.step_weights.iter().copied().find(|step| *step > weight).unwrap_or(100)
+}
+
+/// The canary's weight after one step back towards the promoted primary: 0 where all goes back at once.
+pub fn weight_back(analysis: &Analysis, weight: u8) -> u8 {
+    match analysis.step_weight_promotion {
+        0 => 0,
+        step => weight.saturating_sub(step),
+    }
 }
 
 /// All weights from the first step to the one from which the canary is promoted: the first that reaches `maxWeight`.
@@ -38,9 +50,27 @@ mod tests {
             threshold: 5,
             max_weight: max,
             step_weight: step,
+            step_weights: Vec::new(),
+            step_weight_promotion: 0,
+            primary_ready_threshold: 100,
+            canary_ready_threshold: 100,
             checks: Vec::new(),
             queries: Default::default(),
         }
+    }
+
+    #[test]
+    fn named_weights_are_taken_in_their_order_from_wherever_the_weight_is() {
+        let named = Analysis { step_weights: vec![1, 2, 10, 80], ..analysis(0, 80) };
+        assert_eq!(steps(&named), [1, 2, 10, 80]);
+        assert_eq!([0, 5, 10, 80].map(|weight| next_weight(&named, weight)), [1, 10, 80, 100]);
+    }
+
+    #[test]
+    fn the_way_back_is_taken_at_once_or_by_steps() {
+        assert_eq!(weight_back(&analysis(10, 50), 50), 0);
+        let gentle = Analysis { step_weight_promotion: 20, ..analysis(10, 50) };
+        assert_eq!([50, 30, 10].map(|weight| weight_back(&gentle, weight)), [30, 10, 0]);
     }
 
     #[test]

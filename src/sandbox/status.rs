@@ -247,9 +247,9 @@ impl ApiError {
         Self::new(422, "Invalid", "the server rejected our request due to an error in our request").without_details()
     }
 
-    /// 422 for a patch that makes `patched`, which is no object of its kind.
-    pub fn unfit_patch(patched: &Value, why: impl fmt::Display) -> Self {
-        let field = FieldError::invalid("patch", &json!(patched.to_string()), why);
+    /// 422 for a patch that makes no object of its kind. `shown` is the patch, or what it makes.
+    pub fn unfit_patch(shown: &str, why: impl fmt::Display) -> Self {
+        let field = FieldError::invalid("patch", &json!(shown), why);
         let mut error = Self::new(422, "Invalid", format!(" \"\" is invalid: {}: {}", field.field, field.message));
         error.details = json!({
             "causes": [{ "reason": field.reason, "message": field.message, "field": field.field }],

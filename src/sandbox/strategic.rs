@@ -209,12 +209,19 @@ fn directive(patch: &Map<String, Value>) -> Result<Option<&str>, String> {
 }
 
 /// A map as Kubernetes' messages have it: `map[image:x name:app]`.
-fn shown(fields: &Map<String, Value>) -> String {
-    let pairs: Vec<String> = fields
-        .iter()
-        .map(|(field, value)| format!("{field}:{}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-        .collect();
+pub fn shown(fields: &Map<String, Value>) -> String {
+    let pairs: Vec<String> = fields.iter().map(|(field, value)| format!("{field}:{}", shown_value(value))).collect();
     format!("map[{}]", pairs.join(" "))
+}
+
+fn shown_value(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(shown_value).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => shown(fields),
+        plain => plain.to_string(),
+    }
 }
 
 #[cfg(test)]

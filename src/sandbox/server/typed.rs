@@ -9,15 +9,15 @@ use super::super::structure::Place;
 use super::super::{defaults, fields, schema};
 use super::types;
 
-/// Checks a body, in which `duplicates` were found, and takes unknown fields out of it. What is returned are the warnings for the client.
-/// Errors: 400 for a field of the wrong type, and for an unknown one where the client is strict.
+/// Checks a body, in which `duplicates` were found, and takes unknown fields out of it. What is returned are the
+/// warnings for the client. Error: which field is of the wrong type, or unknown where the client is strict.
 pub fn check(
     kind: &Kind,
     version: &str,
     object: &mut Value,
     validation: Option<&str>,
     duplicates: &[String],
-) -> Result<Vec<String>, ApiError> {
+) -> Result<Vec<String>, String> {
     let strict = match validation {
         Some("Strict") => Some(true),
         Some("Ignore") => None,
@@ -27,9 +27,7 @@ pub fn check(
     let duplicates = duplicates.iter().map(|path| format!("duplicate field {path:?}"));
     let named: Vec<String> = duplicates.chain(unknown.iter().map(|path| format!("unknown field {path:?}"))).collect();
     match strict {
-        Some(true) if !named.is_empty() => {
-            Err(unfit(kind, version, format!("strict decoding error: {}", named.join(", "))))
-        }
+        Some(true) if !named.is_empty() => Err(format!("strict decoding error: {}", named.join(", "))),
         Some(false) => Ok(named),
         _ => Ok(Vec::new()),
     }
@@ -40,7 +38,7 @@ pub fn mistakes(kind: &Kind, version: &str, config: &Value) -> Vec<String> {
     let mut known = config.clone();
     let unknown = match unknown(kind, version, &mut known) {
         Ok(unknown) => unknown,
-        Err(error) => return vec![error.message],
+        Err(why) => return vec![unfit(kind, version, &why).message],
     };
     let mut mistakes: Vec<String> = unknown
         .iter()
@@ -76,22 +74,21 @@ fn keyed(kind: &Kind, version: &str, config: &Value, path: &str) -> String {
     shown
 }
 
-fn unfit(kind: &Kind, version: &str, why: String) -> ApiError {
+/// 400 for a body that is no object of its kind.
+pub fn unfit(kind: &Kind, version: &str, why: &str) -> ApiError {
     ApiError::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {why}", kind.kind))
 }
 
-/// Takes unknown fields out of an object, and returns their paths. Error: 400 for a field of the wrong type.
-pub fn unknown(kind: &Kind, version: &str, object: &mut Value) -> Result<Vec<String>, ApiError> {
+/// Takes unknown fields out of an object, and returns their paths. Error: which field is of the wrong type.
+pub fn unknown(kind: &Kind, version: &str, object: &mut Value) -> Result<Vec<String>, String> {
     if kind.custom {
         let schema = kind.version(version).and_then(|version| version.schema.as_deref());
         return Ok(schema.map(|schema| schema::prune(schema, object)).unwrap_or_default());
     }
     defaults::quantities(object);
     defaults::texts(object);
-    let typed = types::of(kind)
-        .map(|published| (published.through)(object))
-        .transpose()
-        .map_err(|error| unfit(kind, version, error.to_string()))?;
+    let typed =
+        types::of(kind).map(|published| (published.through)(object)).transpose().map_err(|error| error.to_string())?;
     let mut unknown = Vec::new();
     if let Some(typed) = typed {
         take_unknown(object, &typed, "", &mut unknown);
@@ -136,7 +133,7 @@ fn is_empty(value: &Value) -> bool {
 
 /// Newer than the types that are compiled in, yet known to every cluster.
 fn is_the_servers(path: &str) -> bool {
-    path.starts_with("metadata.managedFields") || path == "status.terminatingReplicas"
+    path.starts_with("metadata.managedFields")
 }
 
 #[cfg(test)]
@@ -163,7 +160,10 @@ mod tests {
         assert_eq!(warnings, ["unknown field \"spec.template.spec.containers[0].imagge\""]);
         assert_eq!(object["spec"]["template"]["spec"]["containers"][0].get("imagge"), None);
         let error = check(kind, "v1", &mut deployment(), Some("Strict"), &["a".into()]).unwrap_err();
-        assert_eq!(error.code, 400);
+        assert_eq!(
+            error,
+            "strict decoding error: duplicate field \"a\", unknown field \"spec.template.spec.containers[0].imagge\""
+        );
         assert!(check(kind, "v1", &mut deployment(), Some("Ignore"), &[]).unwrap().is_empty());
     }
 
@@ -173,7 +173,9 @@ mod tests {
         let kind = kinds.by_kind("Deployment").unwrap();
         let mut object = deployment();
         object["spec"]["replicas"] = json!("three");
-        let error = check(kind, "v1", &mut object, None, &[]).unwrap_err();
+        let why = check(kind, "v1", &mut object, None, &[]).unwrap_err();
+        let error = unfit(kind, "v1", &why);
+        assert_eq!(error.code, 400);
         assert!(error.message.starts_with("Deployment in version \"v1\" cannot be handled as a Deployment"));
     }
 }

@@ -21,7 +21,8 @@ pub fn create(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) ->
     expect_type(kind, target, &object)?;
     let write = write_of(call, target, kind)?;
     let mut warnings =
-        typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())?;
+        typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())
+            .map_err(|why| typed::unfit(kind, &target.version, &why))?;
     warnings.extend(plain_finalizers(kind, &Value::Null, &object));
     let made = api.store.create_as(kind, target.namespace.as_deref(), object, &write)?;
     answer(api, call, target, kind, StatusCode::CREATED, &made, &warnings)
@@ -44,7 +45,8 @@ pub fn update(
     }
     expect_type(kind, target, &object)?;
     let mut warnings =
-        typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())?;
+        typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())
+            .map_err(|why| typed::unfit(kind, &target.version, &why))?;
     let made = api.store.update_as(kind, namespace, name, &write, |current| {
         warnings.extend(plain_finalizers(kind, current, &object));
         let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
@@ -84,7 +86,7 @@ pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, nam
         expect_type(kind, target, &object)?;
         let patched = object.clone();
         warnings = typed::check(kind, &target.version, &mut object, validation, &[])
-            .map_err(|error| ApiError::unfit_patch(&patched, error.message))?;
+            .map_err(|why| ApiError::unfit_patch(&patch.shown(&patched), why))?;
         warnings.extend(plain_finalizers(kind, current, &object));
         // Back to what it is kept in, so that a patch of nothing changes nothing.
         object["apiVersion"] = json!(kind.storage_api_version());
@@ -284,6 +286,14 @@ impl Patch {
                 "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
             )),
             _ => Err(ApiError::unsupported_patch()),
+        }
+    }
+
+    /// How a refusal shows it: a strategic patch itself, of the others what they make of the object.
+    fn shown(&self, patched: &Value) -> String {
+        match self {
+            Self::Strategic(Value::Object(patch)) => strategic::shown(patch),
+            _ => patched.to_string(),
         }
     }
 

@@ -92,6 +92,8 @@ impl Store {
         let grace = grace_period(kind, &current, options);
         let mut object = (*current).clone();
         let mark = match options.propagation {
+            // What is in a namespace goes with it, whatever was asked for.
+            _ if kind.kind == "Namespace" => None,
             Propagation::Background => None,
             Propagation::Foreground => Some(FOREGROUND),
             Propagation::Orphan => Some(ORPHAN),
@@ -284,7 +286,7 @@ impl Store {
         self.let_go(state, &kind, &key, FOREGROUND);
     }
 
-    /// Takes a finalizer off an object that is leaving, and with the last one the object.
+    /// Takes a finalizer off an object that is leaving, and with the last one the object, unless a node still has it.
     fn let_go(&self, state: &mut State, kind: &Arc<Kind>, key: &Key, finalizer: &str) {
         let Some(mut object) = state.get(kind, key).map(|object| (**object).clone()) else {
             return;
@@ -292,7 +294,8 @@ impl Store {
         if let Some(finalizers) = object["metadata"]["finalizers"].as_array_mut() {
             finalizers.retain(|one| one != finalizer);
         }
-        if has_finalizers(&object) {
+        let grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+        if has_finalizers(&object) || grace > 0 {
             self.put(state, kind, key.clone(), object);
         } else {
             self.remove(state, kind, key);

@@ -201,6 +201,7 @@ fn an_owner_deleted_in_the_foreground_goes_last() {
     store.create("ConfigMap", Some("test"), child).unwrap();
     let options = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
     assert!(!store.delete("ConfigMap", Some("test"), "owner", &options).unwrap().gone);
+    store.modify("ConfigMap", Some("test"), "child", |o| o["metadata"]["finalizers"] = json!(["y/z"])).unwrap();
     assert!(store.get("ConfigMap", Some("test"), "owner").is_some());
     let child = store.get("ConfigMap", Some("test"), "child").unwrap();
     assert!(child["metadata"]["deletionTimestamp"].is_string());
@@ -237,6 +238,23 @@ fn a_pod_on_a_node_leaves_when_the_node_is_done() {
 }
 
 #[test]
+fn a_pod_on_a_node_is_not_torn_away_by_how_it_is_deleted() {
+    let store = store();
+    for (name, propagation) in [("a", Propagation::Foreground), ("b", Propagation::Orphan)] {
+        let pod = json!({
+            "metadata": { "name": name },
+            "spec": { "nodeName": "n", "containers": [{ "name": "app", "image": "app:1" }] },
+        });
+        store.create("Pod", Some("test"), pod).unwrap();
+        let options = DeleteOptions { propagation, ..DeleteOptions::default() };
+        assert!(!store.delete("Pod", Some("test"), name, &options).unwrap().gone);
+        assert!(store.get("Pod", Some("test"), name).is_some(), "the node is not done with it");
+        let done = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        assert!(store.delete("Pod", Some("test"), name, &done).unwrap().gone);
+    }
+}
+
+#[test]
 fn preconditions_guard_a_deletion() {
     let store = store();
     store.create("ConfigMap", Some("test"), config("a")).unwrap();
@@ -244,6 +262,17 @@ fn preconditions_guard_a_deletion() {
     assert_eq!(store.delete("ConfigMap", Some("test"), "a", &options).unwrap_err().code, 409);
     let options = DeleteOptions { resource_version: Some("1".into()), ..DeleteOptions::default() };
     assert_eq!(store.delete("ConfigMap", Some("test"), "a", &options).unwrap_err().code, 409);
+}
+
+#[test]
+fn a_namespace_goes_however_it_is_deleted() {
+    for propagation in [Propagation::Foreground, Propagation::Orphan] {
+        let store = store();
+        store.create("ConfigMap", Some("test"), config("a")).unwrap();
+        let options = DeleteOptions { propagation, ..DeleteOptions::default() };
+        store.delete("Namespace", None, "test", &options).unwrap();
+        assert!(store.get("Namespace", None, "test").is_none());
+    }
 }
 
 #[test]

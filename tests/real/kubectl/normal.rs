@@ -69,7 +69,7 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "TIME"),
         (pattern(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"), "TIME"),
         (pattern(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?( [+-]\d{4}( \w+)?)?"), "TIME"),
-        (pattern(r#"("?resourceVersion"?|Resource Version):(\s*)"?\d+"?"#), "$1:${2}VERSION"),
+        (pattern(r#"(\\*"?resourceVersion\\*"?|Resource Version):(\s*)\\*"?\d+\\*"?"#), "$1:${2}VERSION"),
         (pattern(r"https?://127\.0\.0\.1:\d+"), "SERVER"),
         (pattern(r"\b(10|127)\.\d+\.\d+\.\d+\b"), "ADDRESS"),
         (
