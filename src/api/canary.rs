@@ -3,11 +3,13 @@
 //! Reading is by allow-list: a field that we do not carry out, and that asks for something, is a [`Problem`], so that
 //! a gate is never silently skipped. Nothing is dropped from the object by reading it: it is patched, never rewritten.
 
-use super::{Problem, duration};
+use super::{Problem, Query, duration};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A Canary's spec as far as we carry it out: Deployment targets, Istio routes, the two built-in metrics.
+/// A Canary's spec as far as we carry it out: Deployment targets, Istio routes, the two built-in metrics and
+/// queries of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// Name of the Deployment that `targetRef` names, in the Canary's namespace.
@@ -61,9 +63,11 @@ pub struct Analysis {
     /// The same of the canary.
     pub canary_ready_threshold: u8,
     pub checks: Vec<Check>,
+    /// The queries of the [`Custom`](CheckKind::Custom) checks, by their place in `checks`.
+    pub queries: BTreeMap<usize, Query>,
 }
 
-/// One entry of `analysis.metrics`.
+/// One check of `analysis.metrics`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
     /// The name as the Canary writes it.
@@ -78,13 +82,15 @@ pub struct Check {
     pub interval: Duration,
 }
 
-/// What a built-in check measures.
+/// What a check measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckKind {
     /// Requests that were not answered with 5xx, in percent.
     SuccessRate,
     /// The 99th percentile of the request duration, in milliseconds.
     Duration,
+    /// What a query of the Canary's own answers, in whatever unit it has.
+    Custom,
 }
 
 /// Which of Istio's metric names a check is written for.
@@ -243,18 +249,19 @@ impl Reader<'_> {
         if step == Some(0) && weights.is_empty() && analysis.get("stepWeights").is_none_or(no_weights) {
             self.problem(format!("{path}.stepWeight"), "is 0 or missing: no step would ever be taken; give 1 to 100");
         }
-        let checks = match analysis.get("metrics") {
-            None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(list)) => list
-                .iter()
-                .enumerate()
-                .filter_map(|(index, metric)| self.check(&format!("{path}.metrics[{index}]"), metric))
-                .collect(),
-            Some(_) => {
-                self.problem(format!("{path}.metrics"), "is no list");
-                Vec::new()
+        let (mut checks, mut queries) = (Vec::new(), BTreeMap::new());
+        match analysis.get("metrics") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(list)) => {
+                for (index, metric) in list.iter().enumerate() {
+                    for (check, query) in self.checks(&format!("{path}.metrics[{index}]"), metric) {
+                        queries.extend(query.map(|query| (checks.len(), query)));
+                        checks.push(check);
+                    }
+                }
             }
-        };
+            Some(_) => self.problem(format!("{path}.metrics"), "is no list"),
+        }
         Some(Analysis {
             interval: interval?,
             threshold: threshold?.max(1) as u32,
@@ -270,6 +277,7 @@ impl Reader<'_> {
             primary_ready_threshold: primary_ready? as u8,
             canary_ready_threshold: canary_ready? as u8,
             checks,
+            queries,
         })
     }
 
@@ -297,39 +305,93 @@ impl Reader<'_> {
         weights
     }
 
-    fn check(&mut self, path: &str, value: &Value) -> Option<Check> {
+    /// The checks of one metric. A built-in name that comes with a query asks for both, as in Flagger.
+    fn checks(&mut self, path: &str, value: &Value) -> Vec<(Check, Option<Query>)> {
         let Some(metric) = value.as_object() else {
             self.problem(path, "is no object");
-            return None;
+            return Vec::new();
         };
-        self.only(path, metric, &["name", "interval", "threshold", "thresholdRange"]);
         let name = metric.get("name").and_then(Value::as_str).unwrap_or("");
-        let (kind, era) = match name {
-            "request-success-rate" => (CheckKind::SuccessRate, Era::Current),
-            "request-duration" => (CheckKind::Duration, Era::Current),
-            "istio_requests_total" => (CheckKind::SuccessRate, Era::Early),
-            "istio_request_duration_seconds_bucket" => (CheckKind::Duration, Era::Early),
-            _ => {
-                self.problem(
-                    format!("{path}.name"),
-                    format!("is {name:?}; only request-success-rate and request-duration are built in"),
-                );
-                return None;
-            }
+        let asked = metric.get("query").filter(|query| asks(query));
+        let mut known = vec!["name", "interval", "threshold", "thresholdRange"];
+        if asked.is_some() {
+            known.extend(["query", "templateVariables"]);
+        }
+        self.only(path, metric, &known);
+        let built_in = match name {
+            "request-success-rate" => Some((CheckKind::SuccessRate, Era::Current)),
+            "request-duration" => Some((CheckKind::Duration, Era::Current)),
+            // A query of their own has long been all that the names of the early days stand for.
+            "istio_requests_total" if asked.is_none() => Some((CheckKind::SuccessRate, Era::Early)),
+            "istio_request_duration_seconds_bucket" if asked.is_none() => Some((CheckKind::Duration, Era::Early)),
+            _ => None,
         };
-        let interval = self.duration(&format!("{path}.interval"), metric.get("interval"))?;
+        if built_in.is_none() && (asked.is_none() || name.is_empty()) {
+            self.problem(
+                format!("{path}.name"),
+                match name {
+                    "" => "is missing".to_string(),
+                    name => format!(
+                        "is {name:?}; only request-success-rate and request-duration are built in, and it has no query"
+                    ),
+                },
+            );
+            return Vec::new();
+        }
+        let Some(interval) = self.duration(&format!("{path}.interval"), metric.get("interval")) else {
+            return Vec::new();
+        };
         if interval.is_zero() {
             self.problem(format!("{path}.interval"), "is 0: no rate has an empty window");
         }
-        let (min, max) = match metric.get("thresholdRange") {
+        let query = asked.and_then(|query| self.query(path, metric, query));
+        let kinds = built_in.into_iter().map(|kind| (kind, None));
+        let kinds = kinds.chain(query.map(|query| ((CheckKind::Custom, Era::Current), Some(query))));
+        let checks = kinds.map(|((kind, era), query)| {
+            let (min, max) = self.limits(path, metric, kind);
+            (Check { name: name.to_string(), kind, era, min, max, interval }, query)
+        });
+        let checks = checks.collect();
+        // Two checks of one metric share their limits, and what is wrong with them.
+        self.problems.dedup();
+        checks
+    }
+
+    /// A metric's own query with its variables.
+    fn query(&mut self, path: &str, metric: &Map<String, Value>, query: &Value) -> Option<Query> {
+        let field = format!("{path}.query");
+        let Some(text) = query.as_str() else {
+            self.problem(field, "is no text");
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.problem(field, "is blank");
+            return None;
+        }
+        let mut variables = BTreeMap::new();
+        match metric.get("templateVariables") {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(map)) if map.values().all(Value::is_string) => {
+                variables
+                    .extend(map.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_string()))));
+            }
+            Some(_) => self.problem(format!("{path}.templateVariables"), "is no map of strings"),
+        }
+        let interval = metric.get("interval").and_then(Value::as_str).unwrap_or("");
+        Query::read(text, interval, &variables).map_err(|why| self.problem(field, why)).ok()
+    }
+
+    /// The lowest and the highest value that pass.
+    fn limits(&mut self, path: &str, metric: &Map<String, Value>, kind: CheckKind) -> (Option<f64>, Option<f64>) {
+        match metric.get("thresholdRange") {
             None | Some(Value::Null) => {
                 let limit = self.limit(&format!("{path}.threshold"), metric.get("threshold")).unwrap_or(0.0);
-                if limit < 0.0 {
+                if limit < 0.0 && kind != CheckKind::Custom {
                     self.problem(format!("{path}.threshold"), format!("is {limit}; it must not be negative"));
                 }
                 match kind {
                     CheckKind::SuccessRate => (Some(limit), None),
-                    CheckKind::Duration => (None, Some(limit)),
+                    CheckKind::Duration | CheckKind::Custom => (None, Some(limit)),
                 }
             }
             Some(range) => {
@@ -342,8 +404,7 @@ impl Reader<'_> {
                 }
                 (min, max)
             }
-        };
-        Some(Check { name: name.to_string(), kind, era, min, max, interval })
+        }
     }
 
     /// A duration, 60 s where none is given (Flagger's default, and v1alpha2 has no analysis interval at all).
@@ -515,6 +576,60 @@ mod tests {
                 "spec.skipAnalysis",
             ]
         );
+    }
+
+    #[test]
+    fn a_query_is_a_check_of_its_own_beside_the_built_in_ones() {
+        let mut spec = good();
+        spec["analysis"]["metrics"] = json!([
+            {"name": "request-success-rate", "thresholdRange": {"min": 99}},
+            {"name": "404s percentage", "threshold": 5, "interval": "30s", "query": "errors{ns=\"{{namespace}}\"}[{{ interval }}]"},
+            {"name": "request-duration", "threshold": 500, "query": "{{ variables.q }}", "templateVariables": {"q": "up"}},
+            {"name": "istio_requests_total", "query": "up", "thresholdRange": {"min": 1, "max": 2}},
+        ]);
+        let read = Spec::read(&spec).unwrap();
+        let checks: Vec<_> = read.analysis.checks.iter().map(|c| (c.name.as_str(), c.kind, c.min, c.max)).collect();
+        assert_eq!(
+            checks,
+            [
+                ("request-success-rate", CheckKind::SuccessRate, Some(99.0), None),
+                ("404s percentage", CheckKind::Custom, None, Some(5.0)),
+                ("request-duration", CheckKind::Duration, None, Some(500.0)),
+                ("request-duration", CheckKind::Custom, None, Some(500.0)),
+                ("istio_requests_total", CheckKind::Custom, Some(1.0), Some(2.0)),
+            ]
+        );
+        let texts: Vec<_> =
+            read.analysis.queries.iter().map(|(place, query)| (*place, query.text(&read, "app", "prod"))).collect();
+        let wanted = [(1, r#"errors{ns="prod"}[30s]"#), (3, "up"), (4, "up")];
+        assert_eq!(texts, wanted.map(|(place, text)| (place, text.to_string())));
+    }
+
+    #[test]
+    fn a_query_that_cannot_be_carried_out_is_named() {
+        for (change, field, why) in [
+            (json!({"query": "up{pod=\"{{ pod }}\"}"}), "query", "uses {{ pod }}"),
+            (json!({"query": "{{ variables.x }}", "templateVariables": {"y": "1"}}), "query", "has no x"),
+            (json!({"query": "up", "templateVariables": {"x": 1}}), "templateVariables", "no map of strings"),
+            (json!({"query": ["up"]}), "query", "is no text"),
+            (json!({"query": " \n"}), "query", "is blank"),
+            (json!({"query": "", "threshold": 1}), "name", "it has no query"),
+            (json!({"query": "up", "templateRef": {"name": "x"}}), "templateRef", "not supported"),
+            (json!({"query": "up", "thresholdRange": {}}), "thresholdRange", "neither min nor max"),
+            (json!({"query": "up", "threshold": "5"}), "threshold", "no number"),
+            (json!({"query": "up", "threshold": "5", "name": "request-duration"}), "threshold", "no number"),
+            (json!({"query": "up", "interval": "soon"}), "interval", "no duration"),
+            (json!({"query": "up", "name": ""}), "name", "is missing"),
+        ] {
+            let mut metric = json!({"name": "errors"});
+            metric.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            let mut spec = good();
+            spec["analysis"]["metrics"] = json!([metric]);
+            let problems = Spec::read(&spec).expect_err("refused");
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].field, format!("spec.analysis.metrics[0].{field}"));
+            assert!(problems[0].why.contains(why), "{problems:?}");
+        }
     }
 
     #[test]

@@ -176,14 +176,18 @@ fn canary_metric() -> Value {
             "name": name(),
             "interval": duration("Window of the rate."),
             "threshold": {
-                "description": "Lowest success rate in percent, or highest duration in milliseconds.",
+                "description": "Lowest success rate in percent, highest duration in milliseconds, or highest value of \
+                                a query.",
                 "type": "number", "minimum": 0,
             },
             "thresholdRange": {
                 "type": "object",
                 "properties": {"min": {"type": "number"}, "max": {"type": "number"}},
             },
-            "query": {"type": "string"},
+            "query": {
+                "type": "string",
+                "description": "A PromQL query of the metric's own, with {{ target }} and the like in it.",
+            },
             "templateRef": {
                 "type": "object",
                 "required": ["name"],

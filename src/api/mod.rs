@@ -8,6 +8,7 @@ pub mod canary;
 pub mod crds;
 pub mod duration;
 pub mod problem;
+pub mod query;
 pub mod request;
 pub mod routes;
 pub mod shapes;
@@ -15,6 +16,7 @@ pub mod status;
 
 pub use canary::{Analysis, Check, CheckKind, Era, Service, Spec};
 pub use problem::Problem;
+pub use query::Query;
 pub use request::{Paused, Request, Verb};
 pub use status::{Phase, Status};
 

@@ -217,7 +217,9 @@ impl Worker {
         let spec = facts.spec.clone();
         let gather = async {
             match need {
-                Need::Readings => (Some(readings::read(&self.locator, &spec, &facts.namespace).await), None),
+                Need::Readings => {
+                    (Some(readings::read(&self.locator, &spec, &facts.name, &facts.namespace).await), None)
+                }
                 Need::MetricsServer => (None, Some(readings::probe(&self.locator, &spec).await)),
             }
         };

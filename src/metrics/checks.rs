@@ -1,4 +1,5 @@
-//! The queries of the built-in checks. They are Flagger's, so that the verdict is Flagger's.
+//! The queries of the built-in checks, and how the answer to any check's query is read. They are Flagger's, so that the
+//! verdict is Flagger's.
 
 use super::Prometheus;
 use super::promql::{literal, quoted};
@@ -15,7 +16,7 @@ enum Histogram {
     Seconds,
 }
 
-/// Runs a check's query for one workload. A success rate is in percent; a duration in whole milliseconds, cut as
+/// Runs a built-in check's query for one workload. A success rate is in percent; a duration in whole milliseconds, cut as
 /// Flagger cuts them.
 pub async fn read(prometheus: &Prometheus, check: &Check, namespace: &str, target: &str) -> Reading {
     let histogram = |which| duration_query(which, namespace, target, check.interval);
@@ -31,10 +32,12 @@ pub async fn read(prometheus: &Prometheus, check: &Check, namespace: &str, targe
                 reading => reading,
             }
         }
+        (CheckKind::Custom, _) => Reading::Unavailable("it is not built in, and its query is not at hand".into()),
     }
 }
 
-async fn value(prometheus: &Prometheus, query: &str) -> Reading {
+/// Runs a query that answers with one number.
+pub async fn value(prometheus: &Prometheus, query: &str) -> Reading {
     match prometheus.instant(query).await {
         Err(why) => Reading::Unavailable(why.to_string()),
         Ok(samples) => match samples.as_slice() {

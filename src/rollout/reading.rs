@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The answer to one metric query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
-    /// Percent for a success rate, milliseconds for a duration.
+    /// Percent for a success rate, milliseconds for a duration, and for a query of the Canary's own what it answers.
     Value(f64),
     /// The query ran and found nothing, or NaN: no traffic, or no such series.
     NoValues,
@@ -17,23 +17,31 @@ pub enum Reading {
 /// A check held against a reading: None when it passes, else the Event's message. The texts are Flagger's, because
 /// pipelines match on them; `canary` and `target` are names, `namespace` theirs.
 pub fn failure(check: &Check, reading: &Reading, canary: &str, target: &str, namespace: &str) -> Option<String> {
+    let custom = check.kind == CheckKind::Custom;
     let value = match reading {
         Reading::Value(value) => *value,
+        Reading::NoValues if custom => {
+            return Some(format!("Halt advancement no values found for metric: {}", check.name));
+        }
         Reading::NoValues => {
             let (metric, tail) = match check.kind {
                 CheckKind::SuccessRate => ("request-success-rate", ": running query failed: no values found"),
-                CheckKind::Duration => ("request-duration", ""),
+                CheckKind::Duration | CheckKind::Custom => ("request-duration", ""),
             };
             return Some(format!(
                 "Halt advancement no values found for istio metric {metric} probably {target}.{namespace} is not \
                  receiving traffic{tail}"
             ));
         }
+        Reading::Unavailable(why) if custom => {
+            return Some(format!("Prometheus query failed for {}: {why}", check.name));
+        }
         Reading::Unavailable(why) => return Some(format!("Prometheus query failed: running query failed: {why}")),
     };
     let (subject, shown, limit): (_, String, fn(f64) -> String) = match check.kind {
         CheckKind::SuccessRate => ("success rate", format!("{value:.2}%"), |limit| format!("{limit}%")),
         CheckKind::Duration => ("request duration", milliseconds(value), milliseconds),
+        CheckKind::Custom => (check.name.as_str(), two_decimals(value), shortest),
     };
     let comparison = match (check.min, check.max) {
         (Some(min), _) if value < min => format!("< {}", limit(min)),
@@ -47,6 +55,27 @@ pub fn failure(check: &Check, reading: &Reading, canary: &str, target: &str, nam
 fn milliseconds(value: f64) -> String {
     // Infinity, of a quantile in the topmost bucket, ends at a year.
     duration::go(Duration::from_millis(value.clamp(0.0, duration::MAX.as_millis() as f64) as u64))
+}
+
+/// A number with two decimals in Go's notation.
+fn two_decimals(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf".into() } else { "-Inf".into() };
+    }
+    format!("{value:.2}")
+}
+
+/// A number in its shortest form in Go's notation: `99.5`, `1e-05`.
+fn shortest(value: f64) -> String {
+    let exponential = format!("{value:e}");
+    let (digits, exponent) = exponential.split_once('e').unwrap_or((&exponential, "0"));
+    match exponent.parse::<i32>() {
+        Ok(power) if value != 0.0 && !(-4..21).contains(&power) => {
+            let sign = if power < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", power.unsigned_abs())
+        }
+        _ => value.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +103,59 @@ mod tests {
             said(&duration, Reading::Value(1515.9)).as_deref(),
             Some("Halt app.prod advancement request duration 1.515s > 500ms")
         );
+    }
+
+    #[test]
+    fn a_query_of_the_canarys_own_is_said_by_its_name() {
+        let custom = |min, max| Check { name: "404s percentage".into(), ..check(CheckKind::Custom, min, max) };
+        for (check, reading, wanted) in [
+            (
+                custom(None, Some(5.0)),
+                Reading::Value(20.756),
+                Some("Halt app.prod advancement 404s percentage 20.76 > 5"),
+            ),
+            (
+                custom(Some(0.5), None),
+                Reading::Value(0.25),
+                Some("Halt app.prod advancement 404s percentage 0.25 < 0.5"),
+            ),
+            (
+                custom(None, Some(0.00001)),
+                Reading::Value(f64::INFINITY),
+                Some("Halt app.prod advancement 404s percentage +Inf > 1e-05"),
+            ),
+            (custom(Some(-1.0), Some(5.0)), Reading::Value(-1.0), None),
+            (custom(Some(-1.0), Some(5.0)), Reading::Value(5.0), None),
+            (
+                custom(None, Some(5.0)),
+                Reading::NoValues,
+                Some("Halt advancement no values found for metric: 404s percentage"),
+            ),
+            (
+                custom(None, Some(5.0)),
+                Reading::Unavailable("parse error".into()),
+                Some("Prometheus query failed for 404s percentage: parse error"),
+            ),
+        ] {
+            assert_eq!(said(&check, reading).as_deref(), wanted);
+        }
+    }
+
+    #[test]
+    fn limits_are_written_as_go_writes_them() {
+        for (value, wanted) in [
+            (0.0, "0"),
+            (99.0, "99"),
+            (99.5, "99.5"),
+            (-0.25, "-0.25"),
+            (0.0001, "0.0001"),
+            (0.000012, "1.2e-05"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (1e300, "1e+300"),
+        ] {
+            assert_eq!(shortest(value), wanted);
+        }
     }
 
     #[test]

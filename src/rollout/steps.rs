@@ -55,6 +55,7 @@ mod tests {
             primary_ready_threshold: 100,
             canary_ready_threshold: 100,
             checks: Vec::new(),
+            queries: Default::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::history::Measures;
 use super::model::{Driver, Link, Wish};
+use super::own_checks::Judged;
 use super::row::Row;
 use crate::cluster::EventRecord;
 use chrono::{DateTime, FixedOffset, Utc};
@@ -39,6 +40,8 @@ pub enum Msg {
         workloads: BTreeMap<String, Measures>,
         problems: [Option<String>; 4],
     },
+    /// What the queries of the selected canary's own answered.
+    Judged(Judged),
     /// How Prometheus is doing, where it did not answer.
     Prometheus(Link),
     /// What Prometheus remembers of a workload, oldest first, a sample every `span` seconds.

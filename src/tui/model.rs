@@ -3,6 +3,7 @@
 //! Nothing in here reads a clock or waits for anything; the time is a field.
 
 use super::history::{History, Metric};
+use super::own_checks::Judged;
 use super::row::{Row, Side};
 use super::theme::{Depth, Theme};
 use super::{glyphs::Glyphs, text};
@@ -35,6 +36,8 @@ pub struct Model {
     pub history: History,
     /// Why a metric has no values at all, in the order of [`Metric::ALL`].
     pub metric_problems: [Option<String>; 4],
+    /// What the queries of the selected canary's own answered last.
+    pub judged: Judged,
     /// Seconds between two samples.
     pub sample_step: i64,
     pub cluster: Link,
@@ -277,6 +280,7 @@ impl Model {
             events: Vec::new(),
             history: History::default(),
             metric_problems: Default::default(),
+            judged: Judged::default(),
             sample_step: start.sample_step.max(1),
             cluster: Link::Connecting,
             routes: Link::Connecting,

@@ -1,5 +1,6 @@
 //! One canary as the console shows it: everything that the views need, derived from the records once, on arrival.
 
+use super::own_checks::OwnCheck;
 use super::text::bounded;
 use crate::api::{CheckKind, Phase, Verb};
 use crate::cluster::{CanaryRecord, RouteRecord, WorkloadRecord};
@@ -40,7 +41,7 @@ pub struct Row {
     pub steps: Vec<u8>,
     /// Time between two checks; None where the spec cannot be read.
     pub interval: Option<Duration>,
-    /// The shortest window that its checks look back over.
+    /// The shortest window that its built-in checks look back over.
     pub window: Option<Duration>,
     /// When the next check is due, while there is one.
     pub next_check: Option<DateTime<Utc>>,
@@ -50,6 +51,8 @@ pub struct Row {
     /// What keeps this canary from being driven.
     pub problems: Vec<String>,
     pub limits: Limits,
+    /// The checks by queries of its own.
+    pub own_checks: Vec<OwnCheck>,
     /// The target's present revision, once its Deployment controller has computed it.
     pub revision: Option<String>,
     /// Versions that the target offers for a start: tag and note.
@@ -167,7 +170,10 @@ impl Row {
             steps: analysis.map(rollout::steps).unwrap_or_default(),
             next_check: interval.filter(|_| checked).and_then(|interval| rollout::next_check(status, interval)),
             interval,
-            window: analysis.and_then(|analysis| analysis.checks.iter().map(|check| check.interval).min()),
+            window: analysis.and_then(|analysis| {
+                let built_in = analysis.checks.iter().filter(|check| check.kind != CheckKind::Custom);
+                built_in.map(|check| check.interval).min()
+            }),
             paused: canary.paused.as_ref().map(|paused| Held {
                 by: bounded(&paused.by),
                 at: paused.at,
@@ -186,6 +192,7 @@ impl Row {
                     p99_max: of(CheckKind::Duration).filter_map(|c| c.max).reduce(f64::min),
                 }
             }),
+            own_checks: spec.map(|spec| OwnCheck::of(spec)).unwrap_or_default(),
             revision: revision.clone(),
             applied: status.last_applied.clone(),
             offered: target

@@ -91,6 +91,7 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
         pending: None,
         problems: Vec::new(),
         limits: Limits { success_min: Some(99.0), p99_max: Some(500.0) },
+        own_checks: Vec::new(),
         revision: Some("5d8f7c9b64".into()),
         applied: Some("5d8f7c9b64".into()),
         offered: [

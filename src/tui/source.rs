@@ -4,6 +4,7 @@
 use super::history::Measures;
 use super::message::{Msg, Outcome};
 use super::model::{Driver, Link, Wish};
+use super::own_checks::Judging;
 use super::row::{Records, Row};
 use crate::cluster::connect::explain;
 use crate::cluster::kinds::KindsError;
@@ -51,6 +52,7 @@ pub struct Feed {
 #[derive(Clone, Debug)]
 pub enum Order {
     Send(Wish),
+    /// A canary was selected: tell what its workloads did, and from now on what its own checks read.
     Remember {
         primary: String,
         canary: String,
@@ -109,6 +111,15 @@ impl Feed {
             pace: pace.clone(),
         };
         tasks.spawn(measuring.run());
+        let (selected_in, selected) = watch::channel(None);
+        let judging = Judging {
+            told: self.told.clone(),
+            locator: locator.clone(),
+            mirror: mirror.clone(),
+            pace: pace.clone(),
+            selected,
+        };
+        tasks.spawn(judging.run());
         let min_interval = self.options.controller.as_ref().map_or(Duration::ZERO, |options| options.min_interval);
         let watching = Watching {
             told: self.told.clone(),
@@ -133,6 +144,7 @@ impl Feed {
                     });
                 }
                 Order::Remember { primary, canary } => {
+                    selected_in.send_replace(Some(canary.clone()));
                     let (told, locator, namespace) =
                         (self.told.clone(), locator.clone(), self.connection.namespace.clone());
                     let (now, window) = (self.clock.now(), pace.borrow().window);
@@ -242,9 +254,9 @@ async fn send(
 
 /// How often, and over which window, is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Pace {
-    step: Duration,
-    window: Duration,
+pub struct Pace {
+    pub step: Duration,
+    pub window: Duration,
 }
 
 /// Turns what the mirror holds into messages.

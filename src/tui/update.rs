@@ -82,6 +82,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.prometheus = Link::Live;
             Vec::new()
         }
+        Msg::Judged(judged) => {
+            model.judged = judged;
+            Vec::new()
+        }
         Msg::Prometheus(link) => {
             model.prometheus = link;
             Vec::new()

@@ -3,6 +3,7 @@
 use super::canvas::{Canvas, Piece, piece};
 use super::figures;
 use super::fleet::{phase_mark, phase_name};
+use super::own_checks;
 use crate::api::Phase;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::history::Metric;
@@ -24,9 +25,9 @@ const LEAST_CHART: u16 = 6;
 /// Lines that remarks may take, so that they never push the charts off the screen.
 const MOST_REMARKS: usize = 4;
 
-/// Lines of the detail beside its frame and its charts: the steps, the heading and the remarks.
+/// Lines of the detail beside its frame and its charts: the steps, the heading, the remarks and the canary's own checks.
 pub fn lines(model: &Model, row: &Row, width: u16) -> u16 {
-    2 + remarks(model, row, width.saturating_sub(4)).len() as u16
+    2 + remarks(model, row, width.saturating_sub(4)).len() as u16 + own_checks::lines(row)
 }
 
 /// Lines from one chart to the next: charts of several lines need air between them.
@@ -55,13 +56,18 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect, chart_rows: u16) {
         draw_heading(canvas, row, &sides, y);
     }
     y += 1;
+    let mut end = y;
     for metric in Metric::ALL {
         if y + chart_rows > inner.bottom() {
-            break;
+            return;
         }
         draw_metric(canvas, model, row, metric, &sides, y, chart_rows);
+        end = y + chart_rows;
         y += pitch(chart_rows);
     }
+    let columns =
+        own_checks::Columns { name: sides.label, value: sides.canary, verdict: sides.verdict, end: sides.end };
+    own_checks::draw(canvas, model, row, columns, Rect { y: end, height: inner.bottom() - end, ..inner });
 }
 
 /// Name, phase, weight, and, where `counting` is asked for, when the next check is due.

@@ -54,6 +54,19 @@ fn bytes(value: f64) -> String {
     }
 }
 
+/// A number of which nobody knows the unit.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        f64::INFINITY => if value > 0.0 { "+Inf" } else { "-Inf" }.into(),
+        0.0 => "0".into(),
+        0.01..1e7 => {
+            let text = format!("{value:.2}");
+            text.trim_end_matches('0').trim_end_matches('.').to_string()
+        }
+        _ => format!("{value:.2e}"),
+    }
+}
+
 /// How far the canary is from the primary.
 pub fn difference(primary: f64, canary: f64) -> Option<String> {
     if primary <= 0.0 {
@@ -99,6 +112,23 @@ mod tests {
             (Metric::P99, 4.25, "4.2 ms"),
         ] {
             assert_eq!(value(metric, given), wanted);
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_short() {
+        for (given, wanted) in [
+            (0.0, "0"),
+            (5.0, "5"),
+            (100.0, "100"),
+            (20.756, "20.76"),
+            (-0.5, "-0.5"),
+            (0.000012, "1.20e-5"),
+            (12_345_678.0, "1.23e7"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(number(given), wanted);
         }
     }
 

@@ -13,6 +13,7 @@ mod fleet;
 mod footer;
 mod header;
 pub mod help;
+mod own_checks;
 
 use super::model::{Model, Overlay, SMALLEST};
 use super::theme::Role;

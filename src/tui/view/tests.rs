@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::api::{Phase, Verb};
+use crate::rollout::Reading;
 use crate::tui::message::Msg;
 use crate::tui::model::{Driver, Link, Notice, Tone};
+use crate::tui::own_checks::{Judged, OwnCheck};
 use crate::tui::row::{Held, Pending};
 use crate::tui::scene::{self, press, shot, text, time};
 use crate::tui::theme::{Depth, Theme};
@@ -44,6 +46,47 @@ fn a_canary_that_fails_its_checks() {
 #[test]
 fn all_at_rest() {
     at_all_sizes("at_rest", scene::at_rest);
+}
+
+fn own_check(name: &str, min: Option<f64>, max: Option<f64>) -> OwnCheck {
+    OwnCheck { name: name.into(), min, max }
+}
+
+fn judged_by_own_queries(width: u16, height: u16) -> Model {
+    with(scene::progressing(width, height), |model| {
+        let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
+        row.own_checks = vec![
+            own_check("404s percentage", None, Some(5.0)),
+            own_check("orders per second, as the billing team counts them", Some(20.0), Some(400.0)),
+            own_check("queue", None, Some(100.0)),
+        ];
+        let readings = [Reading::Value(20.756), Reading::Value(212.5), Reading::NoValues];
+        let checks = row.own_checks.iter().cloned().zip(readings).collect();
+        let judged = Judged { canary: row.name.clone(), checks };
+        update(model, Msg::Judged(judged));
+    })
+}
+
+#[test]
+fn a_canary_with_checks_of_its_own() {
+    at_all_sizes("own_checks", judged_by_own_queries);
+}
+
+#[test]
+fn more_checks_than_lines_are_counted_and_hostile_names_stay_in_their_line() {
+    let many = |width, height| {
+        with(judged_by_own_queries(width, height), |model| {
+            let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
+            row.own_checks = (0..50).map(|_| own_check("a\u{1b}[2J\nb\u{202e}", None, Some(1e300))).collect();
+        })
+    };
+    for (width, height) in SIZES {
+        let screen = text(&shot(&many(width, height)));
+        let with_name = screen.lines().filter(|line| line.contains("1.00e300")).count();
+        assert_eq!(with_name, 2, "{screen}");
+        assert!(screen.contains("48 more checks"), "{screen}");
+        assert!(!screen.contains('\u{1b}') && !screen.contains('\u{202e}'), "{screen}");
+    }
 }
 
 fn paused(width: u16, height: u16) -> Model {
