@@ -45,6 +45,9 @@ impl EffectError {
     }
 }
 
+/// How often an object is claimed before the rest waits.
+const CLAIMS: u32 = 5;
+
 /// Carries out effects for one Canary.
 pub struct Hands {
     pub writer: Writer,
@@ -61,8 +64,8 @@ pub struct Hands {
     events_fail: bool,
     /// Objects whose last write had no answer: it may have been carried out.
     unanswered: Vec<(Source, String)>,
-    /// What the Canary's rollout is made of bears this driver's term.
-    claimed: bool,
+    /// Which of the objects that the Canary's rollout is made of bear this driver's term; None: all that must.
+    claimed: Option<Vec<(Source, String)>>,
 }
 
 impl Hands {
@@ -78,7 +81,7 @@ impl Hands {
             unsent: VecDeque::new(),
             events_fail: false,
             unanswered: Vec::new(),
-            claimed: false,
+            claimed: Some(Vec::new()),
         }
     }
 
@@ -110,9 +113,7 @@ impl Hands {
     /// # Errors
     /// An object has changed meanwhile, or cannot be written now.
     pub async fn claim(&mut self, canary: &CanaryRecord, facts: &Facts) -> Result<bool, EffectError> {
-        if self.claimed || !facts.status.phase.under_way() {
-            return Ok(false);
-        }
+        let Some(claimed) = self.claimed.clone().filter(|_| facts.status.phase.under_way()) else { return Ok(false) };
         let primary_is_ours = facts.primary.as_ref().is_some_and(|p| !p.foreign);
         let routes_are_ours = !matches!(facts.routes.part, Part::Missing | Part::Foreign);
         for (source, name, ours) in [
@@ -121,18 +122,38 @@ impl Hands {
             (Source::Deployments, facts.spec.primary(), primary_is_ours),
             (Source::VirtualServices, facts.spec.service.apex.clone(), routes_are_ours),
         ] {
-            let version = self.decided.version(source, &name).filter(|_| ours).map(str::to_string);
-            let Some((version, kind)) = version.zip(self.kinds.of(source).cloned()) else { continue };
-            // The writer adds the term.
-            let write = self.writer.merge(&kind, &name, &version, json!({})).await;
-            match self.done(source, &name, write, "taking over").await {
-                // Where nothing of this driver's is taken, it waits for nothing of the other's either.
-                Err(error) if error.refusal().is_some() => tracing::warn!(canary = %canary.name, "{error}"),
-                answer => answer?,
+            let object = (source, name);
+            if ours && !claimed.contains(&object) {
+                self.claim_one(object.0, &object.1).await?;
+                self.claimed.get_or_insert_default().push(object);
             }
         }
-        self.claimed = true;
+        self.claimed = None;
         Ok(true)
+    }
+
+    /// Leaves the term on one object, whatever has become of it: where others write to it all the time, on what it is
+    /// by then.
+    async fn claim_one(&mut self, source: Source, name: &str) -> Result<(), EffectError> {
+        let version = self.decided.version(source, name).map(str::to_string);
+        let Some((mut version, kind)) = version.zip(self.kinds.of(source).cloned()) else { return Ok(()) };
+        for attempt in 1.. {
+            // The writer adds the term.
+            let write = self.writer.merge(&kind, name, &version, json!({})).await;
+            match self.done(source, name, write, "taking over").await {
+                Err(conflict @ EffectError::Conflict(_)) if attempt < CLAIMS => {
+                    let Some(present) = self.refresh(source, name).await else { return Err(conflict) };
+                    version = present;
+                }
+                // Where nothing of this driver's is taken, it waits for nothing of the other's either.
+                Err(error) if error.refusal().is_some() => {
+                    tracing::warn!("{error}");
+                    break;
+                }
+                answer => return answer,
+            }
+        }
+        Ok(())
     }
 
     /// What the next effects were decided on.

@@ -3,53 +3,9 @@
 
 mod ground;
 
+use ground::plane::ControlPlane;
 use ground::{APP, Ground, NEVER, SOON};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-/// A control plane of the test's own; dropped, it ends.
-struct ControlPlane {
-    folder: tempfile::TempDir,
-}
-
-impl ControlPlane {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        run("up", folder.path(), &[]).await;
-        Self { folder }
-    }
-
-    fn kubeconfig(&self) -> PathBuf {
-        self.folder.path().join("kubeconfig")
-    }
-
-    /// `stop`, `kill` or `start`.
-    async fn api_server(&self, what: &str) {
-        run("apiserver", self.folder.path(), &[what]).await;
-    }
-
-    /// Makes it forget all that was.
-    async fn compact(&self) {
-        run("compact", self.folder.path(), &[]).await;
-    }
-}
-
-impl Drop for ControlPlane {
-    fn drop(&mut self) {
-        let ended = script("down").arg(self.folder.path()).stdout(Stdio::null()).status();
-        assert!(std::thread::panicking() || ended.is_ok_and(|status| status.success()), "the control plane ends");
-    }
-}
-
-fn script(name: &str) -> Command {
-    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster").join(name))
-}
-
-async fn run(name: &str, folder: &Path, further: &[&str]) {
-    let mut command = tokio::process::Command::from(script(name));
-    let output = command.arg(folder).args(further).stdin(Stdio::null()).output().await.expect("it starts");
-    assert!(output.status.success(), "{name} {further:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
+use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(go), ignore = "Go is not installed")]

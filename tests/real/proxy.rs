@@ -6,11 +6,11 @@
 
 mod ground;
 
+use ground::plane::ControlPlane;
 use ground::{APP, Ground, SOON};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Set inside the namespace.
@@ -40,20 +40,8 @@ fn prometheus_is_found_and_asked_through_the_api_server() {
 }
 
 async fn inside() {
-    let folder = tempfile::tempdir().expect("a folder");
-    script("up", folder.path());
-    rollout(folder.path()).await;
-    script("down", folder.path());
-}
-
-fn script(name: &str, folder: &Path) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster").join(name);
-    let ended = Command::new(script).arg(folder).stdin(Stdio::null()).status();
-    assert!(ended.expect("it runs").success(), "{name}");
-}
-
-async fn rollout(folder: &Path) {
-    let ground = Ground::on(&folder.join("kubeconfig"), "proxy").await;
+    let plane = ControlPlane::start().await;
+    let ground = Ground::on(&plane.kubeconfig(), "proxy").await;
     let listener = tokio::net::TcpListener::bind((ADDRESS, 0)).await.expect("an address of this namespace");
     let port = listener.local_addr().expect("its port").port();
     let router = ground.watched.prometheus();

@@ -6,6 +6,7 @@
 #![allow(dead_code)] // Each test file uses its own part of this.
 
 pub mod interceptor;
+pub mod plane;
 pub mod program;
 pub mod watched;
 
