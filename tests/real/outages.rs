@@ -25,7 +25,6 @@ async fn a_killed_api_server_decides_nothing_and_the_rollout_goes_on_after_it() 
     ground.until_phase("Succeeded").await;
     let w = &ground.watched;
     assert!(w.image(&format!("{APP}-primary")).ends_with(":1.1.0"));
-    assert_eq!(w.lost_requests(), 0);
     ground.until("its last message", |w| w.said("Promotion completed!")).await;
     // The test's own watch was away too, but every step has left its message, once.
     for weight in [10, 20, 30, 40, 50] {

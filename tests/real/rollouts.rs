@@ -117,8 +117,9 @@ async fn an_operator_pauses_steps_resumes_and_promotes() {
     ground.set_version("1.1.0").await;
     ground.until_first_step().await;
     ground.order("pause", &["--reason", "lunch"]).await;
-    let paused = ground.watched.get("Canary", APP)["metadata"]["annotations"]["canary-tui/paused"].to_string();
-    assert!(paused.contains("lunch") && paused.contains("by"), "{paused}");
+    let paused =
+        |w: &ground::watched::Watched| w.get("Canary", APP)["metadata"]["annotations"]["canary-tui/paused"].to_string();
+    ground.until("it is on record", |w| paused(w).contains("lunch") && paused(w).contains("by")).await;
     let (code, said) = ground.ask("pause", &[]).await;
     assert_eq!((code, said.contains("paused already")), (1, true), "{said}");
     // The checks that a step needs have something to look at once the canary has served a few requests.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -34,6 +34,9 @@ pub const KINDS: [(&str, &str); 9] = [
 
 const SCRAPE: Duration = Duration::from_millis(100);
 const RETENTION: Duration = Duration::from_secs(600);
+const TICK: Duration = Duration::from_millis(20);
+/// Longer than one watch is behind another.
+const SETTLING: Duration = Duration::from_millis(150);
 
 /// The objects of one namespace.
 pub struct Watched {
@@ -46,6 +49,8 @@ pub struct Watched {
 
 struct Seen {
     objects: Mutex<BTreeMap<(&'static str, String), Arc<Value>>>,
+    /// What the traffic goes by.
+    settled: Mutex<Settled>,
     /// Every version of every object, in the order in which they came.
     changes: Mutex<Vec<(&'static str, Arc<Value>)>>,
     namespace: Arc<Value>,
@@ -58,6 +63,7 @@ impl Watched {
         let (sender, count) = watch::channel(0);
         let seen = Arc::new(Seen {
             objects: Mutex::default(),
+            settled: Mutex::default(),
             changes: Mutex::default(),
             namespace: Arc::new(json!({"metadata": {"name": namespace}})),
             count: sender,
@@ -71,7 +77,7 @@ impl Watched {
             let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource(version, kind));
             tasks.spawn(seen.clone().follow(kind, api));
         }
-        tasks.spawn(feed(seen.clone(), count.clone(), traffic.clone()));
+        tasks.spawn(feed(seen.clone(), traffic.clone()));
         Self { seen, count, traffic, listener: listener.expect("a port on loopback"), _tasks: tasks }
     }
 
@@ -183,7 +189,49 @@ impl Objects for Seen {
         if kind == "Namespace" {
             return vec![self.namespace.clone()];
         }
-        lock(&self.objects).iter().filter(|((k, _), _)| *k == kind).map(|(_, object)| object.clone()).collect()
+        let settled = lock(&self.settled);
+        settled.objects.iter().filter(|((k, _), _)| *k == kind).map(|(_, object)| object.clone()).collect()
+    }
+}
+
+/// The objects in the order in which the API server wrote them. Each kind has a watch of its own, and none waits for the
+/// others: as they come, a route could seem to lead to a pod that is not ready yet.
+#[derive(Default)]
+struct Settled {
+    objects: BTreeMap<(&'static str, String), Arc<Value>>,
+    /// By resourceVersion.
+    waiting: BTreeMap<(u64, &'static str, String), Change>,
+}
+
+struct Change {
+    came: Instant,
+    /// None where it is gone.
+    object: Option<Arc<Value>>,
+}
+
+impl Settled {
+    fn add(&mut self, kind: &'static str, object: &Arc<Value>, there: bool) {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let version = text("resourceVersion").parse().unwrap_or_default();
+        let change = Change { came: Instant::now(), object: there.then(|| object.clone()) };
+        self.waiting.insert((version, kind, text("name")), change);
+    }
+
+    /// Takes over what has waited long enough for what was written before it; answers whether that is anything.
+    fn settle(&mut self) -> bool {
+        let mut any = false;
+        while let Some(first) = self.waiting.first_entry() {
+            if first.get().came.elapsed() < SETTLING {
+                break;
+            }
+            let ((_, kind, name), change) = first.remove_entry();
+            match change.object {
+                Some(object) => drop(self.objects.insert((kind, name), object)),
+                None => drop(self.objects.remove(&(kind, name))),
+            }
+            any = true;
+        }
+        any
     }
 }
 
@@ -196,9 +244,11 @@ impl Seen {
                 Ok(Event::Apply(object)) => {
                     let (key, object) = ((kind, object.name_any()), read(&object));
                     lock(&self.changes).push((kind, object.clone()));
+                    lock(&self.settled).add(kind, &object, true);
                     lock(&self.objects).insert(key, object);
                 }
                 Ok(Event::Delete(object)) => {
+                    lock(&self.settled).add(kind, &read(&object), false);
                     lock(&self.objects).remove(&(kind, object.name_any()));
                 }
                 Ok(Event::Init) => listed = Some(BTreeMap::new()),
@@ -208,6 +258,9 @@ impl Seen {
                 Ok(Event::InitDone) => {
                     let listed = listed.take().unwrap_or_default();
                     let mut objects = lock(&self.objects);
+                    let gone = objects.iter().filter(|(key, _)| key.0 == kind && !listed.contains_key(*key));
+                    gone.for_each(|(_, object)| lock(&self.settled).add(kind, object, false));
+                    listed.values().for_each(|object| lock(&self.settled).add(kind, object, true));
                     let news = listed.iter().filter(|(key, object)| objects.get(key) != Some(object));
                     lock(&self.changes).extend(news.map(|(_, object)| (kind, object.clone())));
                     objects.retain(|(k, _), _| *k != kind);
@@ -222,20 +275,16 @@ impl Seen {
 }
 
 /// Tells the traffic of every change, and makes its scrapes when they are due.
-async fn feed(seen: Arc<Seen>, mut count: watch::Receiver<u64>, traffic: Traffic) {
+async fn feed(seen: Arc<Seen>, traffic: Traffic) {
     let mut feed = Feed::default();
+    let mut tick = tokio::time::interval(TICK);
     loop {
-        let now = Utc::now();
-        traffic.observe(now, feed.read(&*seen));
-        let mut next = traffic.advance(now);
-        loop {
-            let left = (next - Utc::now()).to_std().unwrap_or_default().max(Duration::from_millis(1));
-            match tokio::time::timeout(left, count.changed()).await {
-                Err(_) => next = traffic.advance(Utc::now()),
-                Ok(Ok(())) => break,
-                Ok(Err(_)) => return,
-            }
+        tick.tick().await;
+        let settled = lock(&seen.settled).settle();
+        if settled {
+            traffic.observe(Utc::now(), feed.read(&*seen));
         }
+        traffic.advance(Utc::now());
     }
 }
 
