@@ -177,9 +177,19 @@ impl Ground {
         }
     }
 
-    /// Waits until the app's Canary is in this phase.
+    /// Waits until the app's Canary is in this phase. What was written before that is known then.
     pub async fn until_phase(&self, phase: &str) {
         self.until(&format!("not {phase}"), |w| w.get("Canary", APP)["status"]["phase"] == phase).await;
+        let primary = format!("{APP}-primary");
+        for (version, kind, name) in [
+            ("networking.istio.io/v1", "VirtualService", APP),
+            ("apps/v1", "Deployment", APP),
+            ("apps/v1", "Deployment", &primary),
+        ] {
+            if let Some(object) = self.api_of(version, kind).get_opt(name).await.expect("it is read") {
+                self.watched.take_in(kind, &object);
+            }
+        }
     }
 
     /// Waits until the canary gets its first share of the traffic and the status says so.

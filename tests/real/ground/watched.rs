@@ -108,6 +108,11 @@ impl Watched {
         found.map_or_else(|| Arc::new(Value::Null), |(_, object)| object.clone())
     }
 
+    /// Takes in what was read just now: the watch of its kind may be behind that of another.
+    pub fn take_in(&self, kind: &'static str, object: &DynamicObject) {
+        self.seen.keep((kind, object.name_any()), read(object));
+    }
+
     /// Whether it is there.
     pub fn has(&self, kind: &str, name: &str) -> bool {
         !self.get(kind, name).is_null()
@@ -236,6 +241,18 @@ impl Settled {
 }
 
 impl Seen {
+    /// Keeps an object, unless a newer version of it was read meanwhile.
+    fn keep(&self, key: (&'static str, String), object: Arc<Value>) {
+        let version = |object: &Value| -> u64 {
+            let text = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            text.parse().unwrap_or_default()
+        };
+        let mut objects = lock(&self.objects);
+        if objects.get(&key).is_none_or(|known| version(known) <= version(&object)) {
+            objects.insert(key, object);
+        }
+    }
+
     async fn follow(self: Arc<Self>, kind: &'static str, api: Api<DynamicObject>) {
         let mut changes = watcher::watcher(api, watcher::Config::default()).boxed();
         let mut listed: Option<BTreeMap<(&'static str, String), Arc<Value>>> = None;
@@ -245,7 +262,7 @@ impl Seen {
                     let (key, object) = ((kind, object.name_any()), read(&object));
                     lock(&self.changes).push((kind, object.clone()));
                     lock(&self.settled).add(kind, &object, true);
-                    lock(&self.objects).insert(key, object);
+                    self.keep(key, object);
                 }
                 Ok(Event::Delete(object)) => {
                     lock(&self.settled).add(kind, &read(&object), false);
