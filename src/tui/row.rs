@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Records<'a> {
     pub canary: &'a CanaryRecord,
     pub target: Option<&'a WorkloadRecord>,
+    /// Whether a target that is not there does not exist: the workloads have been listed.
+    pub workloads_listed: bool,
     pub primary: Option<&'a WorkloadRecord>,
     pub route: Option<&'a RouteRecord>,
     /// The target's present revision.
@@ -118,7 +120,7 @@ pub struct Limits {
 impl Row {
     /// Derives a row. Texts are bounded here: a megabyte in a field must not slow every frame down.
     pub fn of(records: &Records) -> Self {
-        let Records { canary, target, primary, route, revision, min_interval } = records;
+        let Records { canary, target, workloads_listed, primary, route, revision, min_interval } = records;
         let status = &canary.status;
         let spec = canary.spec.as_ref().ok();
         let mut problems: Vec<String> = match &canary.spec {
@@ -131,7 +133,7 @@ impl Row {
             version: workload.map_or_else(String::new, |w| bounded(w.version())),
         };
         let target_name = spec.map_or_else(|| canary.name.clone(), |spec| spec.target.clone());
-        if spec.is_some() && target.is_none() {
+        if spec.is_some() && target.is_none() && *workloads_listed {
             problems.push(format!("its target, the Deployment {target_name}, does not exist"));
         }
         if let Some(target) = target {

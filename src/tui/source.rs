@@ -404,6 +404,7 @@ pub fn rows(world: &World, min_interval: Duration) -> Vec<Row> {
         Row::of(&Records {
             canary,
             target,
+            workloads_listed: world.listed.contains(&Source::Deployments),
             primary,
             route: spec.and_then(|spec| world.routes.get(&spec.service.apex)),
             revision: target.and_then(|target| world.revision(target)).map(str::to_string),
