@@ -639,6 +639,9 @@ mod tests {
         });
         let mut world = World::default();
         world.canaries.insert("app".into(), crate::cluster::CanaryRecord::of(&canary));
+        let unknown = &rows(&world, Duration::from_secs(10))[0];
+        assert!(unknown.problems.is_empty(), "before the workloads are listed nothing is said of what is not there");
+        world.listed.insert(Source::Deployments);
         let rows = rows(&world, Duration::from_secs(10));
         let row = &rows[0];
         assert_eq!(row.steps, [10, 20, 30, 40, 50]);
