@@ -10,14 +10,19 @@ pub mod duration;
 pub mod problem;
 pub mod query;
 pub mod request;
+pub mod revision;
 pub mod routes;
 pub mod shapes;
 pub mod status;
 
-pub use canary::{Analysis, Check, CheckKind, Era, Service, Spec};
+pub use canary::{
+    AlertRef, Analysis, Autoscaler, Check, CheckKind, Era, HookKind, Metadata, Routing, Service, SessionAffinity,
+    Severity, Spec, Strategy, Unmanaged, Webhook,
+};
 pub use problem::Problem;
 pub use query::Query;
-pub use request::{Paused, Request, Verb};
+pub use request::{Gate, Opened, Paused, Request, Verb};
+pub use revision::Revision;
 pub use status::{Phase, Status};
 
 /// API group of the Canary, as Flagger serves it.
@@ -29,12 +34,21 @@ pub const ISTIO_GROUP: &str = "networking.istio.io";
 /// Versions of Istio's routing objects that we use, the one that Flagger writes first.
 pub const ISTIO_VERSIONS: [&str; 3] = ["v1beta1", "v1", "v1alpha3"];
 
+/// The finalizer that gives the traffic back to the target before a Canary goes; Flagger's.
+pub const FINALIZER: &str = "finalizer.flagger.app";
+
 /// The annotations that are ours.
 pub mod annotation {
     /// The operator's pending [`Request`](super::Request), on the Canary.
     pub const REQUEST: &str = "canary-tui/request";
     /// Who holds the rollout at its weight, on the Canary.
     pub const PAUSED: &str = "canary-tui/paused";
+    /// The gate that holds the rollout, on the Canary: a [`Gate`](super::Gate).
+    pub const GATE: &str = "canary-tui/gate";
+    /// The gates that an operator opened, on the Canary: an [`Opened`](super::Opened).
+    pub const OPENED: &str = "canary-tui/opened";
+    /// `manual`: a new revision waits for a request to start it. Written by the Canary's author.
+    pub const START: &str = "canary-tui/start";
     /// Id of the last request that was carried out on an object; written with the effect itself, so that a crash
     /// right after it does not carry the request out twice.
     pub const REQUEST_ID: &str = "canary-tui/request-id";

@@ -19,11 +19,16 @@ pub enum Verb {
     Promote,
     /// All traffic back to the last promoted version.
     Abort,
+    /// Opens a gate for this revision.
+    Open,
+    /// Gives the traffic back to the target, then deletes the Canary.
+    Release,
 }
 
 impl Verb {
     /// All verbs, in the order in which help lists them.
-    pub const ALL: [Verb; 6] = [Verb::Start, Verb::Pause, Verb::Resume, Verb::Advance, Verb::Promote, Verb::Abort];
+    pub const ALL: [Verb; 8] =
+        [Verb::Start, Verb::Pause, Verb::Resume, Verb::Advance, Verb::Promote, Verb::Abort, Verb::Open, Verb::Release];
 
     /// The word, as in the annotation and on the command line.
     pub fn name(self) -> &'static str {
@@ -34,6 +39,8 @@ impl Verb {
             Verb::Advance => "advance",
             Verb::Promote => "promote",
             Verb::Abort => "abort",
+            Verb::Open => "open",
+            Verb::Release => "release",
         }
     }
 }
@@ -66,6 +73,31 @@ pub struct Request {
     /// For start: the container to set it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// For open: the name of the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
+}
+
+/// The annotation `canary-tui/gate`: what a rollout waits for. Written by the driver when the gate is found shut, taken
+/// away when the rollout goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// The webhook's name; `start` for a revision that waits to be started by hand.
+    pub name: String,
+    /// The webhook's type, as in `confirm-promotion`; `manual` for a revision that waits to be started by hand.
+    pub kind: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// What the webhook answered.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer: String,
+}
+
+/// The annotation `canary-tui/opened`: the gates that were opened for one revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    pub revision: String,
+    pub gates: Vec<String>,
 }
 
 /// The annotation `canary-tui/paused`.

@@ -1,5 +1,6 @@
 //! The Canary's status: Flagger's fields, its phases, and the one condition that `kubectl wait` relies on.
 
+use super::revision::{Configs, Revision};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -86,6 +87,12 @@ pub struct Status {
     pub failed_checks: u32,
     /// Percent of traffic last written; the VirtualService has the truth.
     pub canary_weight: u8,
+    /// Checks passed of a rollout that goes by iterations. Flagger writes -1 at times: that is none.
+    pub iterations: u32,
+    /// Checksums of the ConfigMaps and Secrets of the revision last taken into account; None where none were tracked.
+    pub tracked_configs: Option<Configs>,
+    /// Session affinity's cookies, as `name=value`.
+    pub cookies: Cookies,
     /// Revision last taken into account.
     pub last_applied: Option<String>,
     /// Revision that the primary serves.
@@ -98,7 +105,36 @@ pub struct Status {
     pub condition: Option<String>,
 }
 
+/// The cookies that keep users with the version that answered first, as `name=value`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cookies {
+    /// Of the rollout under way, to the canary.
+    pub canary: Option<String>,
+    /// Of the rollout under way, to the primary.
+    pub primary: Option<String>,
+    /// Of the rollout before: browsers are told to forget it.
+    pub previous: Option<String>,
+}
+
 impl Status {
+    /// The revision last taken into account.
+    pub fn applied(&self) -> Option<Revision> {
+        let configs = self.tracked_configs.clone().unwrap_or_default();
+        self.last_applied.clone().map(|hash| Revision { hash, configs })
+    }
+
+    /// Whether a revision's name may be that of the one promoted last, of which only the template's hash is recorded.
+    pub fn names_promoted(&self, name: &str) -> bool {
+        let rest = self.last_promoted.as_ref().and_then(|hash| name.strip_prefix(hash.as_str()));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+
+    /// Takes a revision into account.
+    pub fn apply(&mut self, revision: &Revision) {
+        self.last_applied = Some(revision.hash.clone());
+        self.tracked_configs = Some(&revision.configs).filter(|configs| !configs.is_empty()).cloned();
+    }
+
     /// Reads a status; what is missing or of a wrong type counts as not there.
     pub fn read(value: &Value) -> Self {
         let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_string);
@@ -112,6 +148,15 @@ impl Status {
             phase: Phase::from_name(value.get("phase").and_then(Value::as_str).unwrap_or("")),
             failed_checks: count("failedChecks") as u32,
             canary_weight: count("canaryWeight").min(100.0) as u8,
+            iterations: count("iterations") as u32,
+            tracked_configs: value.get("trackedConfigs").and_then(Value::as_object).map(|map| {
+                map.iter().filter_map(|(name, sum)| Some((name.clone(), sum.as_str()?.to_string()))).collect()
+            }),
+            cookies: Cookies {
+                canary: text("sessionAffinityCookie"),
+                primary: text("primarySessionAffinityCookie"),
+                previous: text("previousSessionAffinityCookie"),
+            },
             last_applied: text("lastAppliedSpec"),
             last_promoted: text("lastPromotedSpec"),
             last_transition: text("lastTransitionTime").and_then(|t| time(&t)),
@@ -120,19 +165,41 @@ impl Status {
         }
     }
 
-    /// The merge patch that makes an object's status this one. `lastTransitionTime` carries milliseconds: it is the
+    /// The merge patch that makes an object's status `before` this one. `lastTransitionTime` carries milliseconds: it is the
     /// anchor of the next check, and Go's RFC 3339 reader takes the fraction too.
-    pub fn patch(&self, now: DateTime<Utc>) -> Value {
+    pub fn patch(&self, now: DateTime<Utc>, before: &Status) -> Value {
         let stamp = now.to_rfc3339_opts(SecondsFormat::Millis, true);
         let mut status = Map::new();
         status.insert("phase".into(), json!(self.phase.name()));
         status.insert("failedChecks".into(), json!(self.failed_checks));
         status.insert("canaryWeight".into(), json!(self.canary_weight));
-        status.insert("iterations".into(), json!(0));
+        status.insert("iterations".into(), json!(self.iterations));
         status.insert("lastTransitionTime".into(), json!(stamp));
         for (key, value) in [("lastAppliedSpec", &self.last_applied), ("lastPromotedSpec", &self.last_promoted)] {
             if let Some(revision) = value {
                 status.insert(key.into(), json!(revision));
+            }
+        }
+        // What is there no more is taken away; what never was is not mentioned.
+        match (&self.tracked_configs, &before.tracked_configs) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                status.insert("trackedConfigs".into(), Value::Null);
+            }
+            (Some(configs), before) => {
+                let gone = before.iter().flatten().filter(|(name, _)| !configs.contains_key(*name));
+                let mut map: Map<String, Value> = gone.map(|(name, _)| (name.clone(), Value::Null)).collect();
+                map.extend(configs.iter().map(|(name, sum)| (name.clone(), json!(sum))));
+                status.insert("trackedConfigs".into(), Value::Object(map));
+            }
+        }
+        for (key, cookie, before) in [
+            ("sessionAffinityCookie", &self.cookies.canary, &before.cookies.canary),
+            ("primarySessionAffinityCookie", &self.cookies.primary, &before.cookies.primary),
+            ("previousSessionAffinityCookie", &self.cookies.previous, &before.cookies.previous),
+        ] {
+            if cookie.is_some() || before.is_some() {
+                status.insert(key.into(), json!(cookie));
             }
         }
         if let Some((value, message)) = self.promoted() {
@@ -168,7 +235,8 @@ impl Status {
             Phase::Finalising => ("Unknown", "Canary analysis completed, routing all traffic to primary."),
             Phase::Succeeded => ("True", "Canary analysis completed successfully, promotion finished."),
             Phase::Failed => ("False", "Canary analysis failed, Deployment scaled to zero."),
-            Phase::New | Phase::Terminating | Phase::Terminated | Phase::Unknown => return None,
+            Phase::Terminating => ("Unknown", "Terminating: the traffic goes back to the target."),
+            Phase::New | Phase::Terminated | Phase::Unknown => return None,
         })
     }
 }
@@ -192,11 +260,27 @@ mod tests {
             last_promoted: Some("77576d4785".into()),
             ..Default::default()
         };
-        let read = Status::read(&written.patch(now));
+        let read = Status::read(&written.patch(now, &Status::default()));
         assert_eq!(read.last_transition, Some(now));
         assert_eq!((read.phase, read.failed_checks, read.canary_weight), (Phase::Progressing, 2, 30));
         assert_eq!((read.last_applied, read.last_promoted), (written.last_applied, written.last_promoted));
         assert_eq!(read.condition.as_deref(), Some("Unknown"));
+    }
+
+    #[test]
+    fn what_is_tracked_no_more_is_taken_away() {
+        let now = time("2026-11-22T10:00:00Z").unwrap();
+        let configs = |names: &[&str]| Some(names.iter().map(|n| (n.to_string(), "1".to_string())).collect());
+        let before = Status {
+            tracked_configs: configs(&["configmap/a", "secret/b"]),
+            cookies: Cookies { canary: Some("c=1".into()), ..Default::default() },
+            ..Default::default()
+        };
+        let now_one = Status { tracked_configs: configs(&["configmap/a"]), ..Default::default() }.patch(now, &before);
+        assert_eq!(now_one["trackedConfigs"], json!({"configmap/a": "1", "secret/b": null}));
+        assert_eq!(now_one.get("sessionAffinityCookie"), Some(&Value::Null));
+        let none = Status::default().patch(now, &Status::default());
+        assert_eq!((none.get("trackedConfigs"), none.get("sessionAffinityCookie")), (None, None));
     }
 
     #[test]
@@ -208,9 +292,12 @@ mod tests {
             condition_since: Some(then),
             ..Default::default()
         };
-        assert_eq!(status.patch(now)["conditions"][0]["lastTransitionTime"], "2026-11-22T10:00:00Z");
+        assert_eq!(
+            status.patch(now, &Status::default())["conditions"][0]["lastTransitionTime"],
+            "2026-11-22T10:00:00Z"
+        );
         let ended = Status { phase: Phase::Succeeded, ..status };
-        assert_eq!(ended.patch(now)["conditions"][0]["lastTransitionTime"], "2026-11-22T10:01:00Z");
+        assert_eq!(ended.patch(now, &Status::default())["conditions"][0]["lastTransitionTime"], "2026-11-22T10:01:00Z");
     }
 
     #[test]

@@ -115,6 +115,7 @@ fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
         reason: ask.request.reason.clone(),
         image,
         container: ask.container.clone(),
+        gate: None,
     };
     Ok(Prepared::Ready(Box::new(wish), question))
 }

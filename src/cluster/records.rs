@@ -1,7 +1,8 @@
 //! What is kept of each object: the few fields that are decided on or shown. API objects are reduced to these on
 //! arrival, so that a console over many canaries stays small.
 
-use crate::api::{Paused, Problem, Request, Spec, Status, annotation, routes, shapes};
+use super::writes::MANAGER;
+use crate::api::{Gate, Opened, Paused, Problem, Request, Spec, Status, annotation, routes, shapes};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -25,6 +26,14 @@ pub struct CanaryRecord {
     /// The request's annotation as it stands, for the test under which it is removed.
     pub request_text: Option<String>,
     pub paused: Option<Paused>,
+    /// What the driver says that this Canary waits for.
+    pub gate: Option<Gate>,
+    pub opened: Option<Opened>,
+    /// Whether a new revision waits for a request to start it.
+    pub manual_start: bool,
+    pub finalizers: Vec<String>,
+    /// Whether the revision last taken into account was written by us.
+    pub applied_by_us: bool,
     /// When Flagger's field manager last wrote the status.
     pub flagger_wrote: Option<DateTime<Utc>>,
 }
@@ -210,6 +219,17 @@ impl CanaryRecord {
                     reason: "the annotation cannot be read".into(),
                 })
             }),
+            gate: annotation_of(object, annotation::GATE).and_then(|json| serde_json::from_str(&json).ok()),
+            opened: annotation_of(object, annotation::OPENED).and_then(|json| serde_json::from_str(&json).ok()),
+            manual_start: annotation_of(object, annotation::START).as_deref() == Some("manual"),
+            finalizers: object
+                .pointer("/metadata/finalizers")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|name| name.as_str().map(str::to_string))
+                .collect(),
+            applied_by_us: applied_by_us(object),
             flagger_wrote: flagger_wrote(object),
         }
     }
@@ -227,6 +247,13 @@ fn flagger_wrote(object: &Value) -> Option<DateTime<Utc>> {
             && field.get("subresource").and_then(Value::as_str) == Some("status")
     });
     written.filter_map(|field| time(field, "/time")).max()
+}
+
+/// Whether `status.lastAppliedSpec` is owned by our field manager.
+fn applied_by_us(object: &Value) -> bool {
+    let fields = object.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    let mut ours = fields.filter(|field| field.get("manager").and_then(Value::as_str) == Some(MANAGER));
+    ours.any(|field| field.pointer("/fieldsV1/f:status/f:lastAppliedSpec").is_some())
 }
 
 impl WorkloadRecord {

@@ -29,6 +29,8 @@ pub struct Wish {
     pub reason: String,
     pub image: Option<String>,
     pub container: Option<String>,
+    /// For open: the name of the gate.
+    pub gate: Option<String>,
 }
 
 /// A request that was written.
@@ -98,6 +100,7 @@ async fn write(
         replaces: None,
         image: wish.image.clone(),
         container: wish.container.clone(),
+        gate: wish.gate.clone(),
     };
     let began = tokio::time::Instant::now();
     loop {

@@ -293,6 +293,7 @@ impl Foreman {
                     known: None,
                     telemetry: self.telemetry.clone(),
                     seen: None,
+                    answers: Default::default(),
                 };
                 let task = tasks.spawn(worker.run());
                 workers.insert(name.clone(), (changed, task));

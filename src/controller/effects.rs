@@ -3,12 +3,12 @@
 
 use super::facts::{Decided, owner};
 use crate::api::shapes::{self, Role};
-use crate::api::{Spec, annotation};
+use crate::api::{FINALIZER, Revision, Spec, annotation};
 use crate::cluster::events::{self, Draft};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::cluster::writes::{WriteError, Writer};
 use crate::cluster::{Clock, Kinds, Mirror, Source};
-use crate::rollout::{Effect, Facts, Note, Occasion, Part};
+use crate::rollout::{Effect, Facts, Mark, Note, Occasion, Part, Traffic};
 use kube::core::ApiResource;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
@@ -182,14 +182,12 @@ impl Hands {
         let spec = &facts.spec;
         match effect {
             Effect::Event(note) => {
-                self.event(note, canary, revision_of(facts)).await;
+                self.event(note, canary, &revision_of(facts)).await;
                 Ok(())
             }
             Effect::WriteService(role) => self.service(*role, canary, spec).await,
             Effect::WriteRule(role) => self.rule(*role, canary, spec).await,
-            Effect::WriteRoutes { canary: weight, request } => {
-                self.routes(*weight, request.as_deref(), canary, spec).await
-            }
+            Effect::WriteRoutes { traffic, request } => self.routes(traffic, request.as_deref(), canary, spec).await,
             Effect::CreatePrimary { replicas, revision } => {
                 self.create_primary(*replicas, revision, canary, spec).await
             }
@@ -201,17 +199,29 @@ impl Hands {
             Effect::SetImage { container, image, request } => self.set_image(container, image, request, spec).await,
             Effect::WriteStatus(status) => {
                 let version = self.version(Source::Canaries, &canary.name)?;
-                let status = status.patch(self.clock.now());
+                let status = status.patch(self.clock.now(), &facts.status);
                 let write = self.writer.merge_status(&self.kinds.canary, &canary.name, &version, status).await;
                 self.done(Source::Canaries, &canary.name, write, "writing the status of").await
             }
-            Effect::ClearRequest { paused } => self.clear_request(paused.as_ref(), canary).await,
-            Effect::ClearPaused => {
+            Effect::ClearRequest { marks } => self.clear_request(marks, canary).await,
+            Effect::Marks(marks) => {
                 let version = self.version(Source::Canaries, &canary.name)?;
-                let patch = json!({ "metadata": { "annotations": { annotation::PAUSED: null } } });
+                let annotations: Map<String, Value> = marks
+                    .iter()
+                    .map(written)
+                    .map(|(key, value)| (key.to_string(), value.map_or(Value::Null, Value::String)))
+                    .collect();
+                let patch = json!({ "metadata": { "annotations": annotations } });
                 let write = self.writer.merge(&self.kinds.canary, &canary.name, &version, patch).await;
-                self.done(Source::Canaries, &canary.name, write, "ending the pause of").await
+                self.done(Source::Canaries, &canary.name, write, "marking").await
             }
+            Effect::SetFinalizer(wanted) => self.set_finalizer(*wanted, canary).await,
+            Effect::WriteScaler
+            | Effect::DeleteCanary { .. }
+            | Effect::ReturnTarget { .. }
+            | Effect::HandBack
+            | Effect::Tell(_)
+            | Effect::CallPostRollout(_) => Err(EffectError::Impossible(format!("{effect:?} is not carried out"))),
         }
     }
 
@@ -363,11 +373,12 @@ impl Hands {
 
     async fn routes(
         &mut self,
-        weight: u8,
+        traffic: &Traffic,
         request: Option<&str>,
         canary: &CanaryRecord,
         spec: &Spec,
     ) -> Result<(), EffectError> {
+        let weight = traffic.canary;
         let kind = istio(self.kinds.virtual_service.as_ref())?;
         let name = &spec.service.apex;
         let desired = shapes::virtual_service(&owner(canary), &spec.service, weight);
@@ -387,13 +398,13 @@ impl Hands {
     async fn create_primary(
         &mut self,
         replicas: u32,
-        revision: &str,
+        revision: &Revision,
         canary: &CanaryRecord,
         spec: &Spec,
     ) -> Result<(), EffectError> {
         let target = self.fresh_target(spec).await?;
-        let primary =
-            shapes::primary(&owner(canary), spec, &target, replicas, revision).map_err(EffectError::Impossible)?;
+        let primary = shapes::primary(&owner(canary), spec, &target, replicas, &revision.to_string())
+            .map_err(EffectError::Impossible)?;
         let write = self.writer.create(&self.kinds.deployment, primary).await;
         self.done(Source::Deployments, &spec.primary(), write, "creating deployment").await
     }
@@ -423,11 +434,13 @@ impl Hands {
 
     async fn promote(
         &mut self,
-        revision: &str,
+        revision: &Revision,
         request: Option<&str>,
         spec: &Spec,
         facts: &Facts,
     ) -> Result<(), EffectError> {
+        let revision = revision.to_string();
+        let revision = revision.as_str();
         let (target, primary) = (self.fresh_target(spec).await?, self.fresh(&spec.primary()).await?);
         let selector = shapes::Selector::of(&target).map_err(EffectError::Impossible)?;
         let template = shapes::primary_template(&target, &selector, &spec.target, revision);
@@ -538,35 +551,59 @@ impl Hands {
         term.map(|t| t.to_string()).map_err(|source| EffectError::Write { doing: "writing".into(), source })
     }
 
-    pub async fn clear_request(
-        &mut self,
-        paused: Option<&Option<crate::api::Paused>>,
-        canary: &CanaryRecord,
-    ) -> Result<(), EffectError> {
+    /// Takes the pending request off, and writes marks with the same write.
+    pub async fn clear_request(&mut self, marks: &[Mark], canary: &CanaryRecord) -> Result<(), EffectError> {
         // The test is on the whole text, so that a newer request is never lost.
         let Some(text) = &canary.request_text else { return Ok(()) };
         let path = |key: &str| format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
         let request = path(annotation::REQUEST);
         let mut patch =
             vec![json!({ "op": "test", "path": request, "value": text }), json!({ "op": "remove", "path": request })];
-        match paused {
-            Some(Some(paused)) => {
-                let value = serde_json::to_string(paused).unwrap_or_default();
-                patch.push(json!({ "op": "add", "path": path(annotation::PAUSED), "value": value }));
+        for mark in marks {
+            let there = match mark {
+                Mark::Paused(_) => canary.paused.is_some(),
+                Mark::Gate(_) => canary.gate.is_some(),
+                Mark::Opened(_) => canary.opened.is_some(),
+            };
+            match written(mark) {
+                (key, Some(value)) => patch.push(json!({ "op": "add", "path": path(key), "value": value })),
+                (key, None) if there => patch.push(json!({ "op": "remove", "path": path(key) })),
+                _ => {}
             }
-            Some(None) if canary.paused.is_some() => {
-                patch.push(json!({ "op": "remove", "path": path(annotation::PAUSED) }));
-            }
-            _ => {}
         }
         let write = self.writer.json_patch(&self.kinds.canary, &canary.name, Value::Array(patch)).await;
         self.done(Source::Canaries, &canary.name, write, "taking the request off").await
     }
+
+    async fn set_finalizer(&mut self, wanted: bool, canary: &CanaryRecord) -> Result<(), EffectError> {
+        let version = self.version(Source::Canaries, &canary.name)?;
+        let mut finalizers = canary.finalizers.clone();
+        finalizers.retain(|name| name != FINALIZER);
+        if wanted {
+            finalizers.push(FINALIZER.to_string());
+        }
+        let patch = json!({ "metadata": { "finalizers": finalizers } });
+        let write = self.writer.merge(&self.kinds.canary, &canary.name, &version, patch).await;
+        self.done(Source::Canaries, &canary.name, write, "writing the finalizer of").await
+    }
+}
+
+/// A mark's annotation, and its text where it is not taken away.
+fn written(mark: &Mark) -> (&'static str, Option<String>) {
+    // Data of our own making has neither maps with other keys nor anything else that is no JSON.
+    fn text<T: serde::Serialize>(value: &Option<T>) -> Option<String> {
+        value.as_ref().map(|value| serde_json::to_string(value).unwrap_or_default())
+    }
+    match mark {
+        Mark::Paused(paused) => (annotation::PAUSED, text(paused)),
+        Mark::Gate(gate) => (annotation::GATE, text(gate)),
+        Mark::Opened(opened) => (annotation::OPENED, text(opened)),
+    }
 }
 
 /// The revision that an Event is about.
-fn revision_of(facts: &Facts) -> &str {
-    facts.revision.as_deref().or(facts.status.last_applied.as_deref()).unwrap_or("")
+fn revision_of(facts: &Facts) -> String {
+    facts.revision.clone().or_else(|| facts.applied()).map_or_else(String::new, |revision| revision.to_string())
 }
 
 fn istio(kind: Option<&ApiResource>) -> Result<ApiResource, EffectError> {

@@ -2,10 +2,10 @@
 
 use crate::api::routes::same_but_weights;
 use crate::api::shapes::{self, Owner, Role, Selector};
-use crate::api::{Problem, Spec};
+use crate::api::{FINALIZER, Problem, Revision, Spec};
 use crate::cluster::records::{CanaryRecord, PartRecord, RouteRecord, WorkloadRecord};
 use crate::cluster::{Source, World};
-use crate::rollout::{Facts, Part, Routes, Workload};
+use crate::rollout::{Answers, Facts, Part, Routes, Workload};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,7 +97,10 @@ pub fn observe(
     if world.not_live(&NEEDED).is_some() {
         return Observed::Unknown;
     }
-    let Some(canary) = world.canaries.get(name).filter(|c| !c.deleting) else { return Observed::Gone };
+    let finalizer = |canary: &CanaryRecord| canary.finalizers.iter().any(|name| name == FINALIZER);
+    let Some(canary) = world.canaries.get(name).filter(|c| !c.deleting || finalizer(c)) else {
+        return Observed::Gone;
+    };
     let problems = canary.spec.as_ref().err();
     let Some(spec) = driven_spec(canary, known) else {
         return Observed::Undriveable(Box::new(canary.clone()), problems.cloned().unwrap_or_default());
@@ -113,11 +116,17 @@ pub fn observe(
         now,
         name: canary.name.clone(),
         namespace: canary.namespace.clone(),
+        uid: canary.uid.clone(),
         spec: Arc::new(spec.clone()),
         interval: spec.analysis.interval.max(min_interval),
         status: canary.status.clone(),
         target: target.map(|t| workload(t, canary)),
-        revision: target.and_then(|t| world.revision(t)).map(str::to_string),
+        revision: target.and_then(|t| world.revision(t)).map(Revision::plain),
+        config_problem: None,
+        promoted: canary.status.last_promoted.clone().map(Revision::plain),
+        applied_is_ours: canary.applied_by_us || target.is_some_and(|t| applied_by(world, t, canary)),
+        primary_like_target: None,
+        scaler: None,
         primary: primary.map(|p| workload(p, canary)),
         apex_service: part(Role::Apex),
         primary_service: part(Role::Primary),
@@ -127,9 +136,13 @@ pub fn observe(
         routes: routes(world.routes.get(&spec.service.apex), canary, spec),
         request: canary.request.clone().map(|r| r.map_err(|problem| problem.why)),
         paused: canary.paused.clone(),
-        readings: None,
+        gate: canary.gate.clone(),
+        opened: canary.opened.clone(),
+        manual_start: canary.manual_start,
+        deleting: canary.deleting,
+        finalizer: finalizer(canary),
+        answers: Answers::default(),
         undriveable,
-        metrics_server: None,
     };
     Observed::Known(Box::new(canary.clone()), Box::new(facts), Decided::of(world, canary, spec))
 }
@@ -170,6 +183,12 @@ pub fn concerned(world: &World, source: Source, name: &str) -> Vec<String> {
     world.canaries.values().filter(concerns).map(|c| c.name.clone()).collect()
 }
 
+/// Whether the revision last taken into account is a ReplicaSet's of the target.
+fn applied_by(world: &World, target: &WorkloadRecord, canary: &CanaryRecord) -> bool {
+    let applied = canary.status.last_applied.as_deref();
+    world.replica_sets.values().any(|set| set.owner == target.uid && Some(set.hash.as_str()) == applied)
+}
+
 fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {
     Workload {
         name: record.name.clone(),
@@ -183,7 +202,6 @@ fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {
         unavailable_since: record.unavailable_since,
         paused: record.paused,
         containers: record.containers.clone(),
-        configs: record.configs.clone(),
         selector_problem: record.selector.as_ref().err().cloned(),
         revision: record.revision.clone(),
         last_promoted: record.last_promoted.clone(),
@@ -232,5 +250,11 @@ fn routes(record: Option<&RouteRecord>, canary: &CanaryRecord, spec: &Spec) -> R
         }
         _ => Part::Foreign,
     };
-    Routes { part, weights: record.weights(&spec.service.apex), request_id: record.request_id.clone() }
+    Routes {
+        part,
+        weights: record.weights(&spec.service.apex),
+        mirrored: false,
+        everyone: false,
+        request_id: record.request_id.clone(),
+    }
 }

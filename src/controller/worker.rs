@@ -6,10 +6,10 @@ use super::effects::{EffectError, Hands};
 use super::facts::{Decided, Observed, listed, observe};
 use super::readings;
 use super::telemetry::Telemetry;
-use crate::api::{Phase, Problem, Request, Spec};
+use crate::api::{Phase, Problem, Request, Revision, Spec, Status};
 use crate::cluster::records::CanaryRecord;
 use crate::metrics::Locator;
-use crate::rollout::{Decision, Effect, Facts, Need, Note, Occasion, decide};
+use crate::rollout::{Answers, Called, Decision, Effect, Facts, Need, Note, Occasion, decide};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,32 @@ pub struct Worker {
     pub telemetry: Telemetry,
     /// The phase last seen.
     pub seen: Option<Phase>,
+    /// What the webhooks answered since the status was last written.
+    pub answers: Kept,
+}
+
+/// Answers that outlive a decision: whom they were asked for, and what they were.
+#[derive(Default)]
+pub struct Kept {
+    asked_for: Option<(Arc<Spec>, Option<Revision>, Status)>,
+    answers: Answers,
+}
+
+impl Kept {
+    /// What still holds for these facts.
+    fn take(&mut self, facts: &Facts) -> Answers {
+        let asked_for = (facts.spec.clone(), facts.revision.clone(), facts.status.clone());
+        if self.asked_for.as_ref() != Some(&asked_for) {
+            (self.asked_for, self.answers) = (Some(asked_for), Answers::default());
+        }
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Webhooks' answers are kept until the status is written anew; readings are taken for one decision.
+    fn keep(&mut self, facts: &Facts, answers: Answers) {
+        self.asked_for = Some((facts.spec.clone(), facts.revision.clone(), facts.status.clone()));
+        self.answers = Answers { readings: None, metrics_server: None, ..answers };
+    }
 }
 
 impl Worker {
@@ -172,7 +198,7 @@ impl Worker {
                     occasion: Occasion::Request(request.id.clone()),
                 };
                 self.hands.event(&note, canary, "").await;
-                self.hands.clear_request(None, canary).await?;
+                self.hands.clear_request(&[], canary).await?;
                 // The rest of this decision was about the request.
                 Err(EffectError::Conflict(format!("the request on {}", canary.name)))
             }
@@ -191,7 +217,8 @@ impl Worker {
     async fn say(&mut self, canary: &CanaryRecord, facts: &Facts, reason: &'static str, message: String) {
         let stamp = facts.status.last_transition.map_or_else(String::new, |t| t.to_rfc3339());
         let note = Note { warning: true, reason, message, occasion: Occasion::Step(stamp) };
-        self.hands.event(&note, canary, facts.revision.as_deref().unwrap_or("")).await;
+        let revision = facts.revision.as_ref().map_or_else(String::new, ToString::to_string);
+        self.hands.event(&note, canary, &revision).await;
     }
 
     fn observe(&self) -> Observed {
@@ -204,47 +231,63 @@ impl Worker {
         observe(&world, &self.name, self.known.as_deref(), self.options.min_interval, self.hands.clock.now())
     }
 
-    /// Decides, with the facts that the decision asks for. A query may take seconds, and a request must not wait for it:
-    /// when something changes meanwhile, everything is looked at again. None: look again.
+    /// Decides, with the answers that the decision asks for, one after the other. A call may take seconds, and a request
+    /// must not wait for it: when something changes meanwhile, everything is looked at again. None: look again.
     async fn decide(
-        &self,
+        &mut self,
         canary: Box<CanaryRecord>,
-        facts: Box<Facts>,
+        mut facts: Box<Facts>,
         decided: Decided,
     ) -> Option<(Box<CanaryRecord>, Box<Facts>, Decided, Decision)> {
-        let decision = decide(&facts);
-        let Some(need) = decision.need else { return Some((canary, facts, decided, decision)) };
+        let mut answers = self.answers.take(&facts);
+        let (mut canary, mut decided) = (canary, decided);
+        loop {
+            facts.answers.clone_from(&answers);
+            let decision = decide(&facts);
+            let Some(need) = decision.need else {
+                self.answers.keep(&facts, answers);
+                return Some((canary, facts, decided, decision));
+            };
+            if !self.gather(need, &facts, &mut answers).await {
+                self.answers.keep(&facts, answers);
+                return None;
+            }
+            // Time has passed: decide on what is there now, with what was gathered for this spec.
+            let Observed::Known(now_canary, fresh, now_decided) = self.observe() else { return None };
+            if fresh.spec != facts.spec || fresh.revision != facts.revision {
+                return None;
+            }
+            (canary, facts, decided) = (now_canary, fresh, now_decided);
+        }
+    }
+
+    /// Gathers what a decision needs. Answers whether it was, or something has changed that comes before it.
+    async fn gather(&self, need: Need, facts: &Facts, answers: &mut Answers) -> bool {
         let spec = facts.spec.clone();
-        let gather = async {
+        let gathered = async {
             match need {
                 Need::Readings => {
-                    (Some(readings::read(&self.locator, &spec, &facts.name, &facts.namespace).await), None)
+                    let readings = readings::read(&self.locator, &spec, &facts.name, &facts.namespace).await;
+                    self.telemetry.read(&self.name, &spec.analysis.checks, &readings);
+                    answers.readings = Some(readings);
                 }
-                Need::MetricsServer => (None, Some(readings::probe(&self.locator, &spec).await)),
+                Need::MetricsServer => answers.metrics_server = Some(readings::probe(&self.locator, &spec).await),
+                Need::Hooks(kind) => {
+                    let called = Called { at: self.hands.clock.now(), passed: Vec::new(), failed: None };
+                    answers.hooks.insert(kind, called);
+                }
             }
         };
-        futures::pin_mut!(gather);
+        futures::pin_mut!(gathered);
         loop {
             tokio::select! {
                 biased;
-                (readings, metrics_server) = &mut gather => {
-                    // Time has passed: decide on what is there now, with what was read for this spec.
-                    if let Some(readings) = &readings {
-                        self.telemetry.read(&self.name, &spec.analysis.checks, readings);
-                    }
-                    let Observed::Known(canary, mut fresh, decided) = self.observe() else { return None };
-                    if fresh.spec != spec || fresh.revision != facts.revision {
-                        return None;
-                    }
-                    fresh.readings = readings;
-                    fresh.metrics_server = metrics_server;
-                    let decision = decide(&fresh);
-                    return Some((canary, fresh, decided, decision));
-                }
+                () = &mut gathered => return true,
                 () = self.changed.notified() => {
-                    let Observed::Known(_, fresh, _) = self.observe() else { return None };
+                    let Observed::Known(_, mut fresh, _) = self.observe() else { return false };
+                    fresh.answers.clone_from(&facts.answers);
                     if decide(&fresh).need != Some(need) || fresh.spec != spec {
-                        return None;
+                        return false;
                     }
                 }
             }
@@ -262,7 +305,7 @@ impl Worker {
                 occasion: Occasion::Request(request.id.clone()),
             };
             self.hands.event(&note, canary, "").await;
-            self.hands.clear_request(None, canary).await?;
+            self.hands.clear_request(&[], canary).await?;
         }
         let note = Note {
             warning: true,

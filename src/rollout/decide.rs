@@ -1,18 +1,29 @@
 //! The decision: what stands in the way of driving at all, what holds in every phase, then the phase's own turn.
 
 use super::readiness::expires;
-use super::{Decision, Effect, Facts, Need, Note, Occasion, Part, next_check};
+use super::{Decision, Effect, Facts, Mark, Need, Note, Occasion, Part, Traffic, next_check};
 use crate::api::shapes::Role;
-use crate::api::{Phase, Status, Verb};
+use crate::api::status::Cookies;
+use crate::api::{Phase, Severity, Status, Verb};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// What to do next for one Canary.
 pub fn decide(facts: &Facts) -> Decision {
     let mut plan = Plan::new(facts);
+    if facts.deleting {
+        plan.terminate();
+        return plan.done();
+    }
+    if facts.spec.suspend && facts.undriveable.is_none() {
+        plan.suspended();
+        return plan.done();
+    }
     if let Some(obstacle) = obstacle(facts) {
         plan.bring_home(&obstacle);
         return plan.done();
     }
+    plan.keep_finalizer();
+    plan.forget_gate();
     match facts.status.phase {
         Phase::New | Phase::Initializing => plan.initialise(),
         Phase::Initialized | Phase::Succeeded | Phase::Failed | Phase::Waiting => plan.at_rest(),
@@ -42,12 +53,6 @@ fn obstacle(facts: &Facts) -> Option<String> {
     if let Some(problem) = &target.selector_problem {
         return Some(problem.clone());
     }
-    if let Some(config) = target.configs.first() {
-        return Some(format!(
-            "deployment {target_name}.{namespace} mounts {config}, and tracking ConfigMaps and Secrets is not supported \
-             by this version of canary-tui"
-        ));
-    }
     if facts.primary.as_ref().is_some_and(|p| p.foreign) {
         return Some(format!("deployment {}.{namespace} belongs to someone else", facts.spec.primary()));
     }
@@ -71,11 +76,13 @@ fn obstacle(facts: &Facts) -> Option<String> {
 pub(super) struct Plan<'a> {
     pub facts: &'a Facts,
     decision: Decision,
+    /// Cookies of the routes that this decision writes.
+    cookies: Option<Cookies>,
 }
 
 impl<'a> Plan<'a> {
     fn new(facts: &'a Facts) -> Self {
-        Self { facts, decision: Decision::default() }
+        Self { facts, decision: Decision::default(), cookies: None }
     }
 
     fn done(self) -> Decision {
@@ -167,8 +174,33 @@ impl<'a> Plan<'a> {
     /// Writes the status that `change` makes of the present one.
     pub fn status(&mut self, change: impl FnOnce(&mut Status)) {
         let mut status = self.facts.status.clone();
+        if let Some(cookies) = &self.cookies {
+            status.cookies = cookies.clone();
+        }
         change(&mut status);
         self.push(Effect::WriteStatus(status));
+    }
+
+    /// Writes the routes.
+    pub fn route(&mut self, traffic: Traffic, request: Option<&str>) {
+        self.cookies = Some(traffic.cookies.clone());
+        self.push(Effect::WriteRoutes { traffic, request: request.map(str::to_string) });
+    }
+
+    /// Moves this percentage to the canary, of those whom it serves.
+    pub fn route_weight(&mut self, canary: u8, request: Option<&str>) {
+        self.route(self.traffic(canary), request);
+    }
+
+    /// The traffic as it is routed now.
+    fn live_traffic(&self) -> Traffic {
+        let facts = self.facts;
+        Traffic {
+            canary: facts.live_weight(),
+            mirrored: facts.routes.mirrored,
+            everyone: facts.routes.everyone,
+            cookies: facts.status.cookies.clone(),
+        }
     }
 
     /// Repairs what the Canary owns. Live weights are kept: an edit of the spec mid-rollout moves no traffic.
@@ -187,8 +219,11 @@ impl<'a> Plan<'a> {
                 self.push(Effect::WriteRule(role));
             }
         }
+        if facts.scaler.as_ref().is_some_and(|s| s.found && s.primary == Part::Missing) && facts.primary.is_some() {
+            self.push(Effect::WriteScaler);
+        }
         if facts.primary_serves() && (facts.routes.part != Part::AsDesired || facts.routes.weights.is_none()) {
-            self.push(Effect::WriteRoutes { canary: facts.live_weight(), request: None });
+            self.route(self.live_traffic(), None);
         }
     }
 
@@ -199,7 +234,7 @@ impl<'a> Plan<'a> {
         let (name, namespace) = (&facts.spec.target, &facts.namespace);
         // Here, and in every way home, the traffic moves before anything is said about it.
         if weights.canary > 0 && !facts.canary_serves() && facts.primary_serves() {
-            self.push(Effect::WriteRoutes { canary: 0, request: None });
+            self.route_weight(0, None);
             self.event(
                 true,
                 "NoReadyPods",
@@ -207,13 +242,15 @@ impl<'a> Plan<'a> {
             );
             return true;
         }
-        if weights.primary > 0
+        // Whom an A/B test leaves out is the primary's, whatever the weights.
+        let left_out = !facts.spec.analysis.matches.is_empty() && !facts.routes.everyone;
+        if (weights.primary > 0 || left_out)
             && !facts.primary_serves()
             && facts.canary_serves()
             && facts.status.phase.under_way()
             && facts.status.phase != Phase::Waiting
         {
-            self.push(Effect::WriteRoutes { canary: 100, request: None });
+            self.route(Traffic { everyone: true, ..self.traffic(100) }, None);
             self.event(
                 true,
                 "NoReadyPods",
@@ -238,10 +275,33 @@ impl<'a> Plan<'a> {
             self.keep_serving();
             return false;
         }
-        if facts.live_weight() > 0 || facts.routes.weights.is_none() || request.is_some() {
-            self.push(Effect::WriteRoutes { canary: 0, request: request.map(str::to_string) });
+        let copied = facts.routes.mirrored || facts.routes.everyone;
+        if facts.live_weight() > 0 || copied || facts.routes.weights.is_none() || request.is_some() {
+            self.route_weight(0, request);
         }
         true
+    }
+
+    /// `spec.suspend`: nothing is done but what an operator cannot do without.
+    fn suspended(&mut self) {
+        let facts = self.facts;
+        self.synced("skipping canary run as object is suspended".into());
+        let under_way = facts.status.phase.under_way();
+        match self.pending(Verb::Abort).filter(|_| under_way && facts.target.is_some()) {
+            Some(abort) if matches!(facts.status.phase, Phase::Promoting | Phase::Finalising) => {
+                self.abort_promotion(&abort);
+            }
+            Some(abort) => self.abort(&abort),
+            None => self.refuse_any(&format!("{} is suspended (spec.suspend)", facts.name)),
+        }
+    }
+
+    /// The finalizer goes with `revertOnDeletion`, and with a release that has begun.
+    fn keep_finalizer(&mut self) {
+        let facts = self.facts;
+        if facts.finalizer != facts.spec.revert_on_deletion && self.pending(Verb::Release).is_none() {
+            self.push(Effect::SetFinalizer(facts.spec.revert_on_deletion));
+        }
     }
 
     /// What cannot be driven is left alone, except that a rollout under way goes home: its canary is something that no
@@ -258,7 +318,7 @@ impl<'a> Plan<'a> {
             };
         }
         if under_way && ours && !self.keep_serving() && facts.live_weight() > 0 && facts.primary_serves() {
-            self.push(Effect::WriteRoutes { canary: 0, request: None });
+            self.route_weight(0, None);
         }
         self.event(true, "NotDriven", format!("Not driven: {obstacle}"));
         self.refuse_any(&format!("{} is not driven: {obstacle}", facts.name));
@@ -267,7 +327,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Ends the rollout as Failed: traffic home, canary down, saying `why` in between. Answers whether it could.
+    /// Ends the rollout as Failed: traffic home, canary down, saying `why` in between. Answers whether it could; then the
+    /// status is to be written, and [`failed`](Self::failed) comes after it.
     pub fn fail(&mut self, request: Option<&str>, why: Vec<String>) -> bool {
         if !self.route_home(request) {
             return false;
@@ -281,6 +342,19 @@ impl<'a> Plan<'a> {
         true
     }
 
+    /// Tells whom it concerns that the rollout has failed.
+    pub fn failed(&mut self, alert: String) {
+        self.tell(Severity::Error, alert, false);
+        self.call_post_rollout(Phase::Failed);
+    }
+
+    /// Calls the post-rollout webhooks, where there are any.
+    pub fn call_post_rollout(&mut self, phase: Phase) {
+        if self.facts.spec.analysis.hooks(crate::api::HookKind::PostRollout).next().is_some() {
+            self.push(Effect::CallPostRollout(phase));
+        }
+    }
+
     /// Scales the target to zero.
     pub fn scale_down(&mut self, request: Option<&str>) {
         if self.facts.target.as_ref().is_some_and(|t| t.desired > 0) || request.is_some() {
@@ -288,16 +362,30 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// A pause ends with the rollout that it held.
-    pub fn clear_pause(&mut self) {
-        if self.facts.paused.is_some() {
-            self.push(Effect::ClearPaused);
+    /// What held the rollout, and what was opened for it, end with it.
+    pub fn clear_marks(&mut self) {
+        let facts = self.facts;
+        let marks = [
+            facts.paused.is_some().then_some(Mark::Paused(None)),
+            facts.gate.is_some().then_some(Mark::Gate(None)),
+            facts.opened.is_some().then_some(Mark::Opened(None)),
+        ];
+        let marks: Vec<Mark> = marks.into_iter().flatten().collect();
+        if !marks.is_empty() {
+            self.push(Effect::Marks(marks));
         }
     }
 
-    /// Pods that the canary gets: what it was asked for, else as many as the primary.
+    /// Pods that the canary gets: what it was asked for, else what its autoscaler asks for at least, else as many as the
+    /// primary.
     pub fn canary_replicas(&self) -> u32 {
-        let desired = self.facts.target.as_ref().map_or(0, |t| t.desired);
-        if desired > 0 { desired } else { self.facts.primary.as_ref().map_or(1, |p| p.desired).max(1) }
+        let facts = self.facts;
+        match facts.target.as_ref().map_or(0, |t| t.desired) {
+            0 => match &facts.scaler {
+                Some(scaler) if scaler.found => scaler.min_replicas.max(1),
+                _ => facts.primary.as_ref().map_or(1, |p| p.desired).max(1),
+            },
+            desired => desired,
+        }
     }
 }

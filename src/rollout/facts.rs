@@ -1,8 +1,8 @@
 //! What is observed of one Canary and the objects around it, at one moment.
 
-use super::{Readiness, Reading, readiness};
+use super::{Answers, Readiness, readiness};
 use crate::api::routes::Weights;
-use crate::api::{Paused, Request, Spec, Status};
+use crate::api::{Gate, Opened, Paused, Request, Revision, Spec, Status};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,27 @@ pub struct Facts {
     pub now: DateTime<Utc>,
     pub name: String,
     pub namespace: String,
+    pub uid: String,
     pub spec: Arc<Spec>,
     /// Time between two checks: the spec's, bounded from below by the driver.
     pub interval: Duration,
     pub status: Status,
     /// The Deployment that `targetRef` names; None where there is none.
     pub target: Option<Workload>,
-    /// The target's present revision; None until the Deployment controller has seen its newest template.
-    pub revision: Option<String>,
+    /// The target's present revision; None until the Deployment controller has seen its newest template, and while what
+    /// it mounts is not known.
+    pub revision: Option<Revision>,
+    /// What the target mounts and cannot be read: a ConfigMap or Secret that is missing.
+    pub config_problem: Option<String>,
+    /// The revision that the primary serves, as far as status and cluster say.
+    pub promoted: Option<Revision>,
+    /// Whether the status' `lastAppliedSpec` is the hash of a ReplicaSet of the target. One that is not is another tool's.
+    pub applied_is_ours: bool,
     pub primary: Option<Workload>,
+    /// Whether the primary bears what the target's template would make of it; None where either is not known.
+    pub primary_like_target: Option<bool>,
+    /// The target's autoscaler, where the Canary names one.
+    pub scaler: Option<Scaler>,
     pub apex_service: Part,
     pub primary_service: Part,
     pub canary_service: Part,
@@ -31,12 +43,30 @@ pub struct Facts {
     /// The pending request; the error says why it cannot be read.
     pub request: Option<Result<Request, String>>,
     pub paused: Option<Paused>,
-    /// One reading for each check of the spec, taken for this decision; None where none were taken.
-    pub readings: Option<Vec<Reading>>,
+    /// What the Canary says that it waits for.
+    pub gate: Option<Gate>,
+    pub opened: Option<Opened>,
+    /// Whether a new revision waits for a request to start it.
+    pub manual_start: bool,
+    /// Deletion was asked for, and a finalizer waits for the traffic to go back to the target.
+    pub deleting: bool,
+    /// Whether the Canary bears that finalizer.
+    pub finalizer: bool,
+    /// What was asked for this decision.
+    pub answers: Answers,
     /// What in the spec keeps this Canary from being driven; then `spec` is what could be read of it.
     pub undriveable: Option<String>,
-    /// Whether the metrics server answers; asked while initialising. None until it was asked.
-    pub metrics_server: Option<Result<(), String>>,
+}
+
+/// The HorizontalPodAutoscaler that `autoscalerRef` names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scaler {
+    /// Whether it exists.
+    pub found: bool,
+    /// Pods that it asks for at least.
+    pub min_replicas: u32,
+    /// The primary's copy of it.
+    pub primary: Part,
 }
 
 /// A Deployment as it stands.
@@ -61,8 +91,6 @@ pub struct Workload {
     pub paused: bool,
     /// Name and image of each container.
     pub containers: Vec<(String, String)>,
-    /// ConfigMaps and Secrets that it mounts.
-    pub configs: Vec<String>,
     /// What is wrong with its selector, if anything.
     pub selector_problem: Option<String>,
     /// On the primary: the revision whose template it bears, where we wrote it.
@@ -100,6 +128,10 @@ pub struct Routes {
     pub part: Part,
     /// The live weights; None where it does not name both destinations.
     pub weights: Option<Weights>,
+    /// Whether requests are copied to the canary.
+    pub mirrored: bool,
+    /// Whether the weights are everybody's although the Canary names whom it serves: the canary stands in.
+    pub everyone: bool,
     pub request_id: Option<String>,
 }
 
@@ -124,14 +156,30 @@ impl Facts {
         self.target.as_ref().is_some_and(Workload::can_serve)
     }
 
+    /// The revision that a rollout has last taken into account.
+    pub fn applied(&self) -> Option<Revision> {
+        self.status.applied()
+    }
+
+    /// Whether the target bears the revision that serves.
+    pub fn is_promoted(&self) -> bool {
+        self.revision.is_some() && self.revision == self.promoted
+    }
+
     /// Whether the target bears a revision that no rollout has taken into account (flagger-compatible: the promoted
     /// revision is never new).
     pub fn new_revision(&self) -> bool {
         let Some(revision) = &self.revision else { return false };
-        match (&self.status.last_applied, &self.status.last_promoted) {
-            (None, _) => true,
-            (_, Some(promoted)) if promoted == revision => false,
-            (Some(applied), _) => applied != revision,
+        match self.applied() {
+            None => true,
+            Some(_) if self.is_promoted() => false,
+            Some(applied) => applied != *revision,
         }
+    }
+
+    /// Whether a gate was opened for the present revision.
+    pub fn is_open(&self, gate: &str) -> bool {
+        let Some((opened, revision)) = self.opened.as_ref().zip(self.revision.as_ref()) else { return false };
+        opened.revision == revision.to_string() && opened.gates.iter().any(|name| name == gate)
     }
 }

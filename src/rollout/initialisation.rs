@@ -4,7 +4,7 @@
 use super::decide::Plan;
 use super::{Effect, Need, Part, Readiness};
 use crate::api::shapes::Role;
-use crate::api::{Phase, Status};
+use crate::api::{HookKind, Phase, Revision, Severity, Status};
 
 impl Plan<'_> {
     /// The first deployment: no canary. The target goes to zero last, when the primary serves and is routed.
@@ -20,11 +20,11 @@ impl Plan<'_> {
                 self.push(Effect::WriteService(role));
             }
         }
-        match &facts.metrics_server {
+        match &facts.answers.metrics_server {
             None => return self.need(Need::MetricsServer),
             Some(Ok(())) => self.synced("all the metrics providers are available!".into()),
             Some(Err(why)) => {
-                self.warning(format!("Error checking metric providers: prometheus is not available: {why}"));
+                self.warning(format!("Error checking metric providers: {why}"));
             }
         }
         let Some(revision) = self.known_revision() else { return };
@@ -40,24 +40,45 @@ impl Plan<'_> {
                 return;
             }
         }
+        if !self.scaler_is_there() {
+            return;
+        }
         self.repair();
         if facts.live_weight() > 0 {
-            self.push(Effect::WriteRoutes { canary: 0, request: None });
+            self.route_weight(0, None);
         }
         self.scale_down(None);
         self.synced(format!("Initialization done! {}.{}", facts.name, facts.namespace));
         // The target may have moved on since the primary was made of it: then that is a new revision.
-        let serving = primary.revision.clone().unwrap_or(revision);
+        let made_of_it = primary.revision.as_ref().is_none_or(|bears| *bears == revision.to_string());
+        let serving = match (made_of_it, &facts.promoted) {
+            (true, _) => revision,
+            (false, Some(promoted)) => promoted.clone(),
+            (false, None) => Revision::plain(primary.revision.clone().unwrap_or_default()),
+        };
         self.status(|status| {
             *status = Status {
                 phase: Phase::Initialized,
-                last_applied: Some(serving.clone()),
-                last_promoted: Some(serving),
+                last_promoted: Some(serving.hash.clone()),
                 condition: status.condition.take(),
                 condition_since: status.condition_since,
+                cookies: status.cookies.clone(),
                 ..Default::default()
-            }
+            };
+            status.apply(&serving);
         });
+        self.tell(Severity::Info, "New Deployment detected, initialization completed.".into(), true);
+    }
+
+    /// Whether the autoscaler that the Canary names exists; says so where it does not.
+    fn scaler_is_there(&mut self) -> bool {
+        let facts = self.facts;
+        let (Some(named), Some(scaler)) = (&facts.spec.autoscaler, &facts.scaler) else { return true };
+        if !scaler.found {
+            let why = format!("HorizontalPodAutoscaler {}.{} get query error: not found", named.name, facts.namespace);
+            self.waiting("Synced", why);
+        }
+        scaler.found
     }
 
     /// No rollout is under way.
@@ -67,28 +88,66 @@ impl Plan<'_> {
             return;
         }
         if facts.primary.is_none() {
-            return self.primary_is_gone(facts.status.last_promoted.as_ref());
+            let promoted = facts.status.last_promoted.clone().map(|hash| match facts.applied() {
+                // What it mounts is recorded of the revision last taken into account.
+                Some(applied) if applied.hash == hash => applied,
+                _ => Revision::plain(hash),
+            });
+            return self.primary_is_gone(promoted.as_ref());
         }
         self.repair();
-        if self.answer_at_rest() {
+        if self.adopt_at_rest() || self.answer_at_rest() {
             return;
         }
+        if facts.status.phase == Phase::Waiting {
+            return self.wait();
+        }
         if facts.new_revision() {
-            self.begin(None);
-        } else if facts.status.phase == Phase::Waiting && facts.revision.is_some() {
-            // Reverted while it waited for approval: there is nothing left to approve.
-            self.clear_pause();
-            self.status(|status| {
-                status.phase = Phase::Succeeded;
-                status.last_applied.clone_from(&facts.revision);
-            });
+            self.admit();
         } else {
-            self.note_paused_target();
+            self.note_unknown_revision();
         }
     }
 
+    /// A revision waits for approval.
+    fn wait(&mut self) {
+        let facts = self.facts;
+        if facts.is_promoted() {
+            // Reverted while it waited: there is nothing left to approve.
+            self.clear_marks();
+            let revision = facts.revision.clone();
+            return self.status(|status| {
+                status.phase = Phase::Succeeded;
+                if let Some(revision) = &revision {
+                    status.apply(revision);
+                }
+            });
+        }
+        match self.told_to_roll_back() {
+            None => return,
+            Some(None) => {}
+            Some(Some(hook)) => {
+                let why = vec![
+                    format!("Rollback check {hook} passed"),
+                    format!("Rolling back {}.{} manual webhook invoked", facts.name, facts.namespace),
+                ];
+                return self.roll_back(why, "Rolling back manual webhook invoked".into());
+            }
+        }
+        match facts.revision {
+            Some(_) => self.admit(),
+            None => self.note_unknown_revision(),
+        }
+    }
+
+    /// Whether a new revision waits at a gate before it begins.
+    pub fn is_gated(&self) -> bool {
+        let facts = self.facts;
+        facts.manual_start || facts.spec.analysis.hooks(HookKind::ConfirmRollout).next().is_some()
+    }
+
     /// Made anew only of a version that passed: a target that failed must not become the primary by a deletion.
-    pub fn primary_is_gone(&mut self, passed: Option<&String>) {
+    pub fn primary_is_gone(&mut self, passed: Option<&Revision>) {
         let facts = self.facts;
         self.refuse_any("the primary is gone");
         if let Some(revision) = facts.revision.clone().filter(|r| passed == Some(r)) {
@@ -114,6 +173,7 @@ impl Plan<'_> {
         self.synced(format!("New revision detected! Scaling up {}.{}", facts.spec.target, facts.namespace));
         self.push(Effect::ScaleTarget { replicas, request: request.map(str::to_string) });
         self.restart_status();
+        self.tell(Severity::Info, "New revision detected, progressing canary analysis.".into(), true);
     }
 
     /// Status at the start of an analysis.
@@ -123,21 +183,28 @@ impl Plan<'_> {
             status.phase = Phase::Progressing;
             status.canary_weight = 0;
             status.failed_checks = 0;
-            status.last_applied = revision;
+            status.iterations = 0;
+            if let Some(revision) = &revision {
+                status.apply(revision);
+            }
         });
     }
 
     /// The target's revision; where there is none yet, says so if that will not change by itself.
-    pub fn known_revision(&mut self) -> Option<String> {
+    pub fn known_revision(&mut self) -> Option<Revision> {
         let revision = self.facts.revision.clone();
         if revision.is_none() {
-            self.note_paused_target();
+            self.note_unknown_revision();
         }
         revision
     }
 
-    pub fn note_paused_target(&mut self) {
+    /// Says why the target's revision is not known, where that will not change by itself.
+    pub fn note_unknown_revision(&mut self) {
         let facts = self.facts;
+        if let Some(problem) = &facts.config_problem {
+            self.event(true, "ConfigMissing", problem.clone());
+        }
         if facts.revision.is_none() && facts.target.as_ref().is_some_and(|t| t.paused) {
             self.event(
                 true,

@@ -8,9 +8,12 @@
 //! what the objects then say, goes on where the last one stopped. That is why Events stand before the status write that
 //! closes a step (a crash repeats them, and their names make the repetition harmless), and the status write comes last.
 
+mod adoption;
+mod affinity;
 mod decide;
 mod effect;
 mod facts;
+mod gates;
 mod initialisation;
 mod progress;
 mod promotion;
@@ -18,10 +21,12 @@ mod readiness;
 mod reading;
 mod request;
 mod steps;
+mod strategies;
+mod termination;
 
 pub use decide::decide;
-pub use effect::{Decision, Effect, Need, Note, Occasion};
-pub use facts::{Facts, Part, Routes, Workload};
+pub use effect::{Alert, Answers, Called, Decision, Effect, Mark, Need, Note, Occasion, Traffic};
+pub use facts::{Facts, Part, Routes, Scaler, Workload};
 pub use readiness::{Readiness, readiness};
 pub use reading::{Reading, failure};
 pub use request::{Standing, allowed, choose_container};

@@ -1,16 +1,18 @@
 //! The analysis: from a detected revision through the weights to its promotion or its rollback.
 
 use super::decide::Plan;
-use super::{Effect, Need, Readiness, Reading, Workload, failure, next_weight};
-use crate::api::{Phase, Verb};
+use super::gates::Asked;
+use super::strategies::Standing;
+use super::{Effect, Need, Readiness, Reading, Workload, failure};
+use crate::api::{HookKind, Phase, Request, Severity, Verb};
 
 impl Plan<'_> {
     /// Progressing. The order of the questions is the order of what matters more.
     pub fn progress(&mut self) {
         let facts = self.facts;
-        let (applied, promoted) = (&facts.status.last_applied, &facts.status.last_promoted);
-        let bears = facts.primary.as_ref().and_then(|p| p.revision.as_ref());
-        if bears.is_some() && bears == applied.as_ref() && bears != promoted.as_ref() {
+        let applied = facts.applied();
+        let bears = facts.primary.as_ref().and_then(|p| p.revision.clone());
+        if bears.is_some() && bears == applied.as_ref().map(ToString::to_string) {
             // The primary was given the template, and then the status was not written.
             return self.status(|status| status.phase = Phase::Promoting);
         }
@@ -22,23 +24,37 @@ impl Plan<'_> {
         }
         if facts.status.failed_checks >= facts.spec.analysis.threshold {
             let count = facts.spec.analysis.threshold;
-            return self.roll_back(vec![format!(
-                "Rolling back {}.{} failed checks threshold reached {count}",
-                facts.name, facts.namespace
-            )]);
+            let why =
+                format!("Rolling back {}.{} failed checks threshold reached {count}", facts.name, facts.namespace);
+            return self.roll_back(vec![why], format!("Failed checks threshold reached {count}"));
+        }
+        match self.told_to_roll_back() {
+            None => return,
+            Some(None) => {}
+            Some(Some(hook)) => {
+                let why = vec![
+                    format!("Rollback check {hook} passed"),
+                    format!("Rolling back {}.{} manual webhook invoked", facts.name, facts.namespace),
+                ];
+                return self.roll_back(why, "Rolling back manual webhook invoked".into());
+            }
+        }
+        if self.adopt_mid_rollout() {
+            return;
         }
         if let Some(revision) = &facts.revision
             && applied.as_ref() != Some(revision)
         {
-            return if promoted.as_ref() == Some(revision) { self.end_reverted() } else { self.restart() };
+            return if facts.is_promoted() { self.end_reverted() } else { self.restart() };
         }
         let canary = facts.target.clone().unwrap_or_default();
         let canary_readiness = facts.judged(&canary, facts.spec.analysis.canary_ready_threshold);
         if let Readiness::Expired(why) = &canary_readiness {
-            return self.roll_back(vec![
+            let messages = vec![
                 format!("canary deployment {}.{} not ready: {why}", canary.name, facts.namespace),
                 format!("Rolling back {}.{} progress deadline exceeded {why}", facts.name, facts.namespace),
-            ]);
+            ];
+            return self.roll_back(messages, format!("Progress deadline exceeded {why}"));
         }
         if self.lost_its_pods() {
             return;
@@ -51,8 +67,11 @@ impl Plan<'_> {
         if self.answer_in_progress(&canary_readiness) {
             return;
         }
-        self.note_paused_target();
+        self.note_unknown_revision();
         self.wake_at_deadlines();
+        if facts.spec.skip_analysis && canary_readiness == Readiness::Ready && facts.primary.is_some() {
+            return self.promote(None);
+        }
         let primary_readiness = facts.primary.as_ref().map_or_else(
             || Readiness::Waiting("it does not exist".into()),
             |primary| facts.judged(primary, facts.spec.analysis.primary_ready_threshold),
@@ -75,26 +94,28 @@ impl Plan<'_> {
         let facts = self.facts;
         let analysis = &facts.spec.analysis;
         let live = facts.live_weight();
-        let advance = self.pending(Verb::Advance);
-        let request = advance.as_ref().map(|a| a.id.as_str());
         let before = facts.status.canary_weight;
-        if live == 100 && before < 100 && next_weight(analysis, before) < 100 {
-            // The canary stood in for a primary without pods, which now has some again.
-            self.push(Effect::WriteRoutes { canary: before, request: None });
-            let primary = facts.spec.primary();
-            self.event(
-                false,
-                "PrimaryRecovered",
-                format!("{primary}.{} is ready again: back to canary weight {before}", facts.namespace),
-            );
-            // The next check is an interval away.
-            return self.status(|_| {});
-        }
-        if live != facts.status.canary_weight {
-            // Either a step whose status was not written, or a hand on the routes: what is live counts.
-            if live == next_weight(analysis, facts.status.canary_weight) {
-                self.advanced(live);
-            } else {
+        match self.routed() {
+            Standing::AsRecorded => {}
+            Standing::StoodIn => {
+                // The canary stood in for a primary without pods, which now has some again.
+                self.route_weight(before, None);
+                let primary = facts.spec.primary();
+                self.event(
+                    false,
+                    "PrimaryRecovered",
+                    format!("{primary}.{} is ready again: back to canary weight {before}", facts.namespace),
+                );
+                // The next check is an interval away.
+                return self.status(|_| {});
+            }
+            Standing::Unrecorded => return self.record_step(),
+            // Flagger shows no weight while it waits here.
+            Standing::Moved if facts.status.phase == Phase::WaitingPromotion && before == 0 => {
+                return self.status(|status| status.canary_weight = live);
+            }
+            Standing::Moved => {
+                // A hand on the routes: what is live counts.
                 self.event(
                     true,
                     "WeightChanged",
@@ -103,69 +124,113 @@ impl Plan<'_> {
                         facts.spec.service.apex, facts.namespace
                     ),
                 );
+                return self.status(|status| status.canary_weight = live);
             }
-            return self.status(|status| status.canary_weight = live);
         }
-        if live == 0 {
-            if facts.paused.is_some() && advance.is_none() {
-                return;
-            }
-            self.analysed();
-            self.synced(format!("Starting canary analysis for {}.{}", canary.name, facts.namespace));
-            return self.take_step(0, request);
-        }
+        let advance = self.pending(Verb::Advance);
+        let advance = advance.as_ref();
         let due = self.check_due();
-        if facts.now < due && advance.is_none() {
+        let begun = self.begun();
+        // The first step is taken as soon as both are ready; after a failure, an interval later.
+        if (begun || facts.status.failed_checks > 0) && facts.now < due && advance.is_none() {
             return self.wake(Some(due));
         }
-        let failed = match &facts.readings {
-            None if analysis.checks.is_empty() => None,
-            None => return self.need(Need::Readings),
-            Some(readings) => analysis.checks.iter().zip(readings).find_map(|(check, reading)| {
-                let message = failure(check, reading, &facts.name, &facts.spec.target, &facts.namespace)?;
-                Some((message, *reading == Reading::NoValues))
-            }),
-        };
+        if !begun {
+            return self.begin_analysis(canary, advance);
+        }
+        let Some(failed) = self.checked() else { return };
         self.analysed();
-        if let Some((message, no_values)) = failed {
-            if let Some(advance) = advance.as_ref().filter(|_| no_values && facts.now < due) {
+        if let Some((message, unmeasured)) = failed {
+            if let Some(advance) = advance.filter(|_| unmeasured && facts.now < due) {
                 // Asked before anything could be measured: that says nothing about the canary.
                 return self.refuse(advance, &format!("nothing is measured yet, and nothing is counted: {message}"));
             }
-            self.warning(message.clone());
-            if let Some(advance) = &advance {
-                // Taken away before the check is counted: a crash in between must not count it twice.
-                self.refuse(advance, &message);
-            }
-            return self.status(|status| status.failed_checks = status.failed_checks.saturating_add(1));
+            return self.check_failed(message, advance);
         }
         if facts.paused.is_some() && advance.is_none() {
             // Passed, and held: the next check is an interval away.
             return self.status(|_| {});
         }
-        if live >= analysis.max_weight {
-            self.promote(request);
-        } else {
-            self.take_step(live, request);
+        let weight_may_rise = !self.raises_weight() || facts.status.phase == Phase::WaitingPromotion;
+        if !weight_may_rise && !self.may_increase(advance) {
+            return;
         }
+        if !self.is_last_check() {
+            return self.next_step(advance);
+        }
+        // Once users are on the canary by an approval, there is nothing left to approve.
+        let approved = facts.status.iterations > analysis.iterations && analysis.iterations > 0;
+        if !approved && !self.may_promote(advance) {
+            return;
+        }
+        if self.is_to_be_switched() { self.switch(advance) } else { self.promote(advance.map(|a| a.id.as_str())) }
     }
 
-    /// Moves the weight one step on from `weight`.
-    fn take_step(&mut self, weight: u8, request: Option<&str>) {
-        let next = next_weight(&self.facts.spec.analysis, weight);
-        self.push(Effect::WriteRoutes { canary: next, request: request.map(str::to_string) });
-        self.advanced(next);
-        if let Some(advance) = self.pending(Verb::Advance) {
-            self.carried_out(&advance, &format!("canary weight {next}"));
+    /// The canary gets its first traffic.
+    fn begin_analysis(&mut self, canary: &Workload, advance: Option<&Request>) {
+        let facts = self.facts;
+        if facts.paused.is_some() && advance.is_none() {
+            return;
         }
-        self.status(|status| status.canary_weight = next);
-        if request.is_some() {
-            self.push(Effect::ClearRequest { paused: None });
+        self.analysed();
+        if facts.status.failed_checks == 0 {
+            self.synced(format!("Starting canary analysis for {}.{}", canary.name, facts.namespace));
         }
+        match self.ask(HookKind::PreRollout) {
+            Asked::Need | Asked::NotYet => return,
+            Asked::Answered(called) => {
+                self.passed("Pre-rollout", &called.passed);
+                if let Some((hook, why)) = called.failed {
+                    let message = format!(
+                        "Halt {}.{} advancement pre-rollout check {hook} failed {why}",
+                        facts.name, facts.namespace
+                    );
+                    return self.check_failed(message, advance);
+                }
+            }
+        }
+        if self.raises_weight() && !facts.spec.analysis.mirror && !self.may_increase(advance) {
+            return;
+        }
+        self.first_step(advance);
     }
 
-    fn advanced(&mut self, weight: u8) {
-        self.synced(format!("Advance {}.{} canary weight {weight}", self.facts.name, self.facts.namespace));
+    /// What failed in this check, and whether that is for want of a measurement; None: it must be asked first.
+    fn checked(&mut self) -> Option<Option<(String, bool)>> {
+        let facts = self.facts;
+        let analysis = &facts.spec.analysis;
+        match self.ask(HookKind::Rollout) {
+            Asked::Need | Asked::NotYet => return None,
+            Asked::Answered(called) => {
+                if let Some((hook, why)) = called.failed {
+                    let message = format!(
+                        "Halt {}.{} advancement external check {hook} failed {why}",
+                        facts.name, facts.namespace
+                    );
+                    return Some(Some((message, false)));
+                }
+            }
+        }
+        let Some(readings) = &facts.answers.readings else {
+            if analysis.checks.is_empty() {
+                return Some(None);
+            }
+            self.need(Need::Readings);
+            return None;
+        };
+        Some(analysis.checks.iter().zip(readings).find_map(|(check, reading)| {
+            let message = failure(check, reading, &facts.name, &facts.spec.target, &facts.namespace)?;
+            Some((message, *reading == Reading::NoValues))
+        }))
+    }
+
+    fn check_failed(&mut self, message: String, advance: Option<&Request>) {
+        self.warning(message.clone());
+        if let Some(advance) = advance {
+            // Taken away before the check is counted: a crash in between must not count it twice.
+            self.refuse(advance, &message);
+        }
+        self.status(|status| status.failed_checks = status.failed_checks.saturating_add(1));
     }
 
     /// Puts the canary's template onto the primary.
@@ -174,6 +239,12 @@ impl Plan<'_> {
         let Some(revision) = facts.revision.clone() else { return };
         let (target, namespace) = (&facts.spec.target, &facts.namespace);
         self.synced(format!("Copying {target}.{namespace} template spec to {target}-primary.{namespace}"));
+        if let Some(scaler) = &facts.scaler
+            && scaler.found
+            && scaler.primary != super::Part::AsDesired
+        {
+            self.push(Effect::WriteScaler);
+        }
         self.push(Effect::PromotePrimary { revision, request: request.map(str::to_string) });
         let asked = [Verb::Advance, Verb::Promote].into_iter().find_map(|verb| self.pending(verb));
         if let Some(asked) = asked.filter(|_| request.is_some()) {
@@ -181,25 +252,27 @@ impl Plan<'_> {
         }
         self.status(|status| status.phase = Phase::Promoting);
         if request.is_some() {
-            self.push(Effect::ClearRequest { paused: None });
+            self.push(Effect::ClearRequest { marks: Vec::new() });
         }
     }
 
-    /// The failed rollout's end.
-    fn roll_back(&mut self, why: Vec<String>) {
+    /// The failed rollout's end; `alert` is what those who are told of it read.
+    pub fn roll_back(&mut self, why: Vec<String>, alert: String) {
         let ended = self.fail(None, why);
         if let Some(Ok(request)) = self.facts.request.clone()
             && request.verb != Verb::Start
         {
             self.refused(&request, "the rollout has failed and is rolled back");
-            self.push(Effect::ClearRequest { paused: None });
+            self.push(Effect::ClearRequest { marks: Vec::new() });
         }
         if ended {
-            self.clear_pause();
+            self.clear_marks();
             self.status(|status| {
                 status.phase = Phase::Failed;
                 status.canary_weight = 0;
+                status.iterations = 0;
             });
+            self.failed(alert);
         }
     }
 
@@ -213,8 +286,21 @@ impl Plan<'_> {
         ));
         if home {
             // A pause holds the rollout of one revision.
-            self.clear_pause();
+            self.clear_marks();
+            if self.is_gated() {
+                // What was approved was another revision.
+                self.scale_down(None);
+                let Some(revision) = facts.revision.clone() else { return };
+                return self.status(|status| {
+                    status.phase = Phase::Waiting;
+                    status.canary_weight = 0;
+                    status.iterations = 0;
+                    status.failed_checks = 0;
+                    status.apply(&revision);
+                });
+            }
             self.restart_status();
+            self.tell(Severity::Info, "New revision detected, progressing canary analysis.".into(), true);
         }
     }
 
@@ -230,13 +316,16 @@ impl Plan<'_> {
         );
         if home {
             self.scale_down(None);
-            self.clear_pause();
+            self.clear_marks();
             let revision = facts.revision.clone();
             self.status(|status| {
                 status.phase = Phase::Succeeded;
                 status.canary_weight = 0;
+                status.iterations = 0;
                 status.failed_checks = 0;
-                status.last_applied = revision;
+                if let Some(revision) = &revision {
+                    status.apply(revision);
+                }
             });
         }
     }
@@ -250,6 +339,7 @@ impl Plan<'_> {
         if canary_lost {
             self.status(|status| {
                 status.canary_weight = 0;
+                status.iterations = 0;
                 status.failed_checks = status.failed_checks.saturating_add(1);
             });
         }

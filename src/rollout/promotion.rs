@@ -2,21 +2,20 @@
 
 use super::decide::Plan;
 use super::steps::weight_back;
-use super::{Effect, Readiness};
-use crate::api::{Phase, Request, Verb};
+use super::{Effect, Part, Readiness};
+use crate::api::{Phase, Request, Severity, Verb};
 
 impl Plan<'_> {
     /// Promoting or Finalising.
     pub fn promotion(&mut self) {
         let facts = self.facts;
         if facts.primary.is_none() {
-            return self.primary_is_gone(facts.status.last_applied.as_ref());
+            return self.primary_is_gone(facts.applied().as_ref());
         }
         if let Some(abort) = self.pending(Verb::Abort) {
             return self.abort_promotion(&abort);
         }
-        let (bears, promoted) = (facts.primary.as_ref().and_then(|p| p.revision.as_ref()), &facts.status.last_promoted);
-        if bears.is_some() && bears == promoted.as_ref() && bears != facts.status.last_applied.as_ref() {
+        if self.is_restored() {
             // The version before was put back: an abort has begun, and ends even if its request was lost.
             return self.complete_restoration(None);
         }
@@ -27,7 +26,18 @@ impl Plan<'_> {
             return;
         }
         self.repair();
+        if facts.scaler.as_ref().is_some_and(|s| s.found && s.primary == Part::Differs) {
+            self.push(Effect::WriteScaler);
+        }
         if facts.status.phase == Phase::Finalising { self.finalise() } else { self.move_to_primary() }
+    }
+
+    /// Whether the primary bears the version promoted before again.
+    fn is_restored(&self) -> bool {
+        let facts = self.facts;
+        let applied = facts.applied().map(|revision| revision.to_string());
+        let bears = facts.primary.as_ref().and_then(|p| p.revision.clone());
+        bears.is_some_and(|bears| facts.status.names_promoted(&bears) && Some(bears) != applied)
     }
 
     /// Traffic moved between the copies because one of them cannot serve; the promotion goes on from there.
@@ -46,7 +56,7 @@ impl Plan<'_> {
     fn move_to_primary(&mut self) {
         let facts = self.facts;
         let (target, namespace) = (&facts.spec.target, &facts.namespace);
-        let changed = facts.revision.is_some() && facts.revision != facts.status.last_applied;
+        let changed = facts.revision.is_some() && facts.revision != facts.applied();
         if changed && facts.live_weight() > 0 && facts.primary_serves() {
             // The canary's pods are becoming something that no check has seen.
             self.event(
@@ -54,7 +64,7 @@ impl Plan<'_> {
                 "TargetChanged",
                 format!("{target}.{namespace} changed while it was promoted: routing all traffic to the primary"),
             );
-            self.push(Effect::WriteRoutes { canary: 0, request: None });
+            self.route_weight(0, None);
             return self.status(|status| status.canary_weight = 0);
         }
         self.wake_at_deadlines();
@@ -65,7 +75,7 @@ impl Plan<'_> {
             }
             Readiness::Ready => {
                 self.synced("Routing all traffic to primary".into());
-                self.push(Effect::WriteRoutes { canary: 0, request: None });
+                self.route_weight(0, None);
                 self.status(|status| {
                     status.phase = Phase::Finalising;
                     status.canary_weight = 0;
@@ -75,6 +85,7 @@ impl Plan<'_> {
                 self.waiting("Synced", format!("{target}-primary.{namespace} not ready: {why}"));
             }
             Readiness::Expired(why) => {
+                self.tell(Severity::Error, format!("Promotion failed, primary not ready: {why}"), false);
                 self.event(
                     true,
                     "PromotionStalled",
@@ -96,7 +107,7 @@ impl Plan<'_> {
             return self.wake(Some(due));
         }
         let canary = weight_back(&facts.spec.analysis, facts.live_weight());
-        self.push(Effect::WriteRoutes { canary, request: None });
+        self.route_weight(canary, None);
         self.synced(format!("Advance {}.{} primary weight {}", facts.name, facts.namespace, 100 - canary));
         self.status(|status| {
             status.canary_weight = canary;
@@ -121,14 +132,26 @@ impl Plan<'_> {
         if facts.now < due {
             return self.wake(Some(due));
         }
-        self.synced(format!("Promotion completed! Scaling down {}.{}", facts.spec.target, facts.namespace));
+        let (target, namespace) = (&facts.spec.target, &facts.namespace);
+        let skipped = facts.spec.skip_analysis;
+        self.synced(match skipped {
+            true => format!("Promotion completed! Canary analysis was skipped for {target}.{namespace}"),
+            false => format!("Promotion completed! Scaling down {target}.{namespace}"),
+        });
         self.scale_down(None);
-        self.clear_pause();
+        self.clear_marks();
         self.status(|status| {
             status.phase = Phase::Succeeded;
             status.canary_weight = 0;
+            status.iterations = 0;
             status.last_promoted.clone_from(&status.last_applied);
         });
+        let alert = match skipped {
+            true => "Canary analysis was skipped, promotion finished.",
+            false => "Canary analysis completed successfully, promotion finished.",
+        };
+        self.tell(Severity::Info, alert.into(), false);
+        self.call_post_rollout(Phase::Succeeded);
     }
 
     /// The primary may already be the new version: the one before goes back onto it; traffic stays on whatever copy
@@ -136,19 +159,21 @@ impl Plan<'_> {
     pub fn abort_promotion(&mut self, abort: &Request) {
         let facts = self.facts;
         let Some(primary) = &facts.primary else { return };
-        let Some(promoted) = facts.status.last_promoted.clone() else {
+        if facts.status.last_promoted.is_none() {
             return self.refuse(abort, "the status names no revision that was promoted before");
-        };
-        if primary.revision.as_ref() != Some(&promoted) {
-            if primary.last_promoted.as_ref() != Some(&promoted) {
+        }
+        if !self.is_restored() {
+            let applied = facts.applied().map(|revision| revision.to_string());
+            let kept = primary.last_promoted.clone();
+            let Some(kept) = kept.filter(|k| facts.status.names_promoted(k) && Some(k) != applied.as_ref()) else {
                 return self.refuse(abort, "the primary keeps no copy of the version that was promoted before");
-            }
+            };
             self.event(
                 true,
                 "Restoring",
                 format!("Restoring {}.{} to the version promoted before", facts.spec.primary(), facts.namespace),
             );
-            return self.push(Effect::RestorePrimary { revision: promoted, request: Some(abort.id.clone()) });
+            return self.push(Effect::RestorePrimary { revision: kept, request: Some(abort.id.clone()) });
         }
         self.complete_restoration(Some(abort));
     }
@@ -165,11 +190,13 @@ impl Plan<'_> {
             (Readiness::Ready, Some(abort)) => self.abort(abort),
             (Readiness::Ready, None) => {
                 if self.fail(None, Vec::new()) {
-                    self.clear_pause();
+                    self.clear_marks();
                     self.status(|status| {
                         status.phase = Phase::Failed;
                         status.canary_weight = 0;
+                        status.iterations = 0;
                     });
+                    self.failed("The promotion was aborted".into());
                 }
             }
             (Readiness::Waiting(why) | Readiness::Expired(why), _) => {

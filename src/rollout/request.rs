@@ -1,7 +1,7 @@
 //! The operator's requests: which may be carried out when, and how each ends.
 
 use super::decide::Plan;
-use super::{Effect, Note, Occasion, Readiness};
+use super::{Effect, Mark, Note, Occasion, Readiness};
 use crate::api::{Paused, Phase, Request, Verb};
 
 /// How a Canary stands towards its operator.
@@ -30,9 +30,13 @@ pub fn allowed(verb: Verb, standing: Standing) -> Result<(), &'static str> {
     match verb {
         Verb::Start if promoting => Err("a promotion is under way: wait for its end, or abort it"),
         Verb::Start => Ok(()),
+        Verb::Release if phase.under_way() => Err("a rollout is under way: wait for its end, or abort it"),
+        Verb::Release => Ok(()),
         Verb::Abort if phase.under_way() => Ok(()),
         _ if !phase.under_way() => Err("no rollout is under way"),
-        Verb::Pause | Verb::Advance | Verb::Promote if promoting => Err("the promotion has begun: only abort stops it"),
+        Verb::Pause | Verb::Advance | Verb::Promote | Verb::Open if promoting => {
+            Err("the promotion has begun: only abort stops it")
+        }
         Verb::Resume if promoting => Err("the promotion has begun"),
         Verb::Pause if paused => Err("it is paused already"),
         Verb::Resume if !paused => Err("it is not paused"),
@@ -63,8 +67,11 @@ impl Plan<'_> {
         match &facts.revision {
             // An abort that has begun to restore the primary ends, whatever happens to the target meanwhile.
             _ if request.verb == Verb::Abort && begun => true,
-            Some(revision) => *revision == request.revision,
-            None => request.verb == Verb::Abort && facts.status.last_applied.as_ref() == Some(&request.revision),
+            Some(revision) => revision.to_string() == request.revision,
+            None => {
+                let applied = facts.applied().map(|revision| revision.to_string());
+                request.verb == Verb::Abort && applied.as_ref() == Some(&request.revision)
+            }
         }
     }
 
@@ -75,7 +82,7 @@ impl Plan<'_> {
         let primary = facts.primary.as_ref().and_then(|p| p.request_id.as_ref());
         let places: &[Option<&String>] = match request.verb {
             // Tried again: the id is left with the first of its effects, and it has begun with the last.
-            Verb::Start if !facts.status.phase.under_way() && facts.revision.as_ref() == Some(&request.revision) => &[],
+            Verb::Start if !facts.status.phase.under_way() && self.names_present(request) => &[],
             Verb::Start => &[target],
             Verb::Promote => &[primary],
             Verb::Advance => &[facts.routes.request_id.as_ref(), primary],
@@ -83,7 +90,9 @@ impl Plan<'_> {
             Verb::Abort if facts.status.phase.under_way() => &[],
             Verb::Abort => &[facts.routes.request_id.as_ref(), target],
             // Written in the very write that takes the request away.
-            Verb::Pause | Verb::Resume => &[],
+            Verb::Pause | Verb::Resume | Verb::Open => &[],
+            // It ends with the Canary.
+            Verb::Release => &[],
         };
         places.contains(&Some(&request.id))
     }
@@ -96,7 +105,7 @@ impl Plan<'_> {
             Ok(request) => request.clone(),
             Err(why) => {
                 self.event(true, "RequestRefused", format!("A request was refused: it {why}"));
-                self.push(Effect::ClearRequest { paused: None });
+                self.push(Effect::ClearRequest { marks: Vec::new() });
                 return None;
             }
         };
@@ -112,7 +121,7 @@ impl Plan<'_> {
             return None;
         }
         if !self.names_present(&request) {
-            let now = facts.revision.clone().unwrap_or_default();
+            let now = facts.revision.clone().unwrap_or_default().to_string();
             let why = format!("it names revision {}, and the target now bears {now}", request.revision);
             self.refuse(&request, &why);
             return None;
@@ -132,6 +141,8 @@ impl Plan<'_> {
             Verb::Abort => self.abort(&request),
             // `allowed` lets through only what concerns a rollout that waits.
             Verb::Pause | Verb::Resume => self.pause_or_resume(&request),
+            Verb::Open => self.open(&request),
+            Verb::Release => self.release(&request),
             Verb::Advance | Verb::Promote => self.refuse(&request, "the rollout has not begun: start it"),
         }
         true
@@ -156,6 +167,8 @@ impl Plan<'_> {
                 self.refuse(&request, &format!("the canary is not ready: {why}"));
             }
             (Verb::Abort, _) => self.abort(&request),
+            (Verb::Open, _) => self.open(&request),
+            (Verb::Release, _) => self.refuse(&request, "a rollout is under way"),
         }
         true
     }
@@ -177,14 +190,19 @@ impl Plan<'_> {
             return;
         }
         self.carried_out(abort, &format!("{weight} % of traffic went back to the primary"));
-        self.clear_pause();
+        self.clear_marks();
+        let revision = self.facts.revision.clone();
         self.status(|status| {
-            // The revision that the request names, or it would be found new at once and begin.
-            status.last_applied = Some(abort.revision.clone());
             status.phase = Phase::Failed;
             status.canary_weight = 0;
+            status.iterations = 0;
+            // The revision that the request names, or it would be found new at once and begin.
+            if let Some(revision) = &revision {
+                status.apply(revision);
+            }
         });
-        self.push(Effect::ClearRequest { paused: None });
+        self.push(Effect::ClearRequest { marks: Vec::new() });
+        self.failed(format!("Aborted by {}", abort.by));
     }
 
     fn pause_or_resume(&mut self, request: &Request) {
@@ -198,7 +216,7 @@ impl Plan<'_> {
             None => "the rollout goes on".to_string(),
         };
         self.carried_out(request, &what);
-        self.push(Effect::ClearRequest { paused: Some(paused) });
+        self.push(Effect::ClearRequest { marks: vec![Mark::Paused(paused)] });
     }
 
     /// Sets the image, or tries a failed revision again.
@@ -206,7 +224,7 @@ impl Plan<'_> {
         let facts = self.facts;
         let containers = facts.target.as_ref().map_or(&[][..], |t| &t.containers);
         let retry = match facts.status.phase {
-            Phase::Failed | Phase::Waiting => true,
+            Phase::Failed | Phase::Waiting => !facts.is_promoted(),
             _ => facts.new_revision() && facts.status.phase.at_rest(),
         };
         let chosen = request.image.as_ref().map(|image| {
@@ -238,7 +256,7 @@ impl Plan<'_> {
     pub fn refuse_any(&mut self, why: &str) {
         match self.facts.request.clone() {
             Some(Ok(request)) => self.refuse(&request, why),
-            Some(Err(_)) => self.push(Effect::ClearRequest { paused: None }),
+            Some(Err(_)) => self.push(Effect::ClearRequest { marks: Vec::new() }),
             None => {}
         }
     }
@@ -246,13 +264,13 @@ impl Plan<'_> {
     /// Ends a request as refused.
     pub fn refuse(&mut self, request: &Request, why: &str) {
         self.refused(request, why);
-        self.push(Effect::ClearRequest { paused: None });
+        self.push(Effect::ClearRequest { marks: Vec::new() });
     }
 
     /// Ends a request as carried out.
     fn settle(&mut self, request: &Request, what: &str) {
         self.carried_out(request, what);
-        self.push(Effect::ClearRequest { paused: None });
+        self.push(Effect::ClearRequest { marks: Vec::new() });
     }
 
     /// The Event that says that a request was carried out.

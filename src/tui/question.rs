@@ -53,6 +53,8 @@ fn capital(verb: Verb) -> &'static str {
         Verb::Advance => "Next step",
         Verb::Promote => "Promote",
         Verb::Abort => "Abort",
+        Verb::Open => "Open the gate of",
+        Verb::Release => "Release",
     }
 }
 
@@ -88,6 +90,14 @@ fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
         Verb::Promote => vec![
             format!("The remaining steps and checks are left out, and {new} replaces {old} for all users."),
             "All traffic follows as soon as its pods are ready.".into(),
+        ],
+        Verb::Open => vec![format!("The rollout of {new} goes on as if the gate had said yes, for this revision.")],
+        Verb::Release => vec![
+            format!(
+                "The Deployment {} serves all users again, with {old}, as before there was a canary.",
+                row.canary.workload
+            ),
+            "Then the canary is deleted, and its primary with it.".into(),
         ],
         Verb::Abort if matches!(row.phase, Phase::Promoting | Phase::Finalising) => vec![
             "The promotion has begun. The version promoted before goes back onto the primary.".into(),
