@@ -52,6 +52,8 @@ pub mod annotation {
     /// Id of the last request that was carried out on an object; written with the effect itself, so that a crash
     /// right after it does not carry the request out twice.
     pub const REQUEST_ID: &str = "canary-tui/request-id";
+    /// `true` on the routes while the canary stands in for a primary without pods.
+    pub const STANDS_IN: &str = "canary-tui/stands-in";
     /// The driver's term (the Lease's `leaseTransitions`) of the last write, on every object that a driver writes.
     pub const TERM: &str = "canary-tui/term";
     /// Revision of the target whose template the primary bears, on the primary Deployment.

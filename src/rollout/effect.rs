@@ -57,7 +57,8 @@ pub struct Traffic {
     pub canary: u8,
     /// Whether requests are copied to the canary.
     pub mirrored: bool,
-    /// Whether the canary serves everybody although the Canary names whom it serves.
+    /// Whether the canary stands in for a primary without pods: then it serves those too whom the Canary does not name.
+    /// It is written on the routes, so that it is never taken for a step.
     pub everyone: bool,
     /// What keeps users with their version.
     pub cookies: Cookies,

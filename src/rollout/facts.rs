@@ -130,7 +130,7 @@ pub struct Routes {
     pub weights: Option<Weights>,
     /// Whether requests are copied to the canary.
     pub mirrored: bool,
-    /// Whether the weights are everybody's although the Canary names whom it serves: the canary stands in.
+    /// Whether the canary stands in for a primary without pods, as it is written on the routes.
     pub everyone: bool,
     pub request_id: Option<String>,
 }

@@ -34,8 +34,9 @@ impl Plan<'_> {
         }
     }
 
-    /// What the webhooks of a kind answer, asked once an interval.
-    pub fn ask_each_interval(&mut self, kind: HookKind) -> Asked {
+    /// What the webhooks of a kind answer, asked once an interval: for the first time at once, or when the next check is
+    /// due.
+    pub fn ask_each_interval(&mut self, kind: HookKind, at_once: bool) -> Asked {
         let facts = self.facts;
         let interval = chrono::Duration::from_std(facts.interval).unwrap_or(chrono::Duration::MAX);
         let again = |called: &Called| called.at.checked_add_signed(interval);
@@ -51,7 +52,7 @@ impl Plan<'_> {
             None => {
                 let due = self.check_due();
                 let any = facts.spec.analysis.hooks(kind).any(|hook| !facts.is_open(&hook.name));
-                if any && facts.now < due {
+                if any && facts.now < due && !at_once {
                     self.wake(Some(due));
                     return Asked::NotYet;
                 }
@@ -62,7 +63,7 @@ impl Plan<'_> {
 
     /// Whether a rollback webhook says that this rollout ends; None: it must be asked first.
     pub fn told_to_roll_back(&mut self) -> Option<Option<String>> {
-        match self.ask_each_interval(HookKind::Rollback) {
+        match self.ask_each_interval(HookKind::Rollback, false) {
             Asked::Answered(called) => Some(called.passed.first().cloned()),
             Asked::NotYet => Some(None),
             Asked::Need => None,
@@ -88,9 +89,7 @@ impl Plan<'_> {
             self.shut(name, kind, "");
             return self.wait_for_admission();
         }
-        let asked =
-            if waiting { self.ask_each_interval(HookKind::ConfirmRollout) } else { self.ask(HookKind::ConfirmRollout) };
-        match asked {
+        match self.ask_each_interval(HookKind::ConfirmRollout, !waiting) {
             Asked::Need | Asked::NotYet => {}
             Asked::Answered(Called { passed, failed: None, .. }) => {
                 self.passed("Confirm-rollout", &passed);
@@ -128,7 +127,13 @@ impl Plan<'_> {
     /// Whether the weight may rise. Where it may not, says so, and holds the rollout until the next check.
     pub fn may_increase(&mut self, advance: Option<&Request>) -> bool {
         let facts = self.facts;
-        match self.ask(HookKind::ConfirmTrafficIncrease) {
+        // Before the first traffic nothing is checked, so nothing but the gate is asked again.
+        let begun = self.begun();
+        let asked = match begun {
+            true => self.ask(HookKind::ConfirmTrafficIncrease),
+            false => self.ask_each_interval(HookKind::ConfirmTrafficIncrease, true),
+        };
+        match asked {
             Asked::Need | Asked::NotYet => false,
             Asked::Answered(Called { passed, failed: None, .. }) => {
                 self.passed("Confirm-traffic-increase", &passed);
@@ -146,8 +151,10 @@ impl Plan<'_> {
                 }
                 self.shut(&gate, kind.name(), &answer);
                 self.refuse_at_gate(advance, &gate);
-                // The next check is an interval away.
-                self.status(|_| {});
+                if begun {
+                    // The next check is an interval away.
+                    self.status(|_| {});
+                }
                 false
             }
         }

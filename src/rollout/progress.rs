@@ -92,7 +92,6 @@ impl Plan<'_> {
     /// Both workloads are ready: the next step, when it is due.
     fn step(&mut self, canary: &Workload) {
         let facts = self.facts;
-        let analysis = &facts.spec.analysis;
         let live = facts.live_weight();
         let before = facts.status.canary_weight;
         match self.routed() {
@@ -158,9 +157,7 @@ impl Plan<'_> {
         if !self.is_last_check() {
             return self.next_step(advance);
         }
-        // Once users are on the canary by an approval, there is nothing left to approve.
-        let approved = facts.status.iterations > analysis.iterations && analysis.iterations > 0;
-        if !approved && !self.may_promote(advance) {
+        if !self.may_promote(advance) {
             return;
         }
         if self.is_to_be_switched() { self.switch(advance) } else { self.promote(advance.map(|a| a.id.as_str())) }

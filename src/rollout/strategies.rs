@@ -2,7 +2,7 @@
 
 use super::decide::Plan;
 use super::{Effect, Traffic, next_weight};
-use crate::api::{Request, Strategy};
+use crate::api::{Phase, Request, Strategy};
 
 /// What the routes have, held against what the status says.
 pub(super) enum Standing {
@@ -28,7 +28,7 @@ impl Plan<'_> {
         let analysis = &facts.spec.analysis;
         let (live, before, iterations) = (facts.live_weight(), facts.status.canary_weight, facts.status.iterations);
         let strategy = analysis.strategy();
-        if facts.routes.everyone && !analysis.matches.is_empty() {
+        if facts.routes.everyone {
             return Standing::StoodIn;
         }
         // Flagger writes no weight where it counts iterations.
@@ -50,10 +50,7 @@ impl Plan<'_> {
             let mirror_unrecorded = facts.routes.mirrored && live == 0 && iterations == 0;
             return if mirror_unrecorded { Standing::Unrecorded } else { Standing::AsRecorded };
         }
-        if live == next {
-            return Standing::Unrecorded;
-        }
-        if live == 100 && before < 100 { Standing::StoodIn } else { Standing::Moved }
+        if live == next { Standing::Unrecorded } else { Standing::Moved }
     }
 
     /// Whether the canary has been given anything to do: traffic, copies of it, or a first check.
@@ -144,6 +141,7 @@ impl Plan<'_> {
         }
         self.through_gate();
         self.status(|status| {
+            status.phase = Phase::Progressing;
             status.canary_weight = weight;
             status.iterations = iterations;
         });
