@@ -32,6 +32,7 @@ pub struct Status {
     pub phase: Phase,
     pub failed: u8,
     pub weight: u8,
+    pub iterations: u8,
     pub applied: Option<Revision>,
     pub promoted: Option<Revision>,
 }
@@ -42,6 +43,8 @@ pub struct Request {
     pub verb: Verb,
     pub revision: Revision,
     pub image: bool,
+    /// For open.
+    pub gate: Option<Gate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +56,17 @@ pub struct Canary {
     pub age: Age,
     pub request: Option<Request>,
     pub paused: bool,
+    /// The gate that is marked as shut.
+    pub gate: Option<Gate>,
+    /// The gate that an operator opened, and for which revision.
+    pub opened: Option<(Gate, Revision)>,
+}
+
+/// A gate of the Canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gate {
+    Rollout,
+    Promotion,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +105,9 @@ pub struct Routes {
     pub term: u8,
     /// Percent of the traffic that goes to the canary.
     pub weight: u8,
+    pub mirrored: bool,
+    /// The canary stands in for the primary.
+    pub everyone: bool,
     pub mark: Option<u8>,
 }
 
@@ -126,12 +143,16 @@ impl Hash for Objects {
         packed.add(4, canary.status.phase as u8);
         packed.add(3, canary.status.failed);
         packed.add(7, canary.status.weight);
+        packed.add(2, canary.status.iterations);
+        packed.add_optional(1, canary.gate.map(|gate| gate as u8));
+        packed.add_optional(3, canary.opened.map(|(gate, revision)| revision << 1 | gate as u8));
         packed.add_optional(2, canary.status.applied);
         packed.add_optional(2, canary.status.promoted);
         packed.add(2, canary.age as u8);
         packed.add_optional(3, canary.request.map(|r| r.id));
         packed.add_optional(3, canary.request.map(|r| r.verb as u8));
         packed.add_optional(3, canary.request.map(|r| r.revision << 1 | u8::from(r.image)));
+        packed.add_optional(1, canary.request.and_then(|r| r.gate).map(|gate| gate as u8));
         packed.add(1, u8::from(canary.paused));
         packed.add(4, target.version);
         packed.add(3, target.term);
@@ -159,6 +180,7 @@ impl Hash for Objects {
             packed.add(4, routes.version);
             packed.add(3, routes.term);
             packed.add(7, routes.weight);
+            packed.add(2, u8::from(routes.mirrored) << 1 | u8::from(routes.everyone));
             packed.add_optional(3, routes.mark);
         }
         state.write_u64(packed.0 as u64);
@@ -200,6 +222,8 @@ pub enum Act {
     Part(u8),
     Routes {
         weight: u8,
+        mirrored: bool,
+        everyone: bool,
         request: Option<u8>,
     },
     Create(Revision),
@@ -219,17 +243,25 @@ pub enum Act {
         request: u8,
     },
     Status(Status),
-    /// Takes this request off, and begins or ends a pause.
+    /// Takes this request off, with marks of the same write.
     Clear {
         id: u8,
-        paused: Option<bool>,
+        marks: Marks,
     },
-    ClearPaused,
+    Mark(Marks),
     /// An Event that says how a request ended.
     Outcome {
         id: u8,
         carried_out: bool,
     },
+}
+
+/// What is written down on the Canary; None: left as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Marks {
+    pub paused: Option<bool>,
+    pub gate: Option<Option<Gate>>,
+    pub opened: Option<Option<(Gate, Revision)>>,
 }
 
 /// A write on its way: what it does, the version that it carries and what it was decided on.
@@ -256,6 +288,14 @@ pub struct Wrong {
     pub no_host: bool,
 }
 
+impl Canary {
+    fn mark(&mut self, marks: Marks) {
+        self.paused = marks.paused.unwrap_or(self.paused);
+        self.gate = marks.gate.unwrap_or(self.gate);
+        self.opened = marks.opened.unwrap_or(self.opened);
+    }
+}
+
 impl Act {
     /// The object that it is written to.
     pub fn object(&self) -> Option<Object> {
@@ -265,7 +305,7 @@ impl Act {
             Act::Routes { .. } => Some(Object::Routes),
             Act::Create(_) | Act::Promote { .. } | Act::Restore { .. } => Some(Object::Primary),
             Act::Scale { .. } | Act::SetImage { .. } => Some(Object::Target),
-            Act::Status(_) | Act::Clear { .. } | Act::ClearPaused => Some(Object::Canary),
+            Act::Status(_) | Act::Clear { .. } | Act::Mark(_) => Some(Object::Canary),
         }
     }
 }
@@ -298,14 +338,20 @@ impl Objects {
         self.primary.is_some_and(|p| p.pods != Pods::None)
     }
 
+    /// Whom an A/B test leaves out is the primary's, whatever the weights.
+    pub fn primary_has_users(&self, leaves_out: bool) -> bool {
+        self.routes.is_some_and(|r| r.weight < 100 || leaves_out && !r.everyone)
+    }
+
     /// Traffic goes to a workload without pods that can serve, and the other one has some. At rest, and until the first
     /// initialisation is done, nothing but the primary is there to serve.
-    pub fn dark(&self) -> bool {
+    pub fn dark(&self, leaves_out: bool) -> bool {
         let canary_serves = self.target.pods != Pods::None;
         let Some(routes) = self.routes else { return false };
         let canary_dark = routes.weight > 0 && !canary_serves && self.primary_serves();
-        let primary_dark = routes.weight < 100 && !self.primary_serves() && canary_serves;
-        canary_dark || primary_dark && self.canary.status.phase.under_way()
+        let primary_dark = self.primary_has_users(leaves_out) && !self.primary_serves() && canary_serves;
+        let phase = self.canary.status.phase;
+        canary_dark || primary_dark && phase.under_way() && phase != Phase::Waiting
     }
 
     pub fn target_lacks_pods(&self) -> bool {
@@ -353,11 +399,12 @@ impl Objects {
             }
             Act::Part(bit) => self.parts |= bit,
             Act::Outcome { .. } => {}
-            Act::Routes { weight, request } => {
+            Act::Routes { weight, mirrored, everyone, request } => {
                 wrong.no_host = self.parts & (part(Role::Primary, false) | part(Role::Canary, false)) != 6;
-                let routes = self.routes.get_or_insert(Routes { version: 0, term, weight, mark: None });
+                let fresh = Routes { version: 0, term, weight, mirrored, everyone, mark: None };
+                let routes = self.routes.get_or_insert(fresh);
                 signed(&mut routes.term, &mut routes.version);
-                routes.weight = weight;
+                (routes.weight, routes.mirrored, routes.everyone) = (weight, mirrored, everyone);
                 routes.mark = request.or(routes.mark);
             }
             Act::Create(revision) => {
@@ -404,15 +451,15 @@ impl Objects {
                 canary.status = status;
                 canary.age = Age::Now;
             }
-            Act::Clear { paused, .. } => {
+            Act::Clear { marks, .. } => {
                 // The request's own text is its version: a driver that ends it late ends that and no other.
                 self.canary.version += 1;
                 self.canary.request = None;
-                self.canary.paused = paused.unwrap_or(self.canary.paused);
+                self.canary.mark(marks);
             }
-            Act::ClearPaused => {
+            Act::Mark(marks) => {
                 signed(&mut self.canary.term, &mut self.canary.version);
-                self.canary.paused = false;
+                self.canary.mark(marks);
             }
         }
         Some(wrong)
@@ -448,14 +495,20 @@ impl Objects {
 impl fmt::Display for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Objects { canary, target, primary, routes, .. } = self;
-        let Status { phase, failed, weight, applied, promoted } = canary.status;
+        let Status { phase, failed, weight, iterations, applied, promoted } = canary.status;
         let number = |of: Option<u8>| of.map_or("-".to_string(), |of| of.to_string());
         let (applied, promoted) = (number(applied), number(promoted));
-        write!(f, "{phase} failed {failed} weight {weight} applied {applied} promoted {promoted} {:?}", canary.age)?;
+        write!(f, "{phase} failed {failed} weight {weight} iterations {iterations} applied {applied} promoted {promoted} {:?}", canary.age)?;
         if let Some(Request { id, verb, revision, .. }) = canary.request {
             write!(f, " #{id} {verb} of {revision}")?;
         }
         write!(f, "{}", if canary.paused { " paused" } else { "" })?;
+        if let Some(gate) = canary.gate {
+            write!(f, " at gate {gate:?}")?;
+        }
+        if let Some((gate, revision)) = canary.opened {
+            write!(f, " opened {gate:?} for {revision}")?;
+        }
         let Target { revision, seen, up, pods, overdue, version, .. } = target;
         let seen = if *seen { "" } else { " unseen" };
         let overdue = if *overdue { " overdue" } else { "" };
@@ -463,8 +516,9 @@ impl fmt::Display for Objects {
         if let Some(Primary { version, revision, kept, pods, .. }) = primary {
             write!(f, " | primary v{version} rev {revision} kept {} pods {pods:?}", number(*kept))?;
         }
-        if let Some(Routes { version, weight, .. }) = routes {
-            write!(f, " | routes v{version} {weight} %")?;
+        if let Some(Routes { version, weight, mirrored, everyone, .. }) = routes {
+            let (mirrored, everyone) = (if *mirrored { " mirrored" } else { "" }, if *everyone { " everyone" } else { "" });
+            write!(f, " | routes v{version} {weight} %{mirrored}{everyone}")?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 //!   initialising nothing but the primary is there to serve.
 //! - No write of an older driver succeeds once a newer one has written to that object, and nothing is overwritten that its
 //!   driver had not seen. The taking off of a request is held by the request's own text.
+//! - No gate is passed that did not say yes to the revision, unless an operator opened it or asked for what lies behind it.
 //! - A revision that has failed is not promoted without a request to start or promote it, asked after that or still pending.
 //! - The version promoted last is on the primary or kept beside it.
 //! - An abort that was carried out stays so until somebody asks for something else or the target changes; and one that is
@@ -68,16 +69,30 @@ fn hold(name: &str, system: System) {
 }
 
 const NONE: Budget = Budget { faults: 0, takeovers: 0, losses: 0, requests: 0, revisions: 1, reverts: 0 };
+const PLAIN: Analysis = Analysis {
+    step: 0,
+    max: 100,
+    threshold: 1,
+    iterations: 0,
+    matched: false,
+    mirror: false,
+    gates: false,
+    skip: false,
+};
 /// One step to the promotion, and one failed check ends it.
-const SHORT: Analysis = Analysis { step: 50, max: 50, threshold: 1 };
+const SHORT: Analysis = Analysis { step: 50, max: 50, threshold: 1, ..PLAIN };
 /// Two of each.
-const LONG: Analysis = Analysis { step: 30, max: 60, threshold: 2 };
+const LONG: Analysis = Analysis { step: 30, max: 60, threshold: 2, ..PLAIN };
 const ENDING: &[Verb] = &[Verb::Abort, Verb::Promote];
+/// Whatever concerns a rollout.
+const ANY: &[Verb] = &[Verb::Start, Verb::Pause, Verb::Resume, Verb::Advance, Verb::Promote, Verb::Abort];
+/// What concerns a rollout that waits at a gate.
+const AT_GATES: &[Verb] = &[Verb::Open, Verb::Start, Verb::Promote, Verb::Abort];
 
 #[test]
 fn an_operator_asks_anything_at_any_time() {
     let budget = Budget { requests: 2, ..NONE };
-    hold("an operator asks anything", System::new(SHORT, budget, &Verb::ALL));
+    hold("an operator asks anything", System::new(SHORT, budget, ANY));
 }
 
 #[test]
@@ -95,7 +110,7 @@ fn pods_come_and_go() {
 #[test]
 fn writes_are_lost_and_the_driver_dies() {
     let budget = Budget { requests: 1, faults: 2, ..NONE };
-    hold("writes are lost", System::new(SHORT, budget, &Verb::ALL));
+    hold("writes are lost", System::new(SHORT, budget, ANY));
 }
 
 #[test]
@@ -124,4 +139,46 @@ fn the_first_deployment() {
     let budget = Budget { faults: 1, requests: 1, ..NONE };
     let system = System { initialising: true, ..System::new(SHORT, budget, ENDING) };
     hold("the first deployment", system);
+}
+
+#[test]
+fn an_ab_test() {
+    let analysis = Analysis { iterations: 1, matched: true, ..PLAIN };
+    let budget = Budget { faults: 1, losses: 1, requests: 1, ..NONE };
+    hold("an A/B test", System::new(analysis, budget, &[Verb::Abort, Verb::Advance]));
+}
+
+#[test]
+fn a_blue_green_rollout_with_mirroring() {
+    let analysis = Analysis { iterations: 1, mirror: true, ..PLAIN };
+    let budget = Budget { faults: 1, losses: 1, requests: 1, ..NONE };
+    hold("a blue/green rollout", System::new(analysis, budget, &[Verb::Abort, Verb::Advance]));
+}
+
+#[test]
+fn a_rollout_that_mirrors_before_its_first_step() {
+    let analysis = Analysis { mirror: true, ..SHORT };
+    let budget = Budget { faults: 1, losses: 1, requests: 1, ..NONE };
+    hold("mirroring", System::new(analysis, budget, ENDING));
+}
+
+#[test]
+fn gates_open_and_shut_while_writes_are_lost() {
+    let analysis = Analysis { gates: true, ..SHORT };
+    let budget = Budget { faults: 1, requests: 1, ..NONE };
+    hold("gates", System::new(analysis, budget, AT_GATES));
+}
+
+#[test]
+fn gates_stand_while_the_target_changes() {
+    let analysis = Analysis { gates: true, ..SHORT };
+    let budget = Budget { requests: 1, revisions: 2, reverts: 1, ..NONE };
+    hold("gates and a target that changes", System::new(analysis, budget, &[Verb::Open, Verb::Abort]));
+}
+
+#[test]
+fn a_promotion_without_analysis() {
+    let analysis = Analysis { skip: true, ..SHORT };
+    let budget = Budget { faults: 1, losses: 1, requests: 1, ..NONE };
+    hold("no analysis", System::new(analysis, budget, ENDING));
 }

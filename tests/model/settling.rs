@@ -2,7 +2,7 @@
 //! time passes only for a driver that has asked to be woken. It must come to rest, and what it comes to must be an end.
 
 use super::cluster::{Age, Objects, Pods};
-use super::decision::Verdict;
+use super::decision::{Said, Verdict};
 use super::system::{Budget, History, State, System};
 use canary_tui::api::{Phase, Verb};
 use std::collections::HashMap;
@@ -22,14 +22,16 @@ pub struct Weather {
     verdict: Verdict,
     target_gets_ready: bool,
     primary_gets_ready: bool,
+    gates_open: bool,
 }
 
-const ALL: [Weather; 5] = [
-    Weather { verdict: Verdict::Pass, target_gets_ready: true, primary_gets_ready: true },
-    Weather { verdict: Verdict::Fail, target_gets_ready: true, primary_gets_ready: true },
-    Weather { verdict: Verdict::Missing, target_gets_ready: true, primary_gets_ready: true },
-    Weather { verdict: Verdict::Pass, target_gets_ready: false, primary_gets_ready: true },
-    Weather { verdict: Verdict::Pass, target_gets_ready: true, primary_gets_ready: false },
+const ALL: [Weather; 6] = [
+    Weather { verdict: Verdict::Pass, target_gets_ready: true, primary_gets_ready: true, gates_open: true },
+    Weather { verdict: Verdict::Fail, target_gets_ready: true, primary_gets_ready: true, gates_open: true },
+    Weather { verdict: Verdict::Missing, target_gets_ready: true, primary_gets_ready: true, gates_open: true },
+    Weather { verdict: Verdict::Pass, target_gets_ready: false, primary_gets_ready: true, gates_open: true },
+    Weather { verdict: Verdict::Pass, target_gets_ready: true, primary_gets_ready: false, gates_open: true },
+    Weather { verdict: Verdict::Pass, target_gets_ready: true, primary_gets_ready: true, gates_open: false },
 ];
 
 /// Where a state comes to rest, and in how many steps.
@@ -67,7 +69,8 @@ impl System {
         let calm = calmed(state);
         ALL.into_iter().all(|weather| {
             let end = self.end(&calm, weather);
-            end.is_some_and(|end| is_an_end(&end.world, weather) && abort_wins(state, &end))
+            let leaves_out = self.decider.leaves_out();
+            end.is_some_and(|end| is_an_end(&end.world, weather, leaves_out) && abort_wins(state, &end))
         })
     }
 
@@ -123,11 +126,10 @@ impl System {
         }
         driver.view = state.world;
         driver.unsure = None;
-        let plan = self.plan(driver, None);
-        let verdict = plan.asks.then_some(weather.verdict);
-        let plan = self.plan(driver, verdict);
+        let said = Said { verdict: Some(weather.verdict), open: Some(weather.gates_open) };
+        let plan = self.plan(driver, said);
         if !plan.acts.is_empty() {
-            self.decide(&mut next, verdict);
+            self.decide(&mut next, said);
             return Some(next.normalised());
         }
         let world = &mut next.world;
@@ -169,10 +171,10 @@ fn calmed(state: &State) -> State {
 
 /// Nothing is left half way. What may stay under way: a rollout that an operator paused, and one whose primary has no
 /// pods, which is an operator's call.
-fn is_an_end(world: &Objects, weather: Weather) -> bool {
+fn is_an_end(world: &Objects, weather: Weather, leaves_out: bool) -> bool {
     let Objects { canary, target, primary, .. } = world;
     let status = canary.status;
-    if world.dark() || canary.request.is_some() && weather.primary_gets_ready {
+    if world.dark(leaves_out) || canary.request.is_some() && weather.primary_gets_ready {
         return false;
     }
     if status.phase.at_rest() {
@@ -182,7 +184,8 @@ fn is_an_end(world: &Objects, weather: Weather) -> bool {
     }
     let held = canary.paused && status.phase == Phase::Progressing;
     let waits = !weather.primary_gets_ready && world.primary_lacks_pods();
-    held || waits
+    let shut = !weather.gates_open && canary.gate.is_some();
+    held || waits || shut
 }
 
 /// A pending abort of what is under way ends it, whatever came before.

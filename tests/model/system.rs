@@ -6,9 +6,9 @@
 //! what it reads after a conflict, and which of its own answers it keeps. The fence is taken at its word here (its own
 //! test holds it to it): who has lost the lease sends nothing more, but what was sent before may still arrive.
 
-use super::cluster::{Act, Age, Canary, Object, Objects, PARTS, Pods, Primary, Request, Revision, Routes};
+use super::cluster::{Act, Age, Canary, Gate, Object, Objects, PARTS, Pods, Primary, Request, Revision, Routes};
 use super::cluster::{Sent, Status, Target};
-use super::decision::{Analysis, Decider, Plan, Verdict};
+use super::decision::{Analysis, Decider, Plan, Said, Verdict};
 use super::settling::Settled;
 use canary_tui::api::{Phase, Verb};
 use stateright::{Model, Property};
@@ -71,6 +71,9 @@ pub struct History {
     pub blind_write: bool,
     pub no_host: bool,
     pub promoted_failed: bool,
+    /// Revisions that a gate let through, one bit each: before the rollout, and before the promotion.
+    pub let_through: [u8; 2],
+    pub skipped_gate: bool,
     pub broken_weights: bool,
     pub darkened: bool,
 }
@@ -79,7 +82,7 @@ pub struct History {
 pub enum Action {
     /// The driver sees the present state of one kind of object.
     Look(Object),
-    Decide(Option<Verdict>),
+    Decide(Said),
     /// The next effect: written and answered, or refused with a conflict.
     Write,
     /// Written, and the answer is lost.
@@ -145,11 +148,21 @@ impl System {
             phase: if fresh { Phase::New } else { Phase::Initialized },
             failed: 0,
             weight: 0,
+            iterations: 0,
             applied: (!fresh).then_some(0),
             promoted: (!fresh).then_some(0),
         };
         let mut world = Objects {
-            canary: Canary { version: 0, term: 0, status, age: Age::Interval, request: None, paused: false },
+            canary: Canary {
+                version: 0,
+                term: 0,
+                status,
+                age: Age::Interval,
+                request: None,
+                paused: false,
+                gate: None,
+                opened: None,
+            },
             target: Target {
                 version: 0,
                 term: 0,
@@ -170,7 +183,14 @@ impl System {
                 overdue: false,
                 mark: None,
             }),
-            routes: (!fresh).then_some(Routes { version: 0, term: 0, weight: 0, mark: None }),
+            routes: (!fresh).then_some(Routes {
+                version: 0,
+                term: 0,
+                weight: 0,
+                mirrored: false,
+                everyone: false,
+                mark: None,
+            }),
             parts: if fresh { 0 } else { PARTS },
         };
         let mut left = self.budget;
@@ -195,9 +215,9 @@ impl System {
     }
 
     /// What the driver would do now; its queue is empty.
-    pub fn plan(&self, driver: &Driver, verdict: Option<Verdict>) -> Arc<Plan> {
+    pub fn plan(&self, driver: &Driver, said: Said) -> Arc<Plan> {
         if driver.claimed || !driver.view.canary.status.phase.under_way() {
-            return self.decider.plan(&driver.view, verdict);
+            return self.decider.plan(&driver.view, said);
         }
         let there = |object: &Object| driver.view.version(*object).is_some();
         let acts = Object::ALL.into_iter().filter(there).map(Act::Claim).collect();
@@ -205,13 +225,16 @@ impl System {
     }
 
     /// The driver decides.
-    pub fn decide(&self, state: &mut State, verdict: Option<Verdict>) {
+    pub fn decide(&self, state: &mut State, said: Said) {
         let Some(driver) = state.driver.as_mut() else { return };
         if let Some(object) = driver.unsure.take() {
             driver.view.read(object, &state.world);
         }
-        let plan = self.plan(driver, verdict);
+        let plan = self.plan(driver, said);
         driver.queue = plan.acts.clone();
+        for gate in &plan.went_by {
+            state.history.let_through[*gate as usize] |= 1 << driver.view.target.revision;
+        }
         state.history.broken_weights |= plan.broken_weights;
         state.history.darkened |= plan.darkens;
         state.say_outcomes();
@@ -253,13 +276,26 @@ impl System {
     fn arrive(&self, state: &mut State, sent: &Sent) -> bool {
         let request = state.world.canary.request;
         let next = state.next_revision;
+        let phase = state.world.canary.status.phase;
+        let opened = state.world.canary.opened;
         let Some(wrong) = state.world.write(sent, next) else { return false };
         let history = &mut state.history;
         history.stale_write |= wrong.stale;
         history.blind_write |= wrong.blind;
         history.no_host |= wrong.no_host;
         match sent.act {
+            Act::Promote { revision, request: by } if !self.decider.skips() => {
+                // What it was decided on counts, even if that is taken away before it arrives.
+                let asked = by.is_some() || request.is_some_and(|r| r.verb == Verb::Promote);
+                history.skipped_gate |= self.skips_gate(history, opened, Gate::Promotion, revision) && !asked;
+            }
             Act::Status(status) => {
+                let begins = status.phase == Phase::Progressing
+                    && !matches!(phase, Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting);
+                if let Some(revision) = status.applied.filter(|_| begins) {
+                    let asked = request.is_some_and(|r| r.verb == Verb::Start);
+                    history.skipped_gate |= self.skips_gate(history, opened, Gate::Rollout, revision) && !asked;
+                }
                 let reached = status.phase == Phase::Progressing && status.failed >= self.decider.threshold();
                 let failed = status.applied.filter(|_| reached || status.phase == Phase::Failed);
                 // One that waits to be carried out comes after the failure.
@@ -283,6 +319,12 @@ impl System {
             _ => {}
         }
         true
+    }
+
+    /// Whether a revision goes by a gate that neither said yes to it nor was opened for it.
+    fn skips_gate(&self, history: &History, opened: Option<(Gate, Revision)>, gate: Gate, revision: Revision) -> bool {
+        let said_yes = history.let_through[gate as usize] & (1 << revision) != 0;
+        self.decider.is_gated() && !said_yes && opened != Some((gate, revision))
     }
 
     /// The next effect is written and answered.
@@ -345,11 +387,22 @@ impl System {
         if let Some(object) = ready.unsure.take() {
             ready.view.read(object, &state.world);
         }
-        let plan = self.plan(&ready, None);
+        self.decisions(&ready, Said::default(), actions);
+    }
+
+    /// Every decision that the driver may come to, whatever those say who are asked.
+    fn decisions(&self, driver: &Driver, said: Said, actions: &mut Vec<Action>) {
+        let plan = self.plan(driver, said);
         if plan.asks {
-            actions.extend(Verdict::ALL.map(|verdict| Action::Decide(Some(verdict))));
+            for verdict in Verdict::ALL {
+                self.decisions(driver, Said { verdict: Some(verdict), ..said }, actions);
+            }
+        } else if plan.asks_gate {
+            for open in [true, false] {
+                self.decisions(driver, Said { open: Some(open), ..said }, actions);
+            }
         } else if !plan.acts.is_empty() || plan.darkens {
-            actions.push(Action::Decide(None));
+            actions.push(Action::Decide(said));
         }
     }
 
@@ -406,6 +459,10 @@ impl System {
         for verb in self.verbs.iter().copied() {
             // Only abort is written over a pending request.
             if world.canary.request.is_some() && verb != Verb::Abort {
+                continue;
+            }
+            // There is one gate at which it may stand.
+            if verb == Verb::Open && !self.decider.is_gated() {
                 continue;
             }
             for revision in [Some(seen), before].into_iter().flatten() {
@@ -508,9 +565,9 @@ impl Model for System {
         let world = state.world;
         match action {
             Action::Look(object) => Self::look(&mut state.driver.as_mut()?.view, object, &world),
-            Action::Decide(verdict) => {
+            Action::Decide(said) => {
                 state.standby = None;
-                self.decide(&mut state, verdict);
+                self.decide(&mut state, said);
             }
             Action::Write => self.write(&mut state),
             Action::WriteUnanswered => self.write_unanswered(&mut state, true),
@@ -578,7 +635,10 @@ impl Model for System {
                 let id = state.next_request;
                 state.next_request += 1;
                 state.world.canary.version += 1;
-                state.world.canary.request = Some(Request { id, verb, revision, image });
+                let waits = matches!(state.world.canary.status.phase, Phase::Progressing | Phase::WaitingPromotion);
+                let gate = if waits { Gate::Promotion } else { Gate::Rollout };
+                let gate = (verb == Verb::Open).then_some(gate);
+                state.world.canary.request = Some(Request { id, verb, revision, image, gate });
                 state.history.said = None;
                 state.history.aborted = false;
                 if matches!(verb, Verb::Start | Verb::Promote) {
@@ -607,6 +667,7 @@ impl Model for System {
             Property::always("what has failed is not promoted unasked", |_, state: &State| {
                 !state.history.promoted_failed
             }),
+            Property::always("no gate is passed that did not say yes", |_, state: &State| !state.history.skipped_gate),
             Property::always("the last good template can be restored", |_, state: &State| {
                 match (state.world.primary, state.world.canary.status.promoted) {
                     (Some(primary), Some(good)) => primary.revision == good || primary.kept == Some(good),
