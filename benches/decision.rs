@@ -1,8 +1,8 @@
 //! What one rollout decision costs, with all that it is made of in memory: `cargo bench --bench decision`.
 
 use canary_tui::api::routes::Weights;
-use canary_tui::api::{Phase, Spec, Status};
-use canary_tui::rollout::{Facts, Part, Reading, Routes, Workload, decide};
+use canary_tui::api::{Phase, Revision, Spec, Status};
+use canary_tui::rollout::{Answers, Facts, Part, Reading, Routes, Workload, decide};
 use chrono::{DateTime, Duration};
 use serde_json::json;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ fn facts() -> Facts {
         now,
         name: "app".into(),
         namespace: "test".into(),
+        uid: "u".into(),
         interval: spec.analysis.interval,
         spec: Arc::new(spec),
         status: Status {
@@ -45,19 +46,31 @@ fn facts() -> Facts {
             ..Default::default()
         },
         target: Some(workload("app")),
-        revision: Some("b".into()),
+        revision: Some(Revision::plain("b")),
+        config_problem: None,
+        promoted: Some(Revision::plain("a")),
+        applied_is_ours: true,
+        primary_like_target: Some(false),
+        scaler: None,
         primary: Some(Workload { revision: Some("a".into()), ..workload("app-primary") }),
         apex_service: Part::AsDesired,
         primary_service: Part::AsDesired,
         canary_service: Part::AsDesired,
         primary_rule: Part::AsDesired,
         canary_rule: Part::AsDesired,
-        routes: Routes { part: Part::AsDesired, weights: Some(Weights::canary(20)), request_id: None },
+        routes: Routes { part: Part::AsDesired, weights: Some(Weights::canary(20)), ..Default::default() },
         request: None,
         paused: None,
-        readings: Some(vec![Reading::Value(99.9), Reading::Value(120.0)]),
+        gate: None,
+        opened: None,
+        manual_start: false,
+        deleting: false,
+        finalizer: false,
+        answers: Answers {
+            readings: Some(vec![Reading::Value(99.9), Reading::Value(120.0)]),
+            ..Default::default()
+        },
         undriveable: None,
-        metrics_server: None,
     }
 }
 
