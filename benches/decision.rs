@@ -66,10 +66,7 @@ fn facts() -> Facts {
         manual_start: false,
         deleting: false,
         finalizer: false,
-        answers: Answers {
-            readings: Some(vec![Reading::Value(99.9), Reading::Value(120.0)]),
-            ..Default::default()
-        },
+        answers: Answers { readings: Some(vec![Reading::Value(99.9), Reading::Value(120.0)]), ..Default::default() },
         undriveable: None,
     }
 }

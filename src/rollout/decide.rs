@@ -173,6 +173,10 @@ impl<'a> Plan<'a> {
 
     /// Writes the status that `change` makes of the present one.
     pub fn status(&mut self, change: impl FnOnce(&mut Status)) {
+        // A gate that was opened spares the wait for one check; what follows keeps to the interval.
+        if self.holds_no_more() && !self.decision.effects.iter().any(|e| matches!(e, Effect::Marks(_))) {
+            self.through_gate();
+        }
         let mut status = self.facts.status.clone();
         if let Some(cookies) = &self.cookies {
             status.cookies = cookies.clone();

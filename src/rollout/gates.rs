@@ -221,13 +221,6 @@ impl Plan<'_> {
         self.facts.gate.as_ref().is_some_and(|gate| self.facts.is_open(&gate.name))
     }
 
-    /// The check that an opened gate was waited for has come to something else: what follows keeps to the interval.
-    pub fn forget_opened_gate(&mut self) {
-        if self.holds_no_more() {
-            self.push(Effect::Marks(vec![Mark::Gate(None)]));
-        }
-    }
-
     /// A step was taken: no gate holds it.
     pub fn through_gate(&mut self) {
         if self.facts.gate.is_some() {

@@ -168,7 +168,6 @@ impl Plan<'_> {
         }
         if facts.paused.is_some() && advance.is_none() {
             // Passed, and held: the next check is an interval away.
-            self.forget_opened_gate();
             return self.status(|_| {});
         }
         let weight_may_rise = !self.raises_weight() || facts.status.phase == Phase::WaitingPromotion;
@@ -248,7 +247,6 @@ impl Plan<'_> {
             // Taken away before the check is counted: a crash in between must not count it twice.
             self.refuse(advance, &message);
         }
-        self.forget_opened_gate();
         self.status(|status| status.failed_checks = status.failed_checks.saturating_add(1));
     }
 

@@ -498,7 +498,11 @@ impl fmt::Display for Objects {
         let Status { phase, failed, weight, iterations, applied, promoted } = canary.status;
         let number = |of: Option<u8>| of.map_or("-".to_string(), |of| of.to_string());
         let (applied, promoted) = (number(applied), number(promoted));
-        write!(f, "{phase} failed {failed} weight {weight} iterations {iterations} applied {applied} promoted {promoted} {:?}", canary.age)?;
+        write!(
+            f,
+            "{phase} failed {failed} weight {weight} iterations {iterations} applied {applied} promoted {promoted} {:?}",
+            canary.age
+        )?;
         if let Some(Request { id, verb, revision, .. }) = canary.request {
             write!(f, " #{id} {verb} of {revision}")?;
         }
@@ -517,7 +521,8 @@ impl fmt::Display for Objects {
             write!(f, " | primary v{version} rev {revision} kept {} pods {pods:?}", number(*kept))?;
         }
         if let Some(Routes { version, weight, mirrored, everyone, .. }) = routes {
-            let (mirrored, everyone) = (if *mirrored { " mirrored" } else { "" }, if *everyone { " everyone" } else { "" });
+            let (mirrored, everyone) =
+                (if *mirrored { " mirrored" } else { "" }, if *everyone { " everyone" } else { "" });
             write!(f, " | routes v{version} {weight} %{mirrored}{everyone}")?;
         }
         Ok(())

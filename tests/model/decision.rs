@@ -268,10 +268,9 @@ impl Decider {
                 since: now,
                 answer: "shut".into(),
             }),
-            opened: canary.opened.map(|(gate, revision)| Opened {
-                revision: named(revision),
-                gates: vec![kind(gate).name().into()],
-            }),
+            opened: canary
+                .opened
+                .map(|(gate, revision)| Opened { revision: named(revision), gates: vec![kind(gate).name().into()] }),
             manual_start: false,
             deleting: false,
             finalizer: false,
@@ -383,8 +382,7 @@ fn darkens(seen: &Objects, acts: &[Act], leaves_out: bool) -> bool {
         let before = imagined.dark(leaves_out);
         match *act {
             Act::Routes { weight, mirrored, everyone, .. } => {
-                let fresh =
-                    super::cluster::Routes { version: 0, term: 0, weight, mirrored, everyone, mark: None };
+                let fresh = super::cluster::Routes { version: 0, term: 0, weight, mirrored, everyone, mark: None };
                 imagined.routes =
                     Some(super::cluster::Routes { weight, mirrored, everyone, ..imagined.routes.unwrap_or(fresh) });
             }
