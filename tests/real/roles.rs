@@ -64,10 +64,26 @@ async fn kubectl_applies_all_of_it() {
     let ground = Ground::new("apply").await;
     install(&ground).await;
     installed::kubectl(&["rollout", "status", "-n", "canary-tui-system", "deployment/canary-tui"], None).await;
-    // In one namespace nothing else need be there.
-    let printed = installed::manifests(&["--namespaced", &ground.namespace]).await;
-    let applied = installed::kubectl(&["apply", "--dry-run=server", "-f", "-"], Some(printed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(all(go, kubectl)), ignore = "Go or kubectl is not installed")]
+async fn a_controller_of_one_namespace_drives_it_and_may_do_nothing_elsewhere() {
+    let ground = Ground::new("single").await;
+    install(&ground).await;
+    let namespace = &ground.namespace;
+    let printed = installed::manifests(&["--namespaced", namespace]).await;
+    let applied = installed::kubectl(&["apply", "-f", "-"], Some(printed)).await;
     assert_eq!(applied.lines().count(), 11, "{applied}");
+    installed::kubectl(&["rollout", "status", "-n", namespace, "deployment/canary-tui"], None).await;
+    ground.plant(NEVER).await;
+    let account = installed::account(&ground, namespace).await;
+    let _controller = ground.controller_by(&account);
+    ground.until_phase("Initialized").await;
+    let client = ground::client(&account).await;
+    let here = |verb: &str, resource: &str| resource != "namespaces." && rights::driver(verb, resource);
+    assert_eq!(rights::differing(&client, namespace, here).await, [""; 0]);
+    assert_eq!(rights::differing(&client, "default", |_, _| false).await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

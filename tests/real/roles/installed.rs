@@ -56,11 +56,7 @@ impl Users {
         ] {
             bind(ground, user, user, kind, role).await;
         }
-        let accounts = ["system:serviceaccounts", "system:serviceaccounts:canary-tui-system"];
-        // To KUBECONFIG a colon parts two files, and this user's name has some.
-        let driver = ground.home.path().join("driver-kubeconfig");
-        std::fs::copy(ground::user(DRIVER, &accounts).await, &driver).expect("it is copied");
-        let mut users = BTreeMap::from([(DRIVER, driver)]);
+        let mut users = BTreeMap::from([(DRIVER, account(ground, "canary-tui-system").await)]);
         for user in [VIEWER, OPERATOR, AUTHOR, FLAGGER] {
             users.insert(user, ground::user(user, &[]).await);
         }
@@ -69,6 +65,17 @@ impl Users {
         }
         Self(users)
     }
+}
+
+/// The controller's account in a namespace.
+pub async fn account(ground: &Ground, namespace: &str) -> PathBuf {
+    let name = format!("system:serviceaccount:{namespace}:canary-tui");
+    let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+    let made = ground::user(&name, &groups.each_ref().map(String::as_str)).await;
+    // To KUBECONFIG a colon parts two files, and this user's name has some.
+    let copy = ground.home.path().join(format!("{namespace}-kubeconfig"));
+    std::fs::copy(made, &copy).expect("it is copied");
+    copy
 }
 
 /// A user with the operator's role.
