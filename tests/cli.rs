@@ -249,6 +249,25 @@ async fn a_request_is_carried_out_or_refused_by_the_driver() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_ends_once_the_canary_is_gone() {
+    let cluster = Cluster::with("Succeeded", "present").await;
+    cluster.driver("RequestCarriedOut");
+    let mut child = cluster.command("release web --yes").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "\"release\" of \"present\" by \"sandbox-operator\" image -");
+    assert_eq!(child.try_wait().unwrap(), None, "the canary is still there");
+    cluster.sandbox.store().delete("Canary", Some(NAMESPACE), "web", &Default::default()).unwrap();
+    let end = "canary web is deleted, and its traffic is back on Deployment web";
+    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some(end));
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+
+    let under_way = Cluster::with("Progressing", "present").await;
+    let refused = under_way.run("release web --yes").await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.out.contains("a rollout is under way: wait for its end, or abort it"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_without_leave_or_without_a_driver() {
     let cluster = Cluster::with("Progressing", "present").await;
     let unasked = cluster.run("abort web").await;
@@ -418,8 +437,15 @@ async fn the_console_needs_a_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_manifests_are_the_definitions() {
-    let end = alone("manifests").await;
-    let read: Vec<Value> = serde_saphyr::from_multiple(&end.out).unwrap();
-    assert_eq!(read, canary_tui::api::crds::all());
+async fn the_manifests_are_the_definitions_and_what_drives_them() {
+    let read = |end: End| -> Vec<Value> { serde_saphyr::from_multiple(&end.out).unwrap() };
+    assert_eq!(read(alone("manifests --crds-only").await), canary_tui::api::crds::all());
+    let all = read(alone("manifests --image reg.example.com/canary-tui:1").await);
+    assert_eq!(all[..3], canary_tui::api::crds::all());
+    assert_eq!(
+        all.last().unwrap()["spec"]["template"]["spec"]["containers"][0]["image"],
+        "reg.example.com/canary-tui:1"
+    );
+    let refused = alone("manifests --prometheus ftp://x").await;
+    assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""), "{refused:?}");
 }

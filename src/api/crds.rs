@@ -16,12 +16,6 @@ pub fn all() -> Vec<Value> {
     vec![canary(), metric_template(), alert_provider()]
 }
 
-/// The definitions as YAML documents, for `kubectl apply -f -`.
-pub fn yaml() -> String {
-    // JSON of our own making has neither cycles nor keys that are no text: there is nothing to fail on.
-    serde_saphyr::to_string_multiple(&all()).unwrap_or_default()
-}
-
 fn canary() -> Value {
     let versions: Vec<Value> = VERSIONS
         .iter()
@@ -414,37 +408,7 @@ mod tests {
 
     /// One that uses every part of the API.
     fn full() -> Value {
-        json!({
-            "apiVersion": "flagger.app/v1beta1", "kind": "Canary",
-            "metadata": {"name": "web", "namespace": "prod", "annotations": {"a": "b"}},
-            "spec": {
-                "provider": "istio", "metricsServer": "http://prometheus:9090",
-                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-                "autoscalerRef": {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "web",
-                    "primaryScalerReplicas": {"minReplicas": 2}},
-                "progressDeadlineSeconds": 60, "skipAnalysis": false, "revertOnDeletion": true, "suspend": false,
-                "service": {"port": 8080, "targetPort": "http", "portDiscovery": true, "timeout": "5s",
-                    "hosts": ["web.example.com"], "gateways": ["mesh"], "retries": {"attempts": 3},
-                    "trafficPolicy": {"tls": {"mode": "DISABLE"}}, "apex": {"labels": {"a": "b"}},
-                    "match": [{"uri": {"prefix": "/"}}], "corsPolicy": {"maxAge": "24h"}},
-                "analysis": {
-                    "interval": "1m30s", "threshold": 5, "maxWeight": 50, "stepWeight": 10, "stepWeights": [1, 2],
-                    "stepWeightPromotion": 100, "iterations": 0, "mirror": true, "mirrorWeight": 50,
-                    "primaryReadyThreshold": 100, "canaryReadyThreshold": 50,
-                    "match": [{"headers": {"x": {"exact": "y"}}}],
-                    "metrics": [{"name": "request-success-rate", "interval": "1m", "thresholdRange": {"min": 99.5}},
-                        {"name": "custom", "templateRef": {"name": "t"}, "templateVariables": {"a": "b"},
-                         "query": "1", "threshold": 0.5}],
-                    "webhooks": [{"name": "load", "url": "http://x/", "timeout": "5s", "type": "rollout", "retries": 1,
-                        "metadata": {"cmd": "hey"}}],
-                    "alerts": [{"name": "a", "severity": "info", "providerRef": {"name": "slack"}}],
-                    "sessionAffinity": {"cookieName": "c", "maxAge": 60},
-                },
-            },
-            "status": {"phase": "Progressing", "canaryWeight": 10, "failedChecks": 0, "iterations": -1,
-                "lastAppliedSpec": "5d6f", "lastTransitionTime": null, "trackedConfigs": {"configmap/a": "x"},
-                "conditions": [{"type": "Promoted", "status": "Unknown"}], "sessionAffinityCookie": "c"},
-        })
+        serde_saphyr::from_str(include_str!("../../tests/data/every-field.yaml")).unwrap()
     }
 
     fn with(pointer: &str, value: Value) -> Value {
@@ -464,6 +428,55 @@ mod tests {
             spec.insert("canaryAnalysis".into(), analysis);
             spec.insert("autoscalerRef".into(), json!("web"));
             assert_eq!(verdict(version, &early), [""; 0], "{version}");
+        }
+    }
+
+    /// Every object in a value, itself included.
+    fn objects(value: &Value) -> Vec<&serde_json::Map<String, Value>> {
+        let inner: Vec<&Value> = match value {
+            Value::Object(map) => map.values().collect(),
+            Value::Array(list) => list.iter().collect(),
+            _ => Vec::new(),
+        };
+        value.as_object().into_iter().chain(inner.into_iter().flat_map(objects)).collect()
+    }
+
+    #[test]
+    fn every_field_that_is_read_is_in_the_sample_that_must_survive() {
+        let sources = [
+            include_str!("canary.rs"),
+            include_str!("canary/analysis.rs"),
+            include_str!("canary/metrics.rs"),
+            include_str!("canary/service.rs"),
+            include_str!("canary/webhooks.rs"),
+        ];
+        // A list of names and nothing else is what the reader knows of one object.
+        let (list, name) = (Regex::new(r#"\[\s*("\w+",?\s*)+\]"#).unwrap(), Regex::new(r"\w+").unwrap());
+        let (sample, mut lists) = (full(), 0);
+        for found in sources.iter().flat_map(|source| list.find_iter(source)) {
+            // Of the two names of the analysis an object has one.
+            let names: Vec<&str> =
+                name.find_iter(found.as_str()).map(|n| n.as_str()).filter(|n| *n != "canaryAnalysis").collect();
+            let used = objects(&sample).iter().any(|object| names.iter().all(|name| object.contains_key(*name)));
+            assert!(used, "nothing in tests/data/every-field.yaml has all of {names:?}");
+            lists += 1;
+        }
+        assert!(lists >= 12, "the reader's lists were found: {lists}");
+    }
+
+    #[test]
+    fn every_field_of_the_siblings_survives() {
+        let headers = json!({"X-Scope-OrgID": ["a", "b"]});
+        let template = json!({"metadata": {"name": "t"}, "spec": {"query": "sum(up)", "provider": {
+            "type": "prometheus", "address": "http://p:9090", "headers": headers, "secretRef": {"name": "s"},
+            "region": "eu", "insecureSkipVerify": true}}});
+        let provider = json!({"metadata": {"name": "p"}, "spec": {
+            "type": "slack", "channel": "general", "username": "flagger", "address": "https://hooks.example.com/",
+            "proxy": "http://proxy:3128", "secretRef": {"name": "s"}}});
+        for (definition, object) in [(metric_template(), template), (alert_provider(), provider)] {
+            let mut found = Vec::new();
+            wrong(&schema(&definition, "v1beta1"), &object, "", &mut found);
+            assert_eq!(found, [""; 0]);
         }
     }
 
@@ -577,11 +590,5 @@ mod tests {
                 .to_string()
         };
         assert_eq!([path(0), path(1)], [".spec.analysis.interval", ".spec.canaryAnalysis.interval"]);
-    }
-
-    #[test]
-    fn the_yaml_reads_back_as_the_definitions() {
-        let read: Vec<Value> = serde_saphyr::from_multiple(&yaml()).unwrap();
-        assert_eq!(read, all());
     }
 }

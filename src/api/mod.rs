@@ -7,6 +7,7 @@
 pub mod canary;
 pub mod crds;
 pub mod duration;
+pub mod manifests;
 pub mod problem;
 pub mod query;
 pub mod request;

@@ -107,8 +107,15 @@ pub enum Command {
     Promote(RequestArgs),
     /// Give all traffic back to the version last promoted, now
     Abort(RequestArgs),
-    /// Print the definitions for a cluster without Flagger
-    Manifests,
+    /// Give the traffic back to the target, then delete the Canary
+    ///
+    /// Waits until it is gone. `kubectl delete canary` alone is an outage where the target stands at zero.
+    Release(RequestArgs),
+    /// Print what a cluster without Flagger needs, for kubectl apply -f -
+    ///
+    /// The custom resource definitions, roles to look on, to operate and to drive, a policy that holds operators to
+    /// requests in their own name, and the controller in a pod.
+    Manifests(ManifestsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -221,6 +228,25 @@ pub struct RequestArgs {
     pub cluster: ClusterArgs,
 }
 
+#[derive(Args, Clone, Debug)]
+pub struct ManifestsArgs {
+    /// Print the custom resource definitions alone
+    #[arg(long, conflicts_with_all = ["namespaced", "system_namespace", "image", "prometheus"])]
+    pub crds_only: bool,
+    /// Grant rights in this namespace alone, and drive no other [default: all namespaces]
+    #[arg(long, value_name = "NAMESPACE", value_parser = label)]
+    pub namespaced: Option<String>,
+    /// Namespace of the controller itself [default: canary-tui-system, or the one that it is to drive]
+    #[arg(long, value_name = "NAMESPACE", value_parser = label)]
+    pub system_namespace: Option<String>,
+    /// The controller's image [default: canary-tui:VERSION, which nobody promises to be public]
+    #[arg(long, value_name = "IMAGE", value_parser = text)]
+    pub image: Option<String>,
+    /// Address of Prometheus as seen from the controller's pod [default: looked for in the cluster]
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+}
+
 /// A request as the command line has it.
 #[derive(Debug)]
 pub struct Ask {
@@ -241,7 +267,7 @@ pub enum Run {
     Events(EventsArgs),
     Status(StatusArgs),
     Request(Ask),
-    Manifests,
+    Manifests(ManifestsArgs),
 }
 
 impl Cli {
@@ -290,7 +316,13 @@ impl Cli {
             Command::Advance(args) => ask(Verb::Advance, args, before),
             Command::Promote(args) => ask(Verb::Promote, args, before),
             Command::Abort(args) => ask(Verb::Abort, args, before),
-            Command::Manifests => Run::Manifests,
+            Command::Release(args) => ask(Verb::Release, args, before),
+            Command::Manifests(_) if before.namespace.is_some() => {
+                return Err("manifests asks no cluster: give the namespace that is to be driven as --namespaced".into());
+            }
+            Command::Manifests(args) => {
+                Run::Manifests(ManifestsArgs { prometheus: args.prometheus.or(before.prometheus), ..args })
+            }
         })
     }
 }
@@ -308,6 +340,16 @@ fn text(given: &str) -> Result<String, String> {
         return Err("it is empty or holds white space".into());
     }
     Ok(trimmed.to_string())
+}
+
+/// A namespace's name.
+fn label(given: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ends = given.starts_with('-') || given.ends_with('-');
+    if given.is_empty() || given.len() > 63 || ends || !given.chars().all(plain) {
+        return Err("a namespace has 1 to 63 lower-case letters, digits and dashes, and no dash at an end".into());
+    }
+    Ok(given.to_string())
 }
 
 fn address(given: &str) -> Result<SocketAddr, String> {
@@ -389,6 +431,27 @@ mod tests {
     }
 
     #[test]
+    fn the_controllers_pod_is_started_as_the_command_line_has_it() {
+        let Run::Manifests(args) = run("canary-tui --prometheus http://p:9090 manifests --namespaced prod") else {
+            panic!()
+        };
+        assert_eq!((args.namespaced.as_deref(), args.prometheus.as_deref()), (Some("prod"), Some("http://p:9090")));
+        let options = crate::api::manifests::Options {
+            namespaced: args.namespaced,
+            prometheus: args.prometheus,
+            ..Default::default()
+        };
+        let documents = crate::api::manifests::all(&options);
+        let deployment = &documents.last().unwrap().object;
+        let line = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        let line: Vec<&str> = std::iter::once("canary-tui").chain(line.iter().filter_map(|a| a.as_str())).collect();
+        let Run::Controller { cluster, listen, .. } = run(&line.join(" ")) else { panic!("{line:?}") };
+        assert_eq!(cluster.namespace.as_deref(), Some("prod"));
+        assert_eq!(cluster.prometheus.as_deref(), Some("http://p:9090"));
+        assert_eq!(listen, Some(SocketAddr::from(([0, 0, 0, 0], 8080))));
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for line in [
             "canary-tui --nonsense",
@@ -405,10 +468,19 @@ mod tests {
             "canary-tui --listen 127.0.0.1:0",
             "canary-tui --min-interval 0s",
             "canary-tui --sandbox --context x",
+            "canary-tui manifests --namespaced Prod",
+            "canary-tui manifests --namespaced -",
+            "canary-tui manifests --system-namespace a.b",
+            "canary-tui manifests --crds-only --namespaced prod",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
-        for line in ["canary-tui --sandbox get", "canary-tui --no-controller get", "canary-tui --min-interval 1s get"] {
+        for line in [
+            "canary-tui --sandbox get",
+            "canary-tui --no-controller get",
+            "canary-tui --min-interval 1s get",
+            "canary-tui -n prod manifests",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).unwrap().resolve().is_err(), "{line}");
         }
     }

@@ -49,7 +49,7 @@ pub async fn run(cli: Cli) -> Exit {
         Run::Events(args) => events::run(args, out).await,
         Run::Status(args) => status::run(args, clock, out).await,
         Run::Request(ask) => request::run(ask, clock, out).await,
-        Run::Manifests => manifests::run(out),
+        Run::Manifests(args) => manifests::run(args, out),
     };
     exit::conclude(result)
 }

@@ -1,5 +1,5 @@
-//! `canary-tui start`, `pause`, `resume`, `advance`, `promote` and `abort`: a request is written on the Canary, and its
-//! outcome waited for. Traffic is never touched from here.
+//! `canary-tui start`, `pause`, `resume`, `advance`, `promote`, `abort` and `release`: a request is written on the Canary,
+//! and its outcome waited for. Traffic is never touched from here.
 
 use super::args::Ask;
 use super::exit::{Exit, tell};
@@ -9,7 +9,7 @@ use super::watching;
 use crate::api::{Phase, Verb};
 use crate::cluster::access::whoami;
 use crate::cluster::records::tag;
-use crate::cluster::requests::{Outcome, RequestError, Wish, outcome, send};
+use crate::cluster::requests::{Outcome, RequestError, Sent, Wish, outcome, send};
 use crate::cluster::{CanaryRecord, Clock, Driver, Health, Mirror, Source, World, flagger};
 use crate::rollout::{Standing, allowed, choose_container};
 use crate::tui::{model, question, source};
@@ -56,9 +56,11 @@ pub async fn run(ask: Ask, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
     }
 
     let Session { connection, kinds } = &session;
+    // Known now: it goes with the canary.
+    let (limit, target) = (limit(&mirror.read(), &wish), target(&mirror.read(), &wish.canary));
     let sent = send(connection, kinds, &by, &wish, clock.now()).await?;
     let end = tokio::select! {
-        end = outcome(connection, &sent, limit(&mirror.read(), &wish)) => end,
+        end = outcome(connection, &sent, limit) => end,
         () = driver_gone(&mirror, &clock) => {
             tell("the driver has gone; the request stays on the canary for the next one");
             return Ok(Exit::NotInTime);
@@ -67,7 +69,21 @@ pub async fn run(ask: Ask, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
     match end {
         Ok(Outcome::CarriedOut(message)) => {
             writeln!(out, "{}", escaped(&message))?;
-            Ok(Exit::Done)
+            if verb != Verb::Release {
+                return Ok(Exit::Done);
+            }
+            let name = &sent.canary;
+            let why = tokio::select! {
+                () = gone(&mirror, &sent) => {
+                    let end = format!("canary {name} is deleted, and its traffic is back on Deployment {target}");
+                    writeln!(out, "{}", escaped(&end))?;
+                    return Ok(Exit::Done);
+                }
+                () = driver_gone(&mirror, &clock) => "the driver has gone; the next one goes on".to_string(),
+                () = tokio::time::sleep(limit) => format!("that was not so within {} s", limit.as_secs()),
+            };
+            tell(&format!("canary {name} is deleted once its traffic is back on Deployment {target}: {why}"));
+            Ok(Exit::NotInTime)
         }
         Ok(Outcome::Refused(message)) => {
             writeln!(out, "{}", escaped(&message))?;
@@ -210,12 +226,32 @@ async fn driver_gone(mirror: &Mirror, clock: &Clock) {
     }
 }
 
+/// Name of the Deployment that a Canary releases.
+fn target(world: &World, canary: &str) -> String {
+    let spec = world.canaries.get(canary).and_then(|c| c.spec.as_deref().ok().or(c.partial.as_deref()));
+    spec.map_or_else(String::new, |spec| spec.target.clone())
+}
+
+/// Comes when the Canary is there no more; another of the same name is not it.
+async fn gone(mirror: &Mirror, sent: &Sent) {
+    let mut changes = mirror.count();
+    loop {
+        changes.borrow_and_update();
+        if mirror.read().canaries.get(&sent.canary).is_none_or(|canary| canary.uid != sent.uid) {
+            return;
+        }
+        if changes.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
 /// How long the outcome may take: a promotion that was asked for still waits for ready pods, and an abort of one for
-/// the primary's.
+/// the primary's; after a release the target's are waited for.
 fn limit(world: &World, wish: &Wish) -> Duration {
     let canary = world.canaries.get(&wish.canary);
     let waits = match wish.verb {
-        Verb::Promote => true,
+        Verb::Promote | Verb::Release => true,
         Verb::Abort => canary.is_some_and(|c| matches!(c.status.phase, Phase::Promoting | Phase::Finalising)),
         _ => false,
     };

@@ -24,7 +24,7 @@ pub struct Kinds {
 #[derive(Debug, thiserror::Error)]
 pub enum KindsError {
     #[error(
-        "the cluster serves no Canary ({GROUP}). Install the definitions first: canary-tui manifests | kubectl apply -f -"
+        "the cluster serves no Canary ({GROUP}). Install the definitions first: canary-tui manifests --crds-only | kubectl apply -f -"
     )]
     NoCanary,
     #[error("{}", unanswered(.0))]

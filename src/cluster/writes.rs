@@ -4,7 +4,7 @@
 use super::lease::{Fence, NotHolding, WRITE_LIMIT};
 use super::object::Object;
 use crate::api::annotation;
-use kube::api::{GetParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::ApiResource;
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -125,6 +125,24 @@ impl Writer {
         // The operations are ours; kube has no way to send them but as its own type.
         let patch = serde_json::from_value(patch).map_err(|e| WriteError::Api(kube::Error::SerdeError(e)))?;
         self.patch(kind, name, Patch::<Value>::Json(patch), false).await
+    }
+
+    /// Deletes an object if that still is this one, of `version`. Answers what is left of it where finalizers hold it;
+    /// None where it is gone.
+    pub async fn delete(
+        &self,
+        kind: &ApiResource,
+        name: &str,
+        uid: &str,
+        version: &str,
+    ) -> Result<Option<Value>, WriteError> {
+        self.fence.check()?;
+        let preconditions = Preconditions { uid: Some(uid.into()), resource_version: Some(version.into()) };
+        let params = DeleteParams::background().preconditions(preconditions);
+        let api = self.api(kind);
+        let write = tokio::time::timeout(WRITE_LIMIT, api.delete(name, &params));
+        let answer = write.await.map_err(|_| WriteError::TimedOut)??;
+        Ok(answer.left().map(|object| object.value))
     }
 
     async fn patch(

@@ -216,8 +216,8 @@ impl Hands {
                 self.done(Source::Canaries, &canary.name, write, "marking").await
             }
             Effect::SetFinalizer(wanted) => self.set_finalizer(*wanted, canary).await,
+            Effect::DeleteCanary { request } => self.delete_canary(request, canary).await,
             Effect::WriteScaler
-            | Effect::DeleteCanary { .. }
             | Effect::ReturnTarget { .. }
             | Effect::HandBack
             | Effect::Tell(_)
@@ -575,14 +575,45 @@ impl Hands {
         self.done(Source::Canaries, &canary.name, write, "taking the request off").await
     }
 
+    /// Deletes the Canary, which cannot go before its traffic has gone back: the deletion holds only for the version
+    /// that bears the finalizer.
+    async fn delete_canary(&mut self, request: &str, canary: &CanaryRecord) -> Result<(), EffectError> {
+        if canary.deleting {
+            return Ok(());
+        }
+        if !canary.finalizers.iter().any(|name| name == FINALIZER) {
+            self.write_finalizer(true, Some(request), canary).await?;
+        }
+        let version = self.version(Source::Canaries, &canary.name)?;
+        let write = self.writer.delete(&self.kinds.canary, &canary.name, &canary.uid, &version).await;
+        match write {
+            Ok(None) => {
+                self.mirror.note_gone(Source::Canaries, &canary.name);
+                Ok(())
+            }
+            Ok(Some(left)) => self.done(Source::Canaries, &canary.name, Ok(left), "deleting").await,
+            Err(error) => self.done(Source::Canaries, &canary.name, Err(error), "deleting").await,
+        }
+    }
+
     async fn set_finalizer(&mut self, wanted: bool, canary: &CanaryRecord) -> Result<(), EffectError> {
+        self.write_finalizer(wanted, None, canary).await
+    }
+
+    async fn write_finalizer(
+        &mut self,
+        wanted: bool,
+        request: Option<&str>,
+        canary: &CanaryRecord,
+    ) -> Result<(), EffectError> {
         let version = self.version(Source::Canaries, &canary.name)?;
         let mut finalizers = canary.finalizers.clone();
         finalizers.retain(|name| name != FINALIZER);
         if wanted {
             finalizers.push(FINALIZER.to_string());
         }
-        let patch = json!({ "metadata": { "finalizers": finalizers } });
+        let mut patch = json!({ "metadata": { "finalizers": finalizers } });
+        mark(&mut patch, request);
         let write = self.writer.merge(&self.kinds.canary, &canary.name, &version, patch).await;
         self.done(Source::Canaries, &canary.name, write, "writing the finalizer of").await
     }

@@ -190,7 +190,10 @@ impl Worker {
     ) -> Result<(), EffectError> {
         let Some(refusal) = error.refusal() else { return Err(error) };
         match (effect, &canary.request) {
-            (Effect::SetImage { .. } | Effect::RestorePrimary { .. }, Some(Ok(request))) => {
+            (
+                Effect::SetImage { .. } | Effect::RestorePrimary { .. } | Effect::DeleteCanary { .. },
+                Some(Ok(request)),
+            ) => {
                 let note = Note {
                     warning: true,
                     reason: "RequestRefused",

@@ -268,7 +268,7 @@ impl Plan<'_> {
     }
 
     /// Ends a request as carried out.
-    fn settle(&mut self, request: &Request, what: &str) {
+    pub fn settle(&mut self, request: &Request, what: &str) {
         self.carried_out(request, what);
         self.push(Effect::ClearRequest { marks: Vec::new() });
     }

@@ -5,13 +5,16 @@
 
 use super::decide::Plan;
 use super::{Effect, Readiness};
-use crate::api::{Phase, Request};
+use crate::api::{Phase, Request, Verb};
+
+/// What a release that has begun does.
+const RELEASED: &str = "the traffic goes back to the target, then the canary is deleted";
 
 impl Plan<'_> {
-    /// Begins a release: the Canary is deleted under its finalizer.
+    /// Begins a release: the Canary is deleted under its finalizer. Said once that is so: it may be refused.
     pub fn release(&mut self, request: &Request) {
-        self.carried_out(request, "the traffic goes back to the target, then the canary is deleted");
         self.push(Effect::DeleteCanary { request: request.id.clone() });
+        self.carried_out(request, RELEASED);
     }
 
     /// Deletion was asked for, and the finalizer waits for this.
@@ -19,7 +22,11 @@ impl Plan<'_> {
         let facts = self.facts;
         if facts.status.phase != Phase::Terminating {
             self.synced(format!("Terminating canary {}.{}", facts.name, facts.namespace));
-            self.refuse_any(&format!("{} is being deleted", facts.name));
+            match &facts.request {
+                // By whoever died before it could say so.
+                Some(Ok(request)) if request.verb == Verb::Release => self.settle(request, RELEASED),
+                _ => self.refuse_any(&format!("{} is being deleted", facts.name)),
+            }
             if facts.target.is_some() && facts.primary_serves() && facts.live_weight() > 0 {
                 self.route_weight(0, None);
             }

@@ -67,10 +67,13 @@ impl Cluster {
 
     /// Installs the definitions that the program brings. Others may be doing the same.
     async fn define(&self) {
-        let printed = Command::new(env!("CARGO_BIN_EXE_canary-tui")).arg("manifests").output().expect("manifests");
+        let printed = Command::new(env!("CARGO_BIN_EXE_canary-tui"))
+            .args(["manifests", "--crds-only"])
+            .output()
+            .expect("manifests");
         let text = String::from_utf8(printed.stdout).expect("manifests are text");
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("manifests are YAML");
-        for document in documents.iter().filter(|document| document["kind"] == "CustomResourceDefinition") {
+        for document in &documents {
             let name = document["metadata"]["name"].as_str().expect("a definition has a name");
             let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
             let applied = self

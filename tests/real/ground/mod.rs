@@ -143,12 +143,17 @@ impl Ground {
 
     /// Runs an operator's command on the app: its exit code and all that it says.
     pub async fn ask(&self, verb: &str, further: &[&str]) -> (i32, String) {
+        self.ask_by(&self.kubeconfig, verb, further).await
+    }
+
+    /// As [`Self::ask`], with another user's kubeconfig.
+    pub async fn ask_by(&self, kubeconfig: &Path, verb: &str, further: &[&str]) -> (i32, String) {
         let mut arguments = vec![verb, APP, "-n", &self.namespace];
         if !matches!(verb, "get" | "status" | "events") {
             arguments.push("--yes");
         }
         arguments.extend_from_slice(further);
-        program::run(&arguments, &self.kubeconfig, self.home.path()).await
+        program::run(&arguments, kubeconfig, self.home.path()).await
     }
 
     /// As [`Self::ask`], of what must be carried out.
@@ -198,7 +203,16 @@ impl Ground {
     }
 }
 
-/// A client of the control plane's administrator, whom no rate limit of the client's own holds up.
+/// The kubeconfig of a user of the shared control plane, who may do what RBAC grants to the name and the groups.
+pub async fn user(name: &str, groups: &[&str]) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/user");
+    let mut command = tokio::process::Command::new(script);
+    let output = command.arg(cluster()).arg(name).args(groups).output().await.expect("it starts");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("a path").trim_end().into()
+}
+
+/// A client of the control plane's administrator, or of another user, whom no rate limit of the client's own holds up.
 pub async fn client(kubeconfig: &Path) -> Client {
     let config = Kubeconfig::read_from(kubeconfig).expect("the control plane's kubeconfig");
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.expect("a kubeconfig");
@@ -241,16 +255,14 @@ pub fn canary(interval: &str) -> Value {
     })
 }
 
-/// Installs what `canary-tui manifests` prints, where it is not there yet, and waits until it is served.
+/// Installs what `canary-tui manifests --crds-only` prints, where it is not there yet, and waits until it is served.
 async fn install_definitions(client: &Client) {
-    let printed = Command::new(env!("CARGO_BIN_EXE_canary-tui")).arg("manifests").output().expect("it runs");
+    let printed =
+        Command::new(env!("CARGO_BIN_EXE_canary-tui")).args(["manifests", "--crds-only"]).output().expect("it runs");
     let printed = String::from_utf8(printed.stdout).expect("text");
     let api = Api::<CustomResourceDefinition>::all(client.clone());
     for document in printed.split("\n---\n") {
         let object: Value = serde_saphyr::from_str(document).expect("the manifests are YAML");
-        if object["kind"] != "CustomResourceDefinition" {
-            continue;
-        }
         let definition = CustomResourceDefinition::deserialize(&object).expect("a definition");
         let name = definition.metadata.name.clone().expect("a name");
         match api.create(&PostParams::default(), &definition).await {

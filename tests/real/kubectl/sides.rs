@@ -84,7 +84,8 @@ impl Sides {
         let cluster = Side::new("cluster");
         std::fs::copy(kubeconfig, cluster.kubeconfig()).unwrap();
 
-        let manifests = Command::new(env!("CARGO_BIN_EXE_canary-tui")).arg("manifests").output().unwrap();
+        let manifests =
+            Command::new(env!("CARGO_BIN_EXE_canary-tui")).args(["manifests", "--crds-only"]).output().unwrap();
         let file = cluster.home.path().join("manifests.yaml");
         std::fs::write(&file, manifests.stdout).unwrap();
         // Other tests install the same at the same time: who applies the same makes no conflict.

@@ -1,0 +1,158 @@
+//! Who may do what. Each role holds what its work takes and nothing else.
+
+use super::{Document, NAME, Options, labels};
+use crate::api::{GROUP, ISTIO_GROUP};
+use serde_json::{Value, json};
+
+/// Reads what the console shows.
+pub const VIEWER: &str = "canary-tui-viewer";
+/// Asks the driver for things.
+pub const OPERATOR: &str = "canary-tui-operator";
+/// Executes the rollouts.
+pub const DRIVER: &str = "canary-tui-driver";
+
+const READ: &[&str] = &["get", "list", "watch"];
+/// What the driver keeps: nothing of it is ever deleted by hand, it goes with its Canary.
+const KEEP: &[&str] = &["get", "list", "watch", "create", "patch"];
+
+/// The roles, and the driver's own binding.
+pub(super) fn all(options: &Options) -> Vec<Document> {
+    let namespace = options.namespaced.as_deref();
+    let mut documents: Vec<Document> = vec![
+        role(VIEWER, viewer(), namespace).into(),
+        role(OPERATOR, operator(), namespace).into(),
+        role(DRIVER, driver(namespace.is_none()), namespace).into(),
+        binding(options).into(),
+    ];
+    documents[0].comment = vec!["To be bound to people: what the console shows, and no Secret."];
+    documents[1].comment = vec![
+        "To be bound to people: the viewer's rights, and to write requests. RBAC knows no part of an object, so it is",
+        "the policy below that keeps them from changing anything else on a Canary.",
+    ];
+    documents[2].comment = vec![
+        "The controller's. It copies the ConfigMaps and Secrets that a target mounts for the primary, and reads the",
+        "addresses of alerts from Secrets.",
+    ];
+    documents
+}
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+    json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
+}
+
+fn viewer() -> Vec<Value> {
+    vec![
+        rule(GROUP, &["canaries", "metrictemplates", "alertproviders"], READ),
+        rule("apps", &["deployments", "replicasets"], READ),
+        rule("autoscaling", &["horizontalpodautoscalers"], READ),
+        rule("", &["services", "events"], READ),
+        // Prometheus, behind the API server.
+        rule("", &["services/proxy"], &["get"]),
+        rule(ISTIO_GROUP, &["virtualservices", "destinationrules"], READ),
+        rule("coordination.k8s.io", &["leases"], READ),
+    ]
+}
+
+fn operator() -> Vec<Value> {
+    let mut rules = viewer();
+    rules.push(rule(GROUP, &["canaries"], &["patch"]));
+    rules
+}
+
+/// `everywhere`: the namespaces are to be known too.
+fn driver(everywhere: bool) -> Vec<Value> {
+    let mut rules = vec![
+        // Deleted when it is released.
+        rule(GROUP, &["canaries"], &["get", "list", "watch", "patch", "delete"]),
+        rule(GROUP, &["canaries/status"], &["patch"]),
+        // Asked of whoever makes a Canary the owner of an object, where the API server checks that.
+        rule(GROUP, &["canaries/finalizers"], &["update"]),
+        rule(GROUP, &["metrictemplates", "alertproviders"], READ),
+        rule("apps", &["deployments"], KEEP),
+        rule("apps", &["replicasets"], READ),
+        rule("autoscaling", &["horizontalpodautoscalers"], KEEP),
+        rule("", &["services", "configmaps", "secrets", "events"], KEEP),
+        rule("", &["services/proxy"], &["get"]),
+        rule(ISTIO_GROUP, &["virtualservices", "destinationrules"], KEEP),
+        rule("coordination.k8s.io", &["leases"], KEEP),
+    ];
+    if everywhere {
+        rules.push(rule("", &["namespaces"], &["list", "watch"]));
+    }
+    rules
+}
+
+fn role(name: &str, rules: Vec<Value>, namespace: Option<&str>) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": if namespace.is_some() { "Role" } else { "ClusterRole" },
+        "metadata": metadata(name, namespace),
+        "rules": rules,
+    })
+}
+
+/// Gives the driver's role to the controller.
+fn binding(options: &Options) -> Value {
+    let namespace = options.namespaced.as_deref();
+    let scope = if namespace.is_some() { "" } else { "Cluster" };
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": format!("{scope}RoleBinding"),
+        "metadata": metadata(DRIVER, namespace),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": format!("{scope}Role"), "name": DRIVER},
+        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": options.system()}],
+    })
+}
+
+fn metadata(name: &str, namespace: Option<&str>) -> Value {
+    let mut metadata = json!({"name": name, "labels": labels()});
+    if let Some(namespace) = namespace {
+        metadata["namespace"] = json!(namespace);
+    }
+    metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every right of these rules, as `verb resource.group`.
+    fn rights(rules: &[Value]) -> Vec<String> {
+        let texts = |rule: &Value, key: &str| -> Vec<String> {
+            rule[key].as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_string()).collect()
+        };
+        let mut rights = Vec::new();
+        for rule in rules {
+            for group in texts(rule, "apiGroups") {
+                for resource in texts(rule, "resources") {
+                    rights.extend(texts(rule, "verbs").iter().map(|verb| format!("{verb} {resource}.{group}")));
+                }
+            }
+        }
+        rights
+    }
+
+    #[test]
+    fn who_looks_on_changes_nothing_and_reads_no_secret() {
+        for right in rights(&viewer()) {
+            let verb = right.split(' ').next().unwrap();
+            assert!(READ.contains(&verb), "{right}");
+            assert!(!right.contains("secrets") && !right.contains("configmaps"), "{right}");
+        }
+    }
+
+    #[test]
+    fn an_operator_may_write_requests_beside_what_a_viewer_may() {
+        let (viewer, mut operator) = (rights(&viewer()), rights(&operator()));
+        operator.retain(|right| !viewer.contains(right));
+        assert_eq!(operator, ["patch canaries.flagger.app"]);
+    }
+
+    #[test]
+    fn nobody_may_do_everything() {
+        for rules in [viewer(), operator(), driver(true)] {
+            assert!(rights(&rules).iter().all(|right| !right.contains('*')));
+        }
+        assert!(!rights(&driver(false)).iter().any(|right| right.contains("namespaces")));
+    }
+}
