@@ -46,13 +46,15 @@ pub struct Traffic {
 }
 
 /// Which way the requests go by the live routes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     /// None where the routes lead to neither the primary nor the canary.
     pub weights: Option<Weights>,
     pub mirrored: bool,
     /// Whether the weights are everybody's although the Canary names whom it serves.
     pub everyone: bool,
+    /// The cookies that the routes give or take back.
+    pub cookies: Cookies,
 }
 
 impl Live {

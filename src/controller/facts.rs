@@ -1,6 +1,7 @@
 //! From the mirror's records to the facts of one Canary.
 
 use crate::api::shapes::{Owner, Role};
+use crate::api::status::Cookies;
 use crate::api::{FINALIZER, Problem, Provider, Revision, Spec, Unmanaged, borne, services};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::cluster::{Source, World};
@@ -260,21 +261,19 @@ fn rule_part(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner, r
     held(rule, |part| part.owner.as_deref(), &canary.uid, |part| borne::alike(&part.spec, &desired["spec"]))
 }
 
-/// The routes are as they should be when they are what would be written for the traffic that they have: so neither
-/// weights nor copies nor cookies are a difference.
+/// The routes are as they should be when they are what would be written for the traffic that they have, with the cookies
+/// that are recorded or, where a step is not recorded yet, those that they give: so neither weights nor copies nor
+/// cookies are a difference.
 fn routes(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner) -> Routes {
     let Some(record) = world.routes_of(spec) else { return Routes::default() };
     let live = record.live(spec);
-    let part = held(
-        Some(record),
-        |record| record.owner.as_deref(),
-        &canary.uid,
-        |record| {
-            let desired = spec.provider.routes(owner, spec, &live.traffic(canary.status.cookies.clone()));
-            let bears = borne::difference(&record.bears, &borne::borne(&desired), &Unmanaged::default());
-            bears.is_none() && spec.provider.same(&record.spec, &desired["spec"])
-        },
-    );
+    let with = |cookies: &Cookies| {
+        let desired = spec.provider.routes(owner, spec, &live.traffic(cookies.clone()));
+        let bears = borne::difference(&record.bears, &borne::borne(&desired), &Unmanaged::default());
+        bears.is_none() && spec.provider.same(&record.spec, &desired["spec"])
+    };
+    let as_desired = || with(&canary.status.cookies) || with(&live.cookies);
+    let part = held(Some(record), |record| record.owner.as_deref(), &canary.uid, |_| as_desired());
     Routes {
         part,
         weights: live.weights,

@@ -62,27 +62,20 @@ impl Report {
     pub fn ready(&self) -> Result<(), String> {
         let now = self.clock.now();
         let world = self.mirror.read();
-        let missing =
-            world.health.iter().filter(|(source, _)| world.depends_on(**source)).find_map(|(source, health)| {
-                match health {
-                    Health::Forbidden { error } => {
-                        Some(format!("{source} of {} cannot be watched: {error}", self.namespace))
-                    }
-                    Health::Lost { error, .. } if !world.listed.contains(source) => {
-                        Some(format!("{source} of {} are not listed yet: {error}", self.namespace))
-                    }
-                    Health::Lost { since, error } => {
-                        let lost = now.signed_duration_since(*since).to_std().unwrap_or_default();
-                        let sentence =
-                            || format!("{source} of {} are lost for {} s: {error}", self.namespace, lost.as_secs());
-                        (lost > LOST_FOR_LONG).then(sentence)
-                    }
-                    Health::Live | Health::Connecting if world.listed.contains(source) => None,
-                    Health::Live | Health::Connecting => {
-                        Some(format!("{source} of {} are not listed yet", self.namespace))
-                    }
-                }
-            });
+        let mut counted = world.health.iter().filter(|(source, _)| world.depends_on(**source));
+        let missing = counted.find_map(|(source, health)| match health {
+            Health::Forbidden { error } => Some(format!("{source} of {} cannot be watched: {error}", self.namespace)),
+            Health::Lost { error, .. } if !world.listed.contains(source) => {
+                Some(format!("{source} of {} are not listed yet: {error}", self.namespace))
+            }
+            Health::Lost { since, error } => {
+                let lost = now.signed_duration_since(*since).to_std().unwrap_or_default();
+                let sentence = || format!("{source} of {} are lost for {} s: {error}", self.namespace, lost.as_secs());
+                (lost > LOST_FOR_LONG).then(sentence)
+            }
+            Health::Live | Health::Connecting if world.listed.contains(source) => None,
+            Health::Live | Health::Connecting => Some(format!("{source} of {} are not listed yet", self.namespace)),
+        });
         missing.or_else(|| self.deaf(&world)).map_or(Ok(()), Err)
     }
 

@@ -75,13 +75,12 @@ impl Hands {
     /// that lead to it find the target's pods. Each is one write, so that what a crash left is seen on the object.
     pub(super) async fn hand_back(&mut self, canary: &CanaryRecord, spec: &Spec) -> Result<(), EffectError> {
         let target = self.workload(&spec.target)?;
-        let selector = selector(&target)?;
-        let service = self.kinds.service.clone();
-        let apex = spec.service.apex.clone();
-        self.give_back(Source::Services, &service, &apex, |object| {
-            services::handed_back(object, &canary.uid, selector)
-        })
-        .await?;
+        // Without a selector no Service was ever led to the primary.
+        if let Ok(selector) = &target.selector {
+            let service = self.kinds.service.clone();
+            let change = |object: &Value| services::handed_back(object, &canary.uid, selector);
+            self.give_back(Source::Services, &service, &spec.service.apex, change).await?;
+        }
         let source = Source::Routes(spec.provider);
         // Where the kind is not served any more there are no routes.
         let Some(kind) = self.kinds.of(source).cloned() else { return Ok(()) };

@@ -166,7 +166,7 @@ impl Row {
             deleting: canary.deleting,
             phase: status.phase,
             provider: spec.or(canary.partial.as_ref()).map_or_else(Provider::default, |spec| spec.provider),
-            live_weight: live.and_then(|live| live.weights).map(|weights| weights.canary),
+            live_weight: live.as_ref().and_then(|live| live.weights).map(|weights| weights.canary),
             status_weight: status.canary_weight,
             failed_checks: status.failed_checks,
             threshold: analysis.map(|analysis| analysis.threshold),

@@ -110,3 +110,17 @@ fn labels_count_on_our_own_services_and_what_is_unmanaged_does_not() {
     };
     assert_eq!(service_part_of(theirs), Part::AsDesired);
 }
+
+#[test]
+fn a_step_that_is_not_recorded_yet_keeps_its_cookies() {
+    let other = "c=other; Max-Age=86400";
+    let given = |object: &mut Value| {
+        object["spec"]["http"][1]["route"][1]["headers"]["response"]["add"]["Set-Cookie"] = json!(other);
+    };
+    let step = |object: &mut Value| {
+        given(object);
+        object["spec"]["http"][0]["match"][0]["headers"]["Cookie"]["regex"] = json!(".*c.*other.*");
+    };
+    assert_eq!(routes_part(step), Part::AsDesired);
+    assert_eq!(routes_part(given), Part::Differs, "those who bear the cookie do not stay");
+}

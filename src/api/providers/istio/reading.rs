@@ -3,6 +3,7 @@
 use crate::api::canary::Spec;
 use crate::api::routes::{Live, Weights};
 use crate::api::shapes::Role;
+use crate::api::status::Cookies;
 use serde_json::Value;
 
 /// The traffic by a live spec.
@@ -29,7 +30,30 @@ pub(super) fn live(routes: &Value, spec: &Spec) -> Live {
         weights: Weights::of(*to_primary, *to_canary),
         mirrored: is_mirrored(route, &canary),
         everyone: group_only && named.last().is_some_and(|(_, _, to_canary)| *to_canary > 0.0),
+        cookies: Cookies {
+            canary: given_with(list, &canary),
+            primary: given_with(list, &primary),
+            previous: list.iter().find_map(|route| given(route).filter(|_| is_taken_back(route))),
+        },
     }
+}
+
+/// Where a route or a destination says which cookie it gives.
+const COOKIE: &str = "/headers/response/add/Set-Cookie";
+
+/// The cookie that a route or a destination gives, without its attributes.
+fn given(by: &Value) -> Option<String> {
+    let text = by.pointer(COOKIE)?.as_str()?;
+    text.split(';').next().filter(|cookie| cookie.contains('=')).map(str::to_string)
+}
+
+/// The cookie of those whom this host answers.
+fn given_with(routes: &[Value], name: &str) -> Option<String> {
+    routes.iter().flat_map(destinations).filter(|to| host(to) == Some(name)).find_map(given)
+}
+
+fn is_taken_back(route: &Value) -> bool {
+    route.pointer(COOKIE).and_then(Value::as_str).is_some_and(|text| text.contains("; Max-Age=-1"))
 }
 
 fn has_conditions(route: &Value) -> bool {

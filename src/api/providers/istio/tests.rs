@@ -304,9 +304,15 @@ fn what_is_written_is_read_back_and_is_as_desired() {
                     let traffic = Traffic { canary, mirrored, everyone, cookies: cookies.clone() };
                     let live = written(spec, &traffic);
                     let read = Istio.live(&live, spec);
-                    let expected = Live { weights: Some(Weights::canary(canary)), mirrored, everyone };
+                    let expected = Live {
+                        weights: Some(Weights::canary(canary)),
+                        mirrored,
+                        everyone,
+                        cookies: read.cookies.clone(),
+                    };
                     assert_eq!(read, expected, "{live:#}");
                     assert!(Istio.same(&live, &written(spec, &read.traffic(cookies.clone()))));
+                    assert!(Istio.same(&live, &written(spec, &read.traffic(read.cookies.clone()))), "{live:#}");
                 }
             }
         }
@@ -326,7 +332,7 @@ fn the_weights_are_of_the_route_that_serves() {
     // A route for everybody of an analysis that has come to name a group is everybody's.
     assert_eq!(
         live(&grouped, json!([{"route": to(70, 30)}])),
-        Live { weights: some(30), everyone: true, mirrored: false }
+        Live { weights: some(30), everyone: true, ..Live::default() }
     );
     // What comes behind a route without conditions serves nobody.
     assert_eq!(live(&plain, json!([{"route": to(40, 60)}, {"route": to(100, 0)}])).weights, some(60));
