@@ -26,7 +26,7 @@ fn short_windows(canary: &mut Value) {
 }
 
 fn wish(verb: Verb, revision: String) -> Wish {
-    Wish { canary: APP.into(), verb, revision, reason: String::new(), image: None, container: None }
+    Wish { canary: APP.into(), verb, revision, reason: String::new(), image: None, container: None, gate: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,7 +194,7 @@ async fn what_a_driver_sent_in_its_last_moment_meets_a_conflict_after_a_takeover
         ("Canary", Source::Canaries, APP),
         ("Deployment", Source::Deployments, APP),
         ("Deployment", Source::Deployments, primary.as_str()),
-        ("VirtualService", Source::VirtualServices, APP),
+        ("VirtualService", Source::Routes(canary_tui::api::Provider::default()), APP),
     ];
     let namespace = Some("jx-production");
     let of = |object: &Value, path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_string);

@@ -29,6 +29,7 @@ fn route(namespace: &str, host: &str, canary: u32) -> Route {
             to(format!("{host}-primary"), format!("{host}-primary"), 100 - canary),
             to(format!("{host}-canary"), host.into(), canary),
         ],
+        copies: vec![],
     }
 }
 

@@ -14,14 +14,16 @@ pub use metrics::{Check, CheckKind, Era};
 pub use service::{Metadata, Routing, Service, Unmanaged};
 pub use webhooks::{AlertRef, HookKind, Severity, Webhook};
 
-use super::Problem;
+use super::{Problem, Provider};
 use reader::{Reader, asks};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A Canary's spec as far as we carry it out: Deployment targets and Istio routes.
+/// A Canary's spec as far as we carry it out: Deployment targets, and the routes of the [`Provider`]s that there are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
+    /// Who carries out the routing.
+    pub provider: Provider,
     /// Name of the Deployment that `targetRef` names, in the Canary's namespace.
     pub target: String,
     /// The autoscaler of the target, where the Canary names one.
@@ -99,12 +101,13 @@ impl Reader<'_> {
             "revertOnDeletion",
         ];
         self.only("spec", spec, &known);
-        if let Some(provider) = spec.get("provider").and_then(Value::as_str).filter(|p| !p.is_empty() && *p != "istio")
-        {
-            self.problem("spec.provider", format!("is {provider:?}; only istio is supported"));
-        }
+        let asked = spec.get("provider").and_then(Value::as_str).unwrap_or_default();
+        let provider = Provider::named(asked).unwrap_or_else(|| {
+            self.problem("spec.provider", format!("is {asked:?}; only {} supported", Provider::names()));
+            Provider::default()
+        });
         let target = self.target(spec.get("targetRef").unwrap_or(&Value::Null));
-        let service = self.service(spec.get("service").unwrap_or(&Value::Null), target.as_deref());
+        let service = self.service(spec.get("service").unwrap_or(&Value::Null), target.as_deref(), provider);
         let (path, analysis) = match (spec.get("analysis"), spec.get("canaryAnalysis")) {
             (Some(Value::Object(analysis)), _) => ("spec.analysis", Some(analysis)),
             (_, Some(Value::Object(analysis))) => ("spec.canaryAnalysis", Some(analysis)),
@@ -117,6 +120,9 @@ impl Reader<'_> {
                 None
             }
         };
+        if let Some((service, analysis)) = service.as_ref().zip(analysis.as_ref()) {
+            self.problems.extend(provider.objections(service, analysis));
+        }
         let deadline =
             self.whole("spec.progressDeadlineSeconds", spec.get("progressDeadlineSeconds"), 600, 1, 31_536_000);
         let autoscaler = self.autoscaler(spec.get("autoscalerRef"));
@@ -124,6 +130,7 @@ impl Reader<'_> {
         let (skip_analysis, suspend) = (switch("skipAnalysis"), switch("suspend"));
         let revert_on_deletion = switch("revertOnDeletion");
         Some(Spec {
+            provider,
             target: target?,
             autoscaler,
             service: service?,

@@ -1,18 +1,21 @@
-//! The Kubernetes types that are ours to define: the Canary in all its versions, the requests on it, Istio's routes,
-//! and the shapes of the objects that a Canary owns.
+//! The Kubernetes types that are ours to define: the Canary in all its versions, the requests on it, the shapes of the
+//! objects that a Canary owns, and who carries out its routing.
 //!
 //! Everything here is data and pure functions over it. This room never talks to a cluster, never reads a clock, and
 //! knows no other room.
 
+pub mod borne;
 pub mod canary;
 pub mod crds;
 pub mod duration;
 pub mod manifests;
 pub mod problem;
+pub mod providers;
 pub mod query;
 pub mod request;
 pub mod revision;
 pub mod routes;
+pub mod services;
 pub mod shapes;
 pub mod status;
 
@@ -21,24 +24,22 @@ pub use canary::{
     Severity, Spec, Strategy, Unmanaged, Webhook,
 };
 pub use problem::Problem;
+pub use providers::Provider;
 pub use query::Query;
 pub use request::{Gate, Opened, Paused, Request, Verb};
 pub use revision::Revision;
+pub use shapes::Owner;
 pub use status::{Phase, Status};
 
 /// API group of the Canary, as Flagger serves it.
 pub const GROUP: &str = "flagger.app";
 /// Versions of the Canary that we read and write, the newest first.
 pub const VERSIONS: [&str; 3] = ["v1beta1", "v1alpha3", "v1alpha2"];
-/// API group of Istio's routing objects.
-pub const ISTIO_GROUP: &str = "networking.istio.io";
-/// Versions of Istio's routing objects that we use, the one that Flagger writes first.
-pub const ISTIO_VERSIONS: [&str; 3] = ["v1beta1", "v1", "v1alpha3"];
 
 /// The finalizer that gives the traffic back to the target before a Canary goes; Flagger's.
 pub const FINALIZER: &str = "finalizer.flagger.app";
 
-/// The annotations that are ours.
+/// The annotations that are ours, and those that we know of others'.
 pub mod annotation {
     /// The operator's pending [`Request`](super::Request), on the Canary.
     pub const REQUEST: &str = "canary-tui/request";
@@ -64,6 +65,12 @@ pub mod annotation {
     pub const LAST_PROMOTED: &str = "canary-tui/last-promoted";
     /// Versions that may be offered for a start, on the target: a JSON list of `{"tag","note"}`.
     pub const VERSIONS: &str = "canary-tui/versions";
+    /// What a Service that was taken over selected and served before.
+    pub const ORIGINAL: &str = "canary-tui/original-configuration";
+    /// The spec of routes that were taken over, as it was before; Flagger's.
+    pub const FLAGGER_ORIGINAL: &str = "flagger.kubernetes.io/original-configuration";
+    /// What kubectl last applied; kubectl's.
+    pub const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
     /// What an Event's last count stands for, on the Event.
     pub const OCCURRENCE: &str = "canary-tui/occurrence";
 }

@@ -1,8 +1,8 @@
-//! Reading Istio's VirtualService: which share of the traffic goes where.
+//! Which way the requests go: what is asked of a provider's routes, and what is read back of them.
 
-use serde_json::Value;
+use super::status::Cookies;
 
-/// The weights of an apex's two destinations, in percent, as the VirtualService has them.
+/// The weights of an apex's two destinations, in percent, as the live routes have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights {
     pub primary: u8,
@@ -15,69 +15,75 @@ impl Weights {
         let canary = canary.min(100);
         Self { primary: 100 - canary, canary }
     }
-}
 
-/// The weights that a VirtualService's `spec` gives to `<apex>-primary` and `<apex>-canary`: of the last HTTP route
-/// that knows the canary, as Flagger reads them. None where no route names both, or both weigh nothing.
-pub fn weights(spec: &Value, apex: &str) -> Option<Weights> {
-    let (primary, canary) = (format!("{apex}-primary"), format!("{apex}-canary"));
-    let routes = spec.get("http")?.as_array()?;
-    let weight_of = |route: &Value, host: &str| -> Option<u8> {
-        let destinations = route.get("route")?.as_array()?;
-        let destination =
-            destinations.iter().find(|d| d.pointer("/destination/host").and_then(Value::as_str) == Some(host))?;
-        Some(destination.get("weight").and_then(Value::as_f64).unwrap_or(0.0).clamp(0.0, 100.0) as u8)
-    };
-    let route = routes.iter().rev().find(|route| weight_of(route, &canary).is_some())?;
-    let (primary, canary) = (u32::from(weight_of(route, &primary)?), u32::from(weight_of(route, &canary)?));
-    let sum = primary + canary;
-    // Istio takes weights as proportions: 0 and 30 send everything to the second.
-    let share = (canary * 100 + sum / 2).checked_div(sum)?;
-    Some(Weights::canary(share as u8))
-}
-
-/// Whether two VirtualService specs differ in nothing but the destinations' weights.
-pub fn same_but_weights(left: &Value, right: &Value) -> bool {
-    without_weights(left) == without_weights(right)
-}
-
-fn without_weights(spec: &Value) -> Value {
-    let mut spec = spec.clone();
-    let routes = spec.get_mut("http").and_then(Value::as_array_mut).into_iter().flatten();
-    for destination in routes.filter_map(|r| r.get_mut("route").and_then(Value::as_array_mut)).flatten() {
-        if let Some(destination) = destination.as_object_mut() {
-            destination.remove("weight");
+    /// What two relative weights come to. None where both weigh nothing. A share that is not nothing never reads as
+    /// nothing: users are there.
+    pub fn of(primary: f64, canary: f64) -> Option<Self> {
+        let known = |weight: f64| if weight.is_finite() { weight.clamp(0.0, 1e9) } else { 0.0 };
+        let (primary, canary) = (known(primary), known(canary));
+        if primary + canary <= 0.0 {
+            return None;
         }
+        let share = (canary * 100.0 / (primary + canary)).round();
+        Some(Self::canary(match (primary > 0.0, canary > 0.0) {
+            (true, true) => share.clamp(1.0, 99.0) as u8,
+            _ => share as u8,
+        }))
     }
-    spec
+}
+
+/// Which way the requests are to go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Percent to the canary, of those whom it serves.
+    pub canary: u8,
+    /// Whether requests are copied to the canary.
+    pub mirrored: bool,
+    /// Whether the canary stands in for a primary without pods: then it serves those too whom the Canary does not name.
+    /// It is written on the routes, so that it is never taken for a step.
+    pub everyone: bool,
+    /// What keeps users with their version.
+    pub cookies: Cookies,
+}
+
+/// Which way the requests go by the live routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// None where the routes lead to neither the primary nor the canary.
+    pub weights: Option<Weights>,
+    pub mirrored: bool,
+    /// Whether the canary stands in for a primary without pods.
+    pub everyone: bool,
+    /// The cookies that the routes give or take back.
+    pub cookies: Cookies,
+}
+
+impl Live {
+    /// Percent to the canary, of those whom it serves.
+    pub fn canary(&self) -> u8 {
+        self.weights.map_or(0, |weights| weights.canary)
+    }
+
+    /// The same traffic as it would be asked for.
+    pub fn traffic(&self, cookies: Cookies) -> Traffic {
+        Traffic { canary: self.canary(), mirrored: self.mirrored, everyone: self.everyone, cookies }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn spec(primary: u8, canary: u8) -> Value {
-        json!({"hosts": ["app"], "http": [{"route": [
-            {"destination": {"host": "app-primary"}, "weight": primary},
-            {"destination": {"host": "app-canary"}, "weight": canary},
-        ]}]})
-    }
 
     #[test]
-    fn reads_the_weights_of_the_route_that_knows_the_canary() {
-        assert_eq!(weights(&spec(70, 30), "app"), Some(Weights { primary: 70, canary: 30 }));
-        assert_eq!(weights(&spec(70, 30), "other"), None);
-        assert_eq!(weights(&spec(0, 0), "app"), None);
-        assert_eq!(weights(&spec(0, 30), "app"), Some(Weights { primary: 0, canary: 100 }));
-        assert_eq!(weights(&json!({"http": "x"}), "app"), None);
-    }
-
-    #[test]
-    fn the_weights_are_no_difference() {
-        assert!(same_but_weights(&spec(100, 0), &spec(50, 50)));
-        let mut other = spec(100, 0);
-        other["hosts"] = json!(["elsewhere"]);
-        assert!(!same_but_weights(&spec(100, 0), &other));
+    fn weights_are_shares_and_somebody_is_never_nobody() {
+        let share = |primary, canary| Weights::of(primary, canary).map(|w| w.canary);
+        assert_eq!(share(70.0, 30.0), Some(30));
+        assert_eq!(share(0.0, 30.0), Some(100));
+        assert_eq!(share(2.0, 1.0), Some(33));
+        assert_eq!(share(9999.0, 1.0), Some(1));
+        assert_eq!(share(1.0, 9999.0), Some(99));
+        assert_eq!(share(0.0, 0.0), None);
+        assert_eq!(share(-5.0, f64::NAN), None);
+        assert_eq!(share(f64::INFINITY, 1.0), Some(100));
     }
 }

@@ -1,7 +1,7 @@
-//! The shapes of the objects that a Canary owns: the primary Deployment, three Services, the VirtualService and two
-//! DestinationRules. Names, labels and fields are Flagger's, so that either tool can take over from the other.
+//! The shape of the primary Deployment, and who owns, and which label tells apart, what a Canary owns. Names, labels and
+//! fields are Flagger's, so that either tool can take over from the other.
 
-use super::{GROUP, ISTIO_GROUP, ISTIO_VERSIONS, Service, Spec, VERSIONS, annotation};
+use super::{GROUP, Spec, VERSIONS, annotation};
 use serde_json::{Map, Value, json};
 
 /// Labels by which a Deployment's pods may be told apart, in the order in which they are looked for.
@@ -49,7 +49,8 @@ impl Owner {
         })
     }
 
-    fn metadata(&self, name: &str) -> Map<String, Value> {
+    /// The metadata of an object of this name that it owns.
+    pub fn metadata(&self, name: &str) -> Map<String, Value> {
         let mut metadata = Map::new();
         metadata.insert("name".into(), json!(name));
         metadata.insert("namespace".into(), json!(self.namespace));
@@ -89,82 +90,6 @@ impl Selector {
     pub fn primary(&self) -> String {
         format!("{}-primary", self.value)
     }
-}
-
-/// Annotations that keep Flux from reverting what a rollout changes.
-fn hands_off() -> Value {
-    json!({
-        "kustomize.toolkit.fluxcd.io/reconcile": "disabled",
-        "helm.toolkit.fluxcd.io/driftDetection": "disabled",
-    })
-}
-
-/// One of the three Services.
-pub fn service(owner: &Owner, service: &Service, selector: &Selector, role: Role) -> Value {
-    let name = role.name(&service.apex);
-    let selected = match role {
-        Role::Canary => selector.value.clone(),
-        Role::Apex | Role::Primary => selector.primary(),
-    };
-    let mut metadata = owner.metadata(&name);
-    metadata.insert("labels".into(), json!({ selector.label.as_str(): name }));
-    metadata.insert("annotations".into(), hands_off());
-    json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {
-            "type": "ClusterIP",
-            "selector": { selector.label.as_str(): selected },
-            "ports": [{
-                "name": service.port_name,
-                "protocol": "TCP",
-                "port": service.port,
-                "targetPort": service.target_port,
-            }],
-        },
-    })
-}
-
-/// A DestinationRule of the primary or the canary host.
-pub fn destination_rule(owner: &Owner, service: &Service, role: Role) -> Value {
-    let name = role.name(&service.apex);
-    json!({
-        "apiVersion": format!("{ISTIO_GROUP}/{}", ISTIO_VERSIONS[0]),
-        "kind": "DestinationRule",
-        "metadata": owner.metadata(&name),
-        "spec": { "host": name },
-    })
-}
-
-/// The VirtualService with `canary` percent of the traffic on the canary.
-pub fn virtual_service(owner: &Owner, service: &Service, canary: u8) -> Value {
-    let mut metadata = owner.metadata(&service.apex);
-    metadata.insert("annotations".into(), hands_off());
-    json!({
-        "apiVersion": format!("{ISTIO_GROUP}/{}", ISTIO_VERSIONS[0]),
-        "kind": "VirtualService",
-        "metadata": metadata,
-        "spec": virtual_service_spec(service, canary),
-    })
-}
-
-/// The VirtualService's spec alone.
-pub fn virtual_service_spec(service: &Service, canary: u8) -> Value {
-    let mut hosts = service.hosts.clone();
-    if !hosts.iter().any(|h| *h == service.apex || h == "*") {
-        hosts.push(service.apex.clone());
-    }
-    let gateways = if service.gateways.is_empty() { vec!["mesh".to_string()] } else { service.gateways.clone() };
-    let canary = canary.min(100);
-    json!({
-        "hosts": hosts,
-        "gateways": gateways,
-        "http": [{ "route": [
-            { "destination": { "host": Role::Primary.name(&service.apex) }, "weight": 100 - canary },
-            { "destination": { "host": Role::Canary.name(&service.apex) }, "weight": canary },
-        ]}],
-    })
 }
 
 /// The primary Deployment, as it is first created from the target.
@@ -357,24 +282,6 @@ mod tests {
         let term = "/spec/template/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution/0";
         assert_eq!(primary.pointer(term).unwrap()["labelSelector"]["matchExpressions"][0]["values"][0], "app-primary");
         assert_eq!(primary["metadata"]["ownerReferences"][0]["uid"], "u-1");
-    }
-
-    #[test]
-    fn the_routes_name_the_hosts_once_and_weigh_a_hundred() {
-        let spec = virtual_service_spec(&spec().service, 30);
-        assert_eq!(spec["hosts"], json!(["app.example.com", "app"]));
-        assert_eq!(spec["gateways"], json!(["gw"]));
-        assert_eq!(spec["http"][0]["route"][0]["weight"], 70);
-        assert_eq!(spec["http"][0]["route"][1], json!({"destination": {"host": "app-canary"}, "weight": 30}));
-    }
-
-    #[test]
-    fn the_services_select_whom_they_are_named_for() {
-        let selector = Selector::of(&target()).unwrap();
-        let selected = |role| service(&owner(), &spec().service, &selector, role)["spec"]["selector"]["app"].clone();
-        assert_eq!(selected(Role::Apex), "web-primary");
-        assert_eq!(selected(Role::Primary), "web-primary");
-        assert_eq!(selected(Role::Canary), "web");
     }
 
     #[test]

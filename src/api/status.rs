@@ -85,7 +85,7 @@ pub struct Status {
     pub phase: Phase,
     /// Failed checks of the rollout. Kept after a rollback, unlike Flagger's, so that the count can be read.
     pub failed_checks: u32,
-    /// Percent of traffic last written; the VirtualService has the truth.
+    /// Percent of traffic last written; the routes have the truth.
     pub canary_weight: u8,
     /// Checks passed of a rollout that goes by iterations. Flagger writes -1 at times: that is none.
     pub iterations: u32,

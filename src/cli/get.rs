@@ -5,9 +5,9 @@ use super::exit::{Exit, tell};
 use super::plain::escaped_json;
 use super::session::Session;
 use super::table::{Table, age};
-use crate::api::{Problem, duration};
+use crate::api::{Problem, Provider, duration};
 use crate::cluster::lease::{self, LeaseRecord};
-use crate::cluster::{CanaryRecord, Driver, RouteRecord, WorkloadRecord};
+use crate::cluster::{CanaryRecord, Driver, RouteRecord, Source, WorkloadRecord};
 use crate::rollout::steps;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -62,7 +62,8 @@ fn as_asked(mut objects: Vec<Value>, name: &Option<String>) -> Value {
 #[derive(Default)]
 struct Around {
     workloads: BTreeMap<String, WorkloadRecord>,
-    routes: BTreeMap<String, RouteRecord>,
+    /// By provider and name.
+    routes: BTreeMap<(Provider, String), RouteRecord>,
     lease: Option<LeaseRecord>,
 }
 
@@ -70,10 +71,14 @@ impl Around {
     async fn of(session: &Session) -> Self {
         let all = ListParams::default();
         let routes = async {
-            match &session.kinds.virtual_service {
-                Some(kind) => session.list(kind, &all).await.unwrap_or_default(),
-                None => Vec::new(),
+            let mut found = BTreeMap::new();
+            for provider in Provider::all() {
+                let Some(kind) = session.kinds.of(Source::Routes(provider)) else { continue };
+                let objects = session.list(kind, &all).await.unwrap_or_default();
+                let records = objects.iter().map(RouteRecord::of);
+                found.extend(records.map(|record| ((provider, record.name.clone()), record)));
             }
+            found
         };
         let leases = ApiResource::erase::<Lease>(&());
         let api = session.api(&leases);
@@ -85,7 +90,7 @@ impl Around {
         let workloads = workloads.unwrap_or_default();
         Self {
             workloads: workloads.iter().map(WorkloadRecord::of).map(|w| (w.name.clone(), w)).collect(),
-            routes: routes.iter().map(RouteRecord::of).map(|r| (r.name.clone(), r)).collect(),
+            routes,
             lease: match lease {
                 Ok(Ok(Some(object))) => Some(LeaseRecord::of(&object.value, None, Utc::now())),
                 _ => None,
@@ -125,7 +130,10 @@ fn row(canary: &CanaryRecord, around: &Around, now: DateTime<Utc>) -> Vec<String
         if version.is_empty() { "-".to_string() } else { version.to_string() }
     };
     // The routes have the truth; the status is what was written last.
-    let live = spec.and_then(|spec| around.routes.get(&spec.service.apex)?.weights(&spec.service.apex));
+    let live = spec.and_then(|spec| {
+        let routes = around.routes.get(&(spec.provider, spec.provider.routes_name(spec)))?;
+        routes.live(spec).weights
+    });
     let weight = live.map_or(status.canary_weight, |weights| weights.canary);
     let failed = match spec {
         Some(spec) => format!("{}/{}", status.failed_checks, spec.analysis.threshold),
@@ -193,7 +201,7 @@ mod tests {
             {"destination": {"host": "web-primary"}, "weight": 60}, {"destination": {"host": "web-canary"}, "weight": 40}]}]}}));
         let around = Around {
             workloads: [deployment("web", "1.1.0"), deployment("web-primary", "1.0.0")].into(),
-            routes: [("web".to_string(), route)].into(),
+            routes: [((Provider::default(), "web".to_string()), route)].into(),
             lease: None,
         };
         let now = DateTime::parse_from_rfc3339("2026-11-22T10:05:00Z").unwrap().with_timezone(&Utc);

@@ -1,6 +1,8 @@
 //! Who the caller is and what the caller may do, in the API server's words.
 
 use super::connect::explain;
+use crate::api::Provider;
+use crate::api::providers::Kind;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::PostParams;
@@ -28,7 +30,7 @@ pub type Right = (&'static str, &'static str, &'static str);
 pub const TO_REQUEST: [Right; 1] = [("patch", "flagger.app", "canaries")];
 
 /// What driving needs.
-pub const TO_DRIVE: [Right; 17] = [
+pub const TO_DRIVE: [Right; 13] = [
     ("get", "coordination.k8s.io", "leases"),
     ("create", "coordination.k8s.io", "leases"),
     ("patch", "coordination.k8s.io", "leases"),
@@ -39,14 +41,17 @@ pub const TO_DRIVE: [Right; 17] = [
     ("patch", "apps", "deployments"),
     ("create", "", "services"),
     ("patch", "", "services"),
-    ("create", "networking.istio.io", "virtualservices"),
-    ("patch", "networking.istio.io", "virtualservices"),
-    ("create", "networking.istio.io", "destinationrules"),
-    ("patch", "networking.istio.io", "destinationrules"),
     ("get", "", "events"),
     ("create", "", "events"),
     ("patch", "", "events"),
 ];
+
+/// What driving a Canary of this provider needs beside that.
+pub fn to_route(provider: Provider) -> Vec<Right> {
+    let kinds = [Some(provider.routes_kind()), provider.rules_kind()];
+    let rights = |kind: Kind| ["create", "patch"].map(|verb| (verb, kind.group(), kind.plural()));
+    kinds.into_iter().flatten().flat_map(rights).collect()
+}
 
 /// The first of these rights that the caller lacks in a namespace, as `verb resource.group`. Where the API server does
 /// not answer, the rights are taken for granted: the writes themselves will say.

@@ -1,19 +1,20 @@
 //! The kinds that we use, in the version that the cluster serves.
 
 use super::Source;
-use crate::api::{GROUP, ISTIO_GROUP, ISTIO_VERSIONS, VERSIONS};
+use crate::api::providers::Kind;
+use crate::api::{GROUP, Provider, VERSIONS};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Event, Service};
 use kube::Client;
 use kube::core::{ApiResource, GroupVersionKind};
+use std::collections::BTreeMap;
 
 /// Which version of each kind is read and written.
 #[derive(Clone, Debug)]
 pub struct Kinds {
     pub canary: ApiResource,
-    /// None where the cluster has no Istio.
-    pub virtual_service: Option<ApiResource>,
-    pub destination_rule: Option<ApiResource>,
+    /// Routes and rules of the providers that the cluster has.
+    pub provided: BTreeMap<Source, ApiResource>,
     pub deployment: ApiResource,
     pub replica_set: ApiResource,
     pub service: ApiResource,
@@ -54,7 +55,7 @@ impl Kinds {
             wanted.iter().copied().find(|version| group.versions.iter().any(|v| v.version == *version))
         };
         let canary = served(GROUP, &VERSIONS).ok_or(KindsError::NoCanary)?;
-        Ok(Self::with_versions(canary, served(ISTIO_GROUP, &ISTIO_VERSIONS)))
+        Ok(Self::with_versions(canary, |kind| served(kind.group(), kind.versions)))
     }
 
     /// The kind that a watch is of; None where the cluster does not serve it.
@@ -63,22 +64,27 @@ impl Kinds {
             Source::Canaries => Some(&self.canary),
             Source::Deployments => Some(&self.deployment),
             Source::ReplicaSets => Some(&self.replica_set),
-            Source::VirtualServices => self.virtual_service.as_ref(),
-            Source::DestinationRules => self.destination_rule.as_ref(),
+            Source::Routes(_) | Source::Rules(_) => self.provided.get(&source),
             Source::Services => Some(&self.service),
             Source::Events => Some(&self.event),
             Source::Lease => None,
         }
     }
 
-    /// The kinds with these versions of the Canary and of Istio's objects.
-    pub fn with_versions(canary: &str, istio: Option<&str>) -> Self {
-        let istio_kind =
-            |kind: &str| istio.map(|version| ApiResource::from_gvk(&GroupVersionKind::gvk(ISTIO_GROUP, version, kind)));
+    /// The kinds with these versions of the Canary and of the providers' objects.
+    fn with_versions(canary: &str, served: impl Fn(&Kind) -> Option<&'static str>) -> Self {
+        let mut provided = BTreeMap::new();
+        for provider in Provider::all() {
+            let routes = (Source::Routes(provider), Some(provider.routes_kind()));
+            for (source, kind) in [routes, (Source::Rules(provider), provider.rules_kind())] {
+                let Some((kind, version)) = kind.and_then(|kind| Some((kind, served(&kind)?))) else { continue };
+                let of_kind = GroupVersionKind::gvk(kind.group(), version, kind.kind);
+                provided.insert(source, ApiResource::from_gvk_with_plural(&of_kind, kind.plural()));
+            }
+        }
         Self {
             canary: ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, canary, "Canary"), "canaries"),
-            virtual_service: istio_kind("VirtualService"),
-            destination_rule: istio_kind("DestinationRule"),
+            provided,
             deployment: ApiResource::erase::<Deployment>(&()),
             replica_set: ApiResource::erase::<ReplicaSet>(&()),
             service: ApiResource::erase::<Service>(&()),

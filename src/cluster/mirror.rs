@@ -8,6 +8,8 @@ use super::lease::{Driver, LeaseRecord};
 use super::object::Object;
 use super::records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};
 use super::{Clock, Kinds};
+use crate::api::routes::Live;
+use crate::api::{Provider, Spec};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use kube::api::PartialObjectMeta;
@@ -29,8 +31,10 @@ pub enum Source {
     Canaries,
     Deployments,
     ReplicaSets,
-    VirtualServices,
-    DestinationRules,
+    /// The objects of a provider that carry the weights.
+    Routes(Provider),
+    /// The objects of a provider beside them.
+    Rules(Provider),
     Services,
     Events,
     Lease,
@@ -43,8 +47,8 @@ impl Source {
             Source::Canaries => "canaries.flagger.app",
             Source::Deployments => "deployments.apps",
             Source::ReplicaSets => "replicasets.apps",
-            Source::VirtualServices => "virtualservices.networking.istio.io",
-            Source::DestinationRules => "destinationrules.networking.istio.io",
+            Source::Routes(provider) => provider.routes_kind().resource,
+            Source::Rules(provider) => provider.rules_kind().map_or("rules", |kind| kind.resource),
             Source::Services => "services",
             Source::Events => "events",
             Source::Lease => "leases.coordination.k8s.io",
@@ -77,8 +81,9 @@ pub struct World {
     pub canaries: BTreeMap<String, CanaryRecord>,
     pub workloads: BTreeMap<String, WorkloadRecord>,
     pub replica_sets: BTreeMap<String, ReplicaSetRecord>,
-    pub routes: BTreeMap<String, RouteRecord>,
-    pub rules: BTreeMap<String, PartRecord>,
+    /// By provider and name: an app that goes from one to another has routes of both.
+    pub routes: BTreeMap<Provider, BTreeMap<String, RouteRecord>>,
+    pub rules: BTreeMap<Provider, BTreeMap<String, PartRecord>>,
     pub services: BTreeMap<String, PartRecord>,
     pub events: BTreeMap<String, EventRecord>,
     pub lease: Option<LeaseRecord>,
@@ -100,6 +105,34 @@ impl World {
             .values()
             .find(|r| r.owner == workload.uid && r.revision_number == number && !r.hash.is_empty())
             .map(|r| r.hash.as_str())
+    }
+
+    /// The routes of a Canary.
+    pub fn routes_of(&self, spec: &Spec) -> Option<&RouteRecord> {
+        self.routes.get(&spec.provider)?.get(&spec.provider.routes_name(spec))
+    }
+
+    /// Which way a Canary's requests go; None where there are no routes.
+    pub fn live(&self, spec: &Spec) -> Option<Live> {
+        self.routes_of(spec).map(|routes| routes.live(spec))
+    }
+
+    /// The providers that the Canaries name; where there are no Canaries, the one of those that name none.
+    pub fn providers(&self) -> BTreeSet<Provider> {
+        let specs = self.canaries.values().filter_map(|canary| canary.spec.as_ref().ok().or(canary.partial.as_ref()));
+        let mut named: BTreeSet<Provider> = specs.map(|spec| spec.provider).collect();
+        if named.is_empty() {
+            named.insert(Provider::default());
+        }
+        named
+    }
+
+    /// Whether anything depends on a source: routes and rules only where a Canary names their provider.
+    pub fn depends_on(&self, source: Source) -> bool {
+        match source {
+            Source::Routes(provider) | Source::Rules(provider) => self.providers().contains(&provider),
+            _ => true,
+        }
     }
 
     /// Who drives this namespace, at `now`.
@@ -148,19 +181,25 @@ impl Mirror {
         let mut sources = vec![
             (Source::Canaries, Some(&kinds.canary)),
             (Source::Deployments, Some(&kinds.deployment)),
-            (Source::VirtualServices, kinds.virtual_service.as_ref()),
             (Source::Events, Some(&kinds.event)),
         ];
+        for provider in Provider::all() {
+            let routes = Source::Routes(provider);
+            sources.insert(2, (routes, kinds.of(routes)));
+        }
         if driving {
             sources.push((Source::Services, Some(&kinds.service)));
-            sources.push((Source::DestinationRules, kinds.destination_rule.as_ref()));
+            for provider in Provider::all().filter(|provider| provider.rules_kind().is_some()) {
+                let rules = Source::Rules(provider);
+                sources.push((rules, kinds.of(rules)));
+            }
         }
         // Complete before the first watch begins: a watch that is quick already writes to it.
         let mut world = World::default();
         for (source, kind) in &sources {
             let health = match kind {
                 Some(_) => Health::Connecting,
-                None => Health::Forbidden { error: format!("the cluster serves no {source}: is Istio installed?") },
+                None => Health::Forbidden { error: not_served(*source) },
             };
             world.health.insert(*source, health);
         }
@@ -271,6 +310,15 @@ impl Mirror {
                 return;
             }
         }
+    }
+}
+
+fn not_served(source: Source) -> String {
+    match source {
+        Source::Routes(provider) | Source::Rules(provider) => {
+            format!("the cluster serves no {source}: is {} installed?", provider.product())
+        }
+        _ => format!("the cluster serves no {source}"),
     }
 }
 
@@ -417,8 +465,8 @@ impl World {
             Source::Canaries => self.canaries.clear(),
             Source::Deployments => self.workloads.clear(),
             Source::ReplicaSets => self.replica_sets.clear(),
-            Source::VirtualServices => self.routes.clear(),
-            Source::DestinationRules => self.rules.clear(),
+            Source::Routes(provider) => drop(self.routes.remove(&provider)),
+            Source::Rules(provider) => drop(self.rules.remove(&provider)),
             Source::Services => self.services.clear(),
             Source::Events => self.events.clear(),
             Source::Lease => self.lease = None,
@@ -430,8 +478,8 @@ impl World {
             Source::Canaries => drop(self.canaries.remove(name)),
             Source::Deployments => drop(self.workloads.remove(name)),
             Source::ReplicaSets => drop(self.replica_sets.remove(name)),
-            Source::VirtualServices => drop(self.routes.remove(name)),
-            Source::DestinationRules => drop(self.rules.remove(name)),
+            Source::Routes(provider) => drop(self.routes.entry(provider).or_default().remove(name)),
+            Source::Rules(provider) => drop(self.rules.entry(provider).or_default().remove(name)),
             Source::Services => drop(self.services.remove(name)),
             Source::Events => drop(self.events.remove(name)),
             Source::Lease => self.lease = None,
@@ -452,8 +500,10 @@ impl World {
             Source::Canaries => differs(&mut self.canaries, name, CanaryRecord::of(object)),
             Source::Deployments => differs(&mut self.workloads, name, WorkloadRecord::of(object)),
             Source::ReplicaSets => differs(&mut self.replica_sets, name, ReplicaSetRecord::of(object)),
-            Source::VirtualServices => differs(&mut self.routes, name, RouteRecord::of(object)),
-            Source::DestinationRules => differs(&mut self.rules, name, PartRecord::of(object)),
+            Source::Routes(provider) => {
+                differs(self.routes.entry(provider).or_default(), name, RouteRecord::of(object))
+            }
+            Source::Rules(provider) => differs(self.rules.entry(provider).or_default(), name, PartRecord::of(object)),
             Source::Services => differs(&mut self.services, name, PartRecord::of_service(object)),
             Source::Events => differs(&mut self.events, name, EventRecord::of(object)),
             Source::Lease => {
@@ -477,8 +527,12 @@ impl World {
         let kept = match source {
             Source::Canaries => self.canaries.get(name).map(|r| (&r.resource_version, Some(r.uid.as_str()))),
             Source::Deployments => self.workloads.get(name).map(|r| (&r.resource_version, Some(r.uid.as_str()))),
-            Source::VirtualServices => self.routes.get(name).map(|r| (&r.resource_version, None)),
-            Source::DestinationRules => self.rules.get(name).map(|r| (&r.resource_version, None)),
+            Source::Routes(provider) => {
+                self.routes.get(&provider).and_then(|of| of.get(name)).map(|r| (&r.resource_version, None))
+            }
+            Source::Rules(provider) => {
+                self.rules.get(&provider).and_then(|of| of.get(name)).map(|r| (&r.resource_version, None))
+            }
             Source::Services => self.services.get(name).map(|r| (&r.resource_version, None)),
             Source::ReplicaSets | Source::Events | Source::Lease => None,
         };

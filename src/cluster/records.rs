@@ -2,7 +2,9 @@
 //! arrival, so that a console over many canaries stays small.
 
 use super::writes::MANAGER;
-use crate::api::{Gate, Opened, Paused, Problem, Request, Spec, Status, annotation, routes, shapes};
+use crate::api::routes::Live;
+use crate::api::services::{self, ContainerPort};
+use crate::api::{Gate, Metadata, Opened, Paused, Problem, Request, Spec, Status, annotation, borne, shapes};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -64,6 +66,8 @@ pub struct WorkloadRecord {
     pub unavailable_since: Option<DateTime<Utc>>,
     /// Name and image of each container, in order.
     pub containers: Vec<(String, String)>,
+    /// Ports that the containers name, the mesh's aside.
+    pub ports: Vec<ContainerPort>,
     /// ConfigMaps and Secrets that the template mounts.
     pub configs: Vec<String>,
     /// Label and value that tell its pods; the error says what is missing.
@@ -110,30 +114,41 @@ pub struct ReplicaSetRecord {
     pub owner: String,
 }
 
-/// A VirtualService.
+/// The object that carries the weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteRecord {
     pub name: String,
     pub resource_version: String,
     pub spec: Value,
+    /// Labels and annotations that count.
+    pub bears: Metadata,
+    /// Whether it says itself what it was before it was taken over.
+    pub keeps_original: bool,
     pub owner: Option<String>,
     pub request_id: Option<String>,
+    /// Whether the canary stands in for a primary without pods.
+    pub stands_in: bool,
 }
 
 impl RouteRecord {
-    /// The live weights of an apex.
-    pub fn weights(&self, apex: &str) -> Option<routes::Weights> {
-        routes::weights(&self.spec, apex)
+    /// Which way the requests of a Canary go by it.
+    pub fn live(&self, spec: &Spec) -> Live {
+        let live = spec.provider.live(&self.spec, spec);
+        Live { everyone: live.everyone || self.stands_in, ..live }
     }
 }
 
-/// A Service or a DestinationRule: enough to see whether it is as it should be.
+/// A Service, or a rule beside the routes: enough to see whether it is as it should be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartRecord {
     pub name: String,
     pub resource_version: String,
     pub owner: Option<String>,
-    /// `spec.selector` and the ports of a Service; the whole spec of a DestinationRule.
+    /// Labels and annotations that count.
+    pub bears: Metadata,
+    /// Whether it says itself what it was before it was taken over.
+    pub keeps_original: bool,
+    /// `spec.selector` and the ports of a Service; the whole spec of a rule.
     pub spec: Value,
 }
 
@@ -293,6 +308,7 @@ impl WorkloadRecord {
             containers: containers
                 .map(|c| (text(c, "/name").unwrap_or_default(), text(c, "/image").unwrap_or_default()))
                 .collect(),
+            ports: ContainerPort::of(template),
             configs: shapes::configs(template),
             selector: shapes::Selector::of(object),
             // Whoever else puts a template there leaves the annotation, but not the mark inside the template.
@@ -327,14 +343,17 @@ impl ReplicaSetRecord {
 }
 
 impl RouteRecord {
-    /// Reduces a VirtualService.
+    /// Reduces the object that carries the weights.
     pub fn of(object: &Value) -> Self {
         Self {
             name: name_of(object),
             resource_version: version_of(object),
             spec: object.get("spec").cloned().unwrap_or(Value::Null),
+            bears: borne::borne(object),
+            keeps_original: borne::original(object, annotation::FLAGGER_ORIGINAL, |_| true).is_some(),
             owner: owner_of(object),
             request_id: annotation_of(object, annotation::REQUEST_ID),
+            stands_in: annotation_of(object, annotation::STANDS_IN).as_deref() == Some("true"),
         }
     }
 }
@@ -342,22 +361,19 @@ impl RouteRecord {
 impl PartRecord {
     /// Reduces a Service.
     pub fn of_service(object: &Value) -> Self {
-        let ports = object.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
-        let ports: Vec<Value> = ports
-            .map(|p| {
-                serde_json::json!({"name": p.get("name"), "port": p.get("port"), "targetPort": p.get("targetPort")})
-            })
-            .collect();
-        let selector = object.pointer("/spec/selector").cloned().unwrap_or(Value::Null);
-        Self { spec: serde_json::json!({"selector": selector, "ports": ports}), ..Self::of(object) }
+        let keeps_original = borne::original(object, annotation::ORIGINAL, |_| true).is_some();
+        let spec = services::kept(object.get("spec").unwrap_or(&Value::Null));
+        Self { spec, keeps_original, ..Self::of(object) }
     }
 
-    /// Reduces a DestinationRule.
+    /// Reduces a rule.
     pub fn of(object: &Value) -> Self {
         Self {
             name: name_of(object),
             resource_version: version_of(object),
             owner: owner_of(object),
+            bears: borne::borne(object),
+            keeps_original: false,
             spec: object.get("spec").cloned().unwrap_or(Value::Null),
         }
     }

@@ -149,6 +149,10 @@ impl Seat {
             return Some(format!("you may not {right} in {namespace}"));
         }
         self.mirror.ready().await;
+        let rights = self.mirror.read().providers().into_iter().flat_map(access::to_route).collect::<Vec<_>>();
+        if let Some(right) = access::lacks(client, namespace, &rights).await {
+            return Some(format!("you may not {right} in {namespace}"));
+        }
         let wrote = flagger::wrote_recently(&self.mirror.read(), self.clock.now());
         wrote.map(|sign| format!("Flagger is at work: {sign}"))
     }

@@ -2,14 +2,13 @@
 //! that the next decision sees it at once.
 
 use super::facts::{Decided, owner};
-use crate::api::shapes::{self, Role};
+use crate::api::shapes;
 use crate::api::{FINALIZER, Revision, Spec, annotation};
 use crate::cluster::events::{self, Draft};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::cluster::writes::{WriteError, Writer};
 use crate::cluster::{Clock, Kinds, Mirror, Source};
-use crate::rollout::{Effect, Facts, Mark, Note, Occasion, Part, Traffic};
-use kube::core::ApiResource;
+use crate::rollout::{Effect, Facts, Mark, Note, Occasion, Part};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 
@@ -55,7 +54,7 @@ pub struct Hands {
     pub mirror: Mirror,
     pub clock: Clock,
     /// The versions that the present decision was made on.
-    decided: Decided,
+    pub(super) decided: Decided,
     /// Names and occurrences of the Events written last: what a decision repeats costs no call.
     written: VecDeque<(String, String)>,
     /// Events that could not be written yet. Nothing else waits for them: users come first.
@@ -120,7 +119,7 @@ impl Hands {
             (Source::Canaries, canary.name.clone(), true),
             (Source::Deployments, facts.spec.target.clone(), true),
             (Source::Deployments, facts.spec.primary(), primary_is_ours),
-            (Source::VirtualServices, facts.spec.service.apex.clone(), routes_are_ours),
+            (Source::Routes(facts.spec.provider), facts.spec.provider.routes_name(&facts.spec), routes_are_ours),
         ] {
             let object = (source, name);
             if ours && !claimed.contains(&object) {
@@ -217,11 +216,10 @@ impl Hands {
             }
             Effect::SetFinalizer(wanted) => self.set_finalizer(*wanted, canary).await,
             Effect::DeleteCanary { request } => self.delete_canary(request, canary).await,
-            Effect::WriteScaler
-            | Effect::ReturnTarget { .. }
-            | Effect::HandBack
-            | Effect::Tell(_)
-            | Effect::CallPostRollout(_) => Err(EffectError::Impossible(format!("{effect:?} is not carried out"))),
+            Effect::HandBack => self.hand_back(canary, spec).await,
+            Effect::WriteScaler | Effect::ReturnTarget { .. } | Effect::Tell(_) | Effect::CallPostRollout(_) => {
+                Err(EffectError::Impossible(format!("{effect:?} is not carried out")))
+            }
         }
     }
 
@@ -278,7 +276,7 @@ impl Hands {
     }
 
     /// Takes in the answer to a write. On a conflict the object is read afresh: the watch may be behind.
-    async fn done(
+    pub(super) async fn done(
         &mut self,
         source: Source,
         name: &str,
@@ -327,72 +325,9 @@ impl Hands {
         }
     }
 
-    fn workload(&self, name: &str) -> Result<WorkloadRecord, EffectError> {
+    pub(super) fn workload(&self, name: &str) -> Result<WorkloadRecord, EffectError> {
         let record = self.mirror.read().workloads.get(name).cloned();
         record.ok_or_else(|| EffectError::Conflict(format!("deployment {name}")))
-    }
-
-    async fn service(&mut self, role: Role, canary: &CanaryRecord, spec: &Spec) -> Result<(), EffectError> {
-        let target = self.workload(&spec.target)?;
-        let selector = target.selector.as_ref().map_err(|why| EffectError::Impossible(why.clone()))?;
-        let desired = shapes::service(&owner(canary), &spec.service, selector, role);
-        let name = role.name(&spec.service.apex);
-        let version = self.decided.version(Source::Services, &name).map(str::to_string);
-        let present = self.mirror.read().services.get(&name).cloned();
-        let write = match version.zip(present) {
-            None => self.writer.create(&self.kinds.service, desired).await,
-            Some((version, present)) => {
-                let patch = json!({
-                    "metadata": {
-                        "labels": desired["metadata"]["labels"],
-                        "annotations": desired["metadata"]["annotations"],
-                    },
-                    "spec": { "ports": desired["spec"]["ports"], "selector": only(&desired, &present.spec, "selector") },
-                });
-                self.writer.merge(&self.kinds.service, &name, &version, patch).await
-            }
-        };
-        self.done(Source::Services, &name, write, "writing service").await
-    }
-
-    async fn rule(&mut self, role: Role, canary: &CanaryRecord, spec: &Spec) -> Result<(), EffectError> {
-        let kind = istio(self.kinds.destination_rule.as_ref())?;
-        let desired = shapes::destination_rule(&owner(canary), &spec.service, role);
-        let name = role.name(&spec.service.apex);
-        let version = self.decided.version(Source::DestinationRules, &name).map(str::to_string);
-        let present = self.mirror.read().rules.get(&name).cloned();
-        let write = match version.zip(present) {
-            None => self.writer.create(&kind, versioned(desired, &kind)).await,
-            Some((version, present)) => {
-                let patch = json!({ "spec": replacing(&present.spec, &desired["spec"]) });
-                self.writer.merge(&kind, &name, &version, patch).await
-            }
-        };
-        self.done(Source::DestinationRules, &name, write, "writing destinationrule").await
-    }
-
-    async fn routes(
-        &mut self,
-        traffic: &Traffic,
-        request: Option<&str>,
-        canary: &CanaryRecord,
-        spec: &Spec,
-    ) -> Result<(), EffectError> {
-        let weight = traffic.canary;
-        let kind = istio(self.kinds.virtual_service.as_ref())?;
-        let name = &spec.service.apex;
-        let desired = shapes::virtual_service(&owner(canary), &spec.service, weight);
-        let version = self.decided.version(Source::VirtualServices, name).map(str::to_string);
-        let present = self.mirror.read().routes.get(name).cloned();
-        let write = match version.zip(present) {
-            None => self.writer.create(&kind, versioned(desired, &kind)).await,
-            Some((version, present)) => {
-                let mut patch = json!({ "spec": replacing(&present.spec, &desired["spec"]) });
-                mark(&mut patch, request);
-                self.writer.merge(&kind, name, &version, patch).await
-            }
-        };
-        self.done(Source::VirtualServices, name, write, &format!("routing {weight} % to the canary of")).await
     }
 
     async fn create_primary(
@@ -637,46 +572,9 @@ fn revision_of(facts: &Facts) -> String {
     facts.revision.clone().or_else(|| facts.applied()).map_or_else(String::new, |revision| revision.to_string())
 }
 
-fn istio(kind: Option<&ApiResource>) -> Result<ApiResource, EffectError> {
-    kind.cloned().ok_or_else(|| EffectError::Impossible("the cluster serves no Istio routes".into()))
-}
-
-/// The shape in the version that the cluster serves.
-fn versioned(mut shape: Value, kind: &ApiResource) -> Value {
-    shape["apiVersion"] = json!(kind.api_version);
-    shape
-}
-
 /// Leaves a request's id beside its effect.
-fn mark(patch: &mut Value, request: Option<&str>) {
+pub(super) fn mark(patch: &mut Value, request: Option<&str>) {
     if let Some(id) = request {
         patch["metadata"]["annotations"][annotation::REQUEST_ID] = json!(id);
-    }
-}
-
-/// A merge patch that makes `present` into `desired`: what is desired no more is set to null.
-fn replacing(present: &Value, desired: &Value) -> Value {
-    let mut patch = desired.clone();
-    if let (Some(patch), Some(present)) = (patch.as_object_mut(), present.as_object()) {
-        for key in present.keys() {
-            patch.entry(key.clone()).or_insert(Value::Null);
-        }
-    }
-    patch
-}
-
-/// As [`replacing`], of one map inside two specs.
-fn only(desired: &Value, present: &Value, key: &str) -> Value {
-    replacing(present.get(key).unwrap_or(&Value::Null), &desired["spec"][key])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_replacement_takes_away_what_is_desired_no_more() {
-        let (present, desired) = (json!({"http": [1], "tls": []}), json!({"http": [2]}));
-        assert_eq!(replacing(&present, &desired), json!({"http": [2], "tls": null}));
     }
 }

@@ -1,9 +1,9 @@
 //! From the mirror's records to the facts of one Canary.
 
-use crate::api::routes::same_but_weights;
-use crate::api::shapes::{self, Owner, Role, Selector};
-use crate::api::{FINALIZER, Problem, Revision, Spec};
-use crate::cluster::records::{CanaryRecord, PartRecord, RouteRecord, WorkloadRecord};
+use crate::api::shapes::{Owner, Role};
+use crate::api::status::Cookies;
+use crate::api::{FINALIZER, Problem, Provider, Revision, Spec, Unmanaged, borne, services};
+use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::cluster::{Source, World};
 use crate::rollout::{Answers, Facts, Part, Routes, Workload};
 use chrono::{DateTime, Utc};
@@ -55,26 +55,25 @@ impl Decided {
             if let Some(service) = world.services.get(&name) {
                 decided.moved(Source::Services, &name, &service.resource_version);
             }
-            if let Some(rule) = world.rules.get(&name) {
-                decided.moved(Source::DestinationRules, &name, &rule.resource_version);
+            if let Some(rule) = world.rules.get(&spec.provider).and_then(|rules| rules.get(&name)) {
+                decided.moved(Source::Rules(spec.provider), &name, &rule.resource_version);
             }
         }
-        if let Some(routes) = world.routes.get(&spec.service.apex) {
-            decided.moved(Source::VirtualServices, &spec.service.apex, &routes.resource_version);
+        if let Some(routes) = world.routes_of(spec) {
+            decided.moved(Source::Routes(spec.provider), &routes.name, &routes.resource_version);
         }
         decided
     }
 }
 
 /// Sources that every decision stands on.
-const NEEDED: [Source; 6] = [
-    Source::Canaries,
-    Source::Deployments,
-    Source::ReplicaSets,
-    Source::VirtualServices,
-    Source::DestinationRules,
-    Source::Services,
-];
+const NEEDED: [Source; 4] = [Source::Canaries, Source::Deployments, Source::ReplicaSets, Source::Services];
+
+/// Sources that the decisions on Canaries of a provider stand on beside that.
+fn provided(provider: Provider) -> Vec<Source> {
+    let rules = provider.rules_kind().map(|_| Source::Rules(provider));
+    [Some(Source::Routes(provider)), rules].into_iter().flatten().collect()
+}
 
 /// The spec by which a Canary is driven: its own, or where that cannot be carried out and a rollout is under way, what
 /// can be read of it, or else the one `known` from before. None: it is not driven.
@@ -105,12 +104,14 @@ pub fn observe(
     let Some(spec) = driven_spec(canary, known) else {
         return Observed::Undriveable(Box::new(canary.clone()), problems.cloned().unwrap_or_default());
     };
+    if world.not_live(&provided(spec.provider)).is_some() {
+        return Observed::Unknown;
+    }
     let undriveable = problems.map(|problems| listed(problems));
     let target = world.workloads.get(&spec.target);
     let primary = world.workloads.get(&spec.primary());
-    let selector = target.and_then(|t| t.selector.as_ref().ok());
     let owner = owner(canary);
-    let part = |role| service_part(world, canary, spec, &owner, selector, role);
+    let part = |role| service_part(world, canary, spec, &owner, target, role);
     let rule = |role| rule_part(world, canary, spec, &owner, role);
     let facts = Facts {
         now,
@@ -133,7 +134,7 @@ pub fn observe(
         canary_service: part(Role::Canary),
         primary_rule: rule(Role::Primary),
         canary_rule: rule(Role::Canary),
-        routes: routes(world.routes.get(&spec.service.apex), canary, spec),
+        routes: routes(world, canary, spec, &owner),
         request: canary.request.clone().map(|r| r.map_err(|problem| problem.why)),
         paused: canary.paused.clone(),
         gate: canary.gate.clone(),
@@ -210,10 +211,16 @@ fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {
     }
 }
 
-fn held(part: Option<&PartRecord>, canary: &CanaryRecord, as_desired: impl FnOnce(&PartRecord) -> bool) -> Part {
+/// A part of its owner, held against what it should be. One that nobody controls is taken over.
+fn held<T>(
+    part: Option<&T>,
+    owner: impl Fn(&T) -> Option<&str>,
+    uid: &str,
+    as_desired: impl FnOnce(&T) -> bool,
+) -> Part {
     match part {
         None => Part::Missing,
-        Some(part) if part.owner.as_deref() != Some(&canary.uid) => Part::Foreign,
+        Some(part) if owner(part).is_some_and(|owner| owner != uid) => Part::Foreign,
         Some(part) if as_desired(part) => Part::AsDesired,
         Some(_) => Part::Differs,
     }
@@ -224,37 +231,57 @@ fn service_part(
     canary: &CanaryRecord,
     spec: &Spec,
     owner: &Owner,
-    selector: Option<&Selector>,
+    target: Option<&WorkloadRecord>,
     role: Role,
 ) -> Part {
-    held(world.services.get(&role.name(&spec.service.apex)), canary, |part| {
-        // Without a selector there is nothing to hold it against; that is an obstacle of its own.
-        selector.is_none_or(|selector| {
-            part.spec == PartRecord::of_service(&shapes::service(owner, &spec.service, selector, role)).spec
-        })
-    })
+    let service = &spec.service;
+    held(
+        world.services.get(&role.name(&service.apex)),
+        |part| part.owner.as_deref(),
+        &canary.uid,
+        |part| {
+            // Without a selector there is nothing to hold it against; that is an obstacle of its own.
+            let Some((target, selector)) = target.and_then(|t| Some((t, t.selector.as_ref().ok()?))) else {
+                return true;
+            };
+            let desired = services::service(owner, service, selector, &target.ports, role);
+            let bears = services::metadata(service, selector, role);
+            // Of a Service that somebody else made, what it bears is theirs.
+            let labelled = part.owner.is_none() || borne::difference(&part.bears, &bears, &service.unmanaged).is_none();
+            labelled && services::same(&part.spec, &desired["spec"])
+        },
+    )
 }
 
 fn rule_part(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner, role: Role) -> Part {
-    held(world.rules.get(&role.name(&spec.service.apex)), canary, |part| {
-        part.spec == shapes::destination_rule(owner, &spec.service, role)["spec"]
-    })
+    // A provider without rules lacks none.
+    let Some(desired) = spec.provider.rule(owner, spec, role) else { return Part::AsDesired };
+    let rules = world.rules.get(&spec.provider);
+    let rule = rules.and_then(|rules| rules.get(&role.name(&spec.service.apex)));
+    held(rule, |part| part.owner.as_deref(), &canary.uid, |part| borne::alike(&part.spec, &desired["spec"]))
 }
 
-fn routes(record: Option<&RouteRecord>, canary: &CanaryRecord, spec: &Spec) -> Routes {
-    let Some(record) = record else { return Routes::default() };
-    let part = match record.owner.as_deref() {
-        Some(uid) if uid == canary.uid => {
-            let desired = shapes::virtual_service_spec(&spec.service, 0);
-            if same_but_weights(&record.spec, &desired) { Part::AsDesired } else { Part::Differs }
-        }
-        _ => Part::Foreign,
+/// The routes are as they should be when they are what would be written for the traffic that they have, with the cookies
+/// that are recorded or, where a step is not recorded yet, those that they give: so neither weights nor copies nor
+/// cookies are a difference.
+fn routes(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner) -> Routes {
+    let Some(record) = world.routes_of(spec) else { return Routes::default() };
+    let live = record.live(spec);
+    let with = |cookies: &Cookies| {
+        let desired = spec.provider.routes(owner, spec, &live.traffic(cookies.clone()));
+        let bears = borne::difference(&record.bears, &borne::borne(&desired), &Unmanaged::default());
+        bears.is_none() && spec.provider.same(&record.spec, &desired["spec"])
     };
+    let as_desired = || with(&canary.status.cookies) || with(&live.cookies);
+    let part = held(Some(record), |record| record.owner.as_deref(), &canary.uid, |_| as_desired());
     Routes {
         part,
-        weights: record.weights(&spec.service.apex),
-        mirrored: false,
-        everyone: false,
+        weights: live.weights,
+        mirrored: live.mirrored,
+        everyone: live.everyone,
         request_id: record.request_id.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod exposition;
 mod facts;
 mod readings;
 mod report;
+mod routing;
 mod telemetry;
 mod worker;
 

@@ -62,7 +62,8 @@ impl Report {
     pub fn ready(&self) -> Result<(), String> {
         let now = self.clock.now();
         let world = self.mirror.read();
-        let missing = world.health.iter().find_map(|(source, health)| match health {
+        let mut counted = world.health.iter().filter(|(source, _)| world.depends_on(**source));
+        let missing = counted.find_map(|(source, health)| match health {
             Health::Forbidden { error } => Some(format!("{source} of {} cannot be watched: {error}", self.namespace)),
             Health::Lost { error, .. } if !world.listed.contains(source) => {
                 Some(format!("{source} of {} are not listed yet: {error}", self.namespace))

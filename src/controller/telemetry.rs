@@ -5,7 +5,7 @@
 
 use super::exposition::{Family, Kind};
 use super::facts::driven_spec;
-use crate::api::{Check, CheckKind, Phase, Spec};
+use crate::api::{Check, CheckKind, Phase, Provider, Spec};
 use crate::cluster::World;
 use crate::cluster::records::CanaryRecord;
 use crate::rollout::Reading;
@@ -83,7 +83,7 @@ impl Telemetry {
     /// All series as Prometheus reads them; those of Canaries only with the `world` in which they are driven.
     pub fn text(&self, namespace: &str, world: Option<&World>) -> String {
         let mut info = Family::new("flagger_info", Kind::Gauge, "Version and mesh of this controller; always 1.");
-        info.sample(&[("version", env!("CARGO_PKG_VERSION")), ("mesh_provider", "istio")], 1.0);
+        info.sample(&[("version", env!("CARGO_PKG_VERSION")), ("mesh_provider", Provider::default().name())], 1.0);
         let canaries = world.map_or_else(String::new, |world| self.of_canaries(namespace, world));
         info.text() + &canaries
     }
@@ -119,7 +119,7 @@ impl Telemetry {
             let target = spec.target.as_str();
             let labels = [("name", target), ("namespace", namespace)];
             status.sample(&labels, standing(canary.status.phase));
-            if let Some(weights) = world.routes.get(&spec.service.apex).and_then(|r| r.weights(&spec.service.apex)) {
+            if let Some(weights) = world.live(spec).and_then(|live| live.weights) {
                 let of = |workload: &str, percent: u8, family: &mut Family| {
                     family.sample(&[("workload", workload), ("namespace", namespace)], f64::from(percent));
                 };
@@ -220,7 +220,7 @@ mod tests {
     fn a_canary_has_flaggers_series_under_its_targets_name() {
         let telemetry = Telemetry::default();
         let mut world = world(&[canary("release", "web", "Progressing")]);
-        world.routes.insert(
+        world.routes.entry(Provider::default()).or_default().insert(
             "web".into(),
             RouteRecord::of(&json!({
                 "metadata": {"name": "web", "resourceVersion": "1"},

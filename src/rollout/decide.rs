@@ -56,19 +56,21 @@ fn obstacle(facts: &Facts) -> Option<String> {
     if facts.primary.as_ref().is_some_and(|p| p.foreign) {
         return Some(format!("deployment {}.{namespace} belongs to someone else", facts.spec.primary()));
     }
-    let parts = [
+    let provider = facts.spec.provider;
+    let (routes, rule) =
+        (provider.routes_kind().singular(), provider.rules_kind().map_or_else(String::new, |k| k.singular()));
+    let parts: [(&str, Role, Part); 6] = [
         ("service", Role::Apex, facts.apex_service),
         ("service", Role::Primary, facts.primary_service),
         ("service", Role::Canary, facts.canary_service),
-        ("destinationrule", Role::Primary, facts.primary_rule),
-        ("destinationrule", Role::Canary, facts.canary_rule),
-        ("virtualservice", Role::Apex, facts.routes.part),
+        (&rule, Role::Primary, facts.primary_rule),
+        (&rule, Role::Canary, facts.canary_rule),
+        (&routes, Role::Apex, facts.routes.part),
     ];
     let (kind, role, _) = parts.into_iter().find(|(_, _, part)| *part == Part::Foreign)?;
     let name = role.name(&service.apex);
     Some(format!(
-        "{kind} {name}.{namespace} belongs to someone else, and taking it over is not supported by this version of \
-         canary-tui"
+        "{kind} {name}.{namespace} belongs to someone else: another controller owns it, and would undo what is written"
     ))
 }
 

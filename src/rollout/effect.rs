@@ -1,8 +1,8 @@
 //! What a decision asks for.
 
 use super::Reading;
+pub use crate::api::routes::Traffic;
 use crate::api::shapes::Role;
-use crate::api::status::Cookies;
 use crate::api::{Gate, HookKind, Opened, Paused, Phase, Revision, Severity, Status};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -50,27 +50,13 @@ pub struct Called {
     pub failed: Option<(String, String)>,
 }
 
-/// Which way the requests go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Percent to the canary, of those whom it serves.
-    pub canary: u8,
-    /// Whether requests are copied to the canary.
-    pub mirrored: bool,
-    /// Whether the canary stands in for a primary without pods: then it serves those too whom the Canary does not name.
-    /// It is written on the routes, so that it is never taken for a step.
-    pub everyone: bool,
-    /// What keeps users with their version.
-    pub cookies: Cookies,
-}
-
 /// One change to the cluster. Each may be repeated without harm.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Event(Note),
     /// Create a Service, or make it what it should be.
     WriteService(Role),
-    /// Create a DestinationRule, or make it what it should be.
+    /// Create a rule beside the routes, or make it what it should be.
     WriteRule(Role),
     /// Create the routes or rewrite them, with this traffic.
     WriteRoutes {

@@ -115,18 +115,18 @@ impl Workload {
 pub enum Part {
     #[default]
     Missing,
-    /// It exists and belongs to someone else.
+    /// It exists and another controller owns it.
     Foreign,
     Differs,
     AsDesired,
 }
 
-/// The VirtualService.
+/// The object that carries the weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routes {
     /// Held against the desired one, the weights aside.
     pub part: Part,
-    /// The live weights; None where it does not name both destinations.
+    /// The live weights; None where it leads to neither the primary nor the canary.
     pub weights: Option<Weights>,
     /// Whether requests are copied to the canary.
     pub mirrored: bool,

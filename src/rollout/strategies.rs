@@ -188,9 +188,12 @@ impl Plan<'_> {
             Strategy::BlueGreen | Strategy::AbTesting => facts.status.iterations + 1,
         };
         self.say_step(live, iterations);
+        // The cookies that were written with it.
+        let cookies = self.traffic(live).cookies;
         self.status(|status| {
             status.canary_weight = live;
             status.iterations = iterations;
+            status.cookies = cookies;
         });
     }
 }

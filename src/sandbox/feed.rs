@@ -63,11 +63,16 @@ impl Feed {
             cluster.of_kind("Service").into_iter().map(|service| (place(&service), service)).collect();
         let by_label = by_label(&deployments);
         let mut routes = BTreeMap::new();
+        // Whoever opens connections there sends no requests that could be counted.
+        let mut connected = BTreeSet::new();
         for virtual_service in cluster.of_kind("VirtualService") {
             let (namespace, host) = place(&virtual_service);
-            let destinations = destinations(&virtual_service, &services, &by_label);
-            routes.insert((namespace, host), destinations);
+            match divided(&virtual_service, &services, &by_label) {
+                Some(divided) => drop(routes.insert((namespace, host), divided)),
+                None => drop(connected.insert((namespace, host))),
+            }
         }
+        self.hosts.retain(|host| !connected.contains(host));
         self.hosts.extend(routes.keys().cloned());
         let namespaces: BTreeSet<String> = cluster.of_kind("Namespace").iter().map(|object| place(object).1).collect();
         self.hosts.retain(|(namespace, _)| namespaces.contains(namespace));
@@ -79,13 +84,19 @@ impl Feed {
                     workload: workload_behind(&host.0, &host.1, &services, &by_label),
                     weight: 100,
                 });
-                routes.insert(host.clone(), destination.into_iter().collect());
+                let destinations = destination.into_iter().collect();
+                routes.insert(host.clone(), Divided { destinations, copies: Vec::new() });
             }
         }
         Facts {
             routes: routes
                 .into_iter()
-                .map(|((namespace, host), destinations)| Route { namespace, host, destinations })
+                .map(|((namespace, host), Divided { destinations, copies })| Route {
+                    namespace,
+                    host,
+                    destinations,
+                    copies,
+                })
                 .collect(),
             workloads: workloads(cluster, &deployments),
         }
@@ -131,34 +142,82 @@ fn place(object: &Value) -> (String, String) {
     (text("namespace"), text("name"))
 }
 
-/// How a VirtualService divides the requests that no match singles out: by the first route without conditions.
-fn destinations(
+/// How many of a thousand requests meet the conditions of a route, of those that no route before it took: a simulated
+/// user has no paths and no headers.
+const MATCHED: u32 = 200;
+
+/// How a VirtualService divides the requests of its host; None where it routes no requests but connections.
+fn divided(
     virtual_service: &Value,
     services: &HashMap<(String, String), Arc<Value>>,
     deployments: &ByLabel<'_>,
-) -> Vec<Destination> {
+) -> Option<Divided> {
     let (namespace, _) = place(virtual_service);
-    let routes = virtual_service["spec"]["http"].as_array().map_or(&[][..], Vec::as_slice);
-    let takes_all = |route: &&Value| route["match"].as_array().is_none_or(Vec::is_empty);
-    let Some(route) = routes.iter().find(takes_all) else {
-        return Vec::new();
+    let spec = &virtual_service["spec"];
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let all = list(&spec["http"]);
+    if all.is_empty() && !list(&spec["tcp"]).is_empty() {
+        return None;
+    }
+    let has_conditions = |route: &Value| route["match"].as_array().is_some_and(|entries| !entries.is_empty());
+    // Nobody here bears a cookie.
+    let mut routes: Vec<&Value> = all.iter().filter(|route| !is_for_cookie(route)).collect();
+    if let Some(last) = routes.iter().position(|route| !has_conditions(route)) {
+        routes.truncate(last + 1);
+    }
+    let to = |value: &Value, weight| {
+        let host = value["host"].as_str().unwrap_or_default();
+        let service = host.split('.').next().unwrap_or_default();
+        let workload = workload_behind(&namespace, service, services, deployments);
+        Destination { service: service.to_owned(), workload, weight }
     };
-    let targets = route["route"].as_array().map_or(&[][..], Vec::as_slice);
-    // A single destination needs no weight.
-    let fallback = if targets.len() == 1 { 100 } else { 0 };
-    targets
-        .iter()
-        .map(|target| {
-            let host = target["destination"]["host"].as_str().unwrap_or_default();
-            let service = host.split('.').next().unwrap_or_default();
-            let weight = target["weight"].as_u64().unwrap_or(fallback);
-            Destination {
-                service: service.to_owned(),
-                workload: workload_behind(&namespace, service, services, deployments),
-                weight: u32::try_from(weight).unwrap_or(u32::MAX),
+    let mut divided = Divided::default();
+    let mut left = 1000;
+    for (at, route) in routes.iter().enumerate() {
+        // The last one is for all who are left: those whom no route is for do not call.
+        let share = if at + 1 == routes.len() { left } else { left * MATCHED / 1000 };
+        left -= share;
+        let targets = list(&route["route"]);
+        let weights: Vec<u64> = match targets.len() {
+            // A single destination gets everything, whatever its weight.
+            1 => vec![100],
+            _ => targets.iter().map(|target| target["weight"].as_u64().unwrap_or(0).min(u32::MAX.into())).collect(),
+        };
+        let sum: u64 = weights.iter().sum();
+        for (target, weight) in targets.iter().zip(weights) {
+            // As they stand where there is one route, else in thousandths of a thousandth.
+            let weight = match (routes.len(), sum) {
+                (1, _) => weight,
+                (_, 0) => 0,
+                _ => u64::from(share) * 1000 * weight / sum,
+            };
+            let destination = to(&target["destination"], u32::try_from(weight).unwrap_or(u32::MAX));
+            let known = divided.destinations.iter_mut().find(|known| known.service == destination.service);
+            match known {
+                Some(known) => known.weight = known.weight.saturating_add(destination.weight),
+                None => divided.destinations.push(destination),
             }
-        })
-        .collect()
+        }
+        if route["mirror"].is_object() {
+            let percent = route["mirrorPercentage"]["value"].as_f64().unwrap_or(100.0).clamp(0.0, 100.0);
+            divided.copies.push(to(&route["mirror"], (f64::from(share) * percent / 100.0) as u32));
+        }
+    }
+    Some(divided)
+}
+
+/// Where the requests of a host go, and their copies.
+#[derive(Default)]
+struct Divided {
+    destinations: Vec<Destination>,
+    copies: Vec<Destination>,
+}
+
+/// Whether a route is for those who bear a cookie of session affinity.
+fn is_for_cookie(route: &Value) -> bool {
+    let entries = route["match"].as_array().map_or(&[][..], Vec::as_slice);
+    let by_cookie = |entry: &Value| entry["headers"]["Cookie"]["regex"].as_str().is_some_and(|r| r.starts_with(".*"));
+    !entries.is_empty() && entries.iter().all(by_cookie)
 }
 
 /// The Deployment whose pods a Service selects; empty when there is none.
@@ -319,5 +378,65 @@ mod tests {
             store.modify("VirtualService", Some(NAMESPACE), APP, |object| object["spec"] = spec).unwrap();
             assert_eq!(Feed::default().facts(&store).routes.len(), 1);
         }
+    }
+
+    fn routed(http: Value) -> Facts {
+        let store = planted();
+        store.modify("VirtualService", Some(NAMESPACE), APP, |object| object["spec"] = http).unwrap();
+        Feed::default().facts(&store)
+    }
+
+    fn to(role: &str, weight: u32) -> Value {
+        json!({ "destination": { "host": format!("{APP}-{role}") }, "weight": weight })
+    }
+
+    fn shares(facts: &Facts) -> Vec<(&str, u32)> {
+        let destinations = facts.routes[0].destinations.iter();
+        destinations.map(|destination| (destination.workload.as_str(), destination.weight / 1000)).collect()
+    }
+
+    #[test]
+    fn a_fifth_of_the_requests_meets_the_conditions_of_a_route() {
+        let insider = json!([{ "headers": { "cookie": { "regex": "^(.*?;)?(canary=always)(;.*)?$" } } }]);
+        let facts = routed(json!({ "http": [
+            { "match": insider, "route": [to("primary", 0), to("canary", 100)] },
+            { "route": [to("primary", 0)] },
+        ] }));
+        assert_eq!(shares(&facts), [(format!("{APP}-primary").as_str(), 800), (APP, 200)]);
+        let facts = routed(json!({ "http": [
+            { "match": insider, "route": [to("primary", 50), to("canary", 50)] },
+            { "match": [{ "uri": { "prefix": "/" } }], "route": [to("primary", 100)] },
+        ] }));
+        assert_eq!(shares(&facts), [(format!("{APP}-primary").as_str(), 900), (APP, 100)]);
+    }
+
+    #[test]
+    fn routes_for_a_cookie_are_left_to_the_weighted_one() {
+        let sticky = json!([{ "headers": { "Cookie": { "regex": ".*app.*abc.*" } } }]);
+        let facts = routed(json!({ "http": [
+            { "match": sticky, "route": [to("primary", 0), to("canary", 100)] },
+            { "route": [to("primary", 90), to("canary", 10)] },
+        ] }));
+        assert_eq!(weights(&facts), [(format!("{APP}-primary"), 90), (APP.to_owned(), 10)]);
+    }
+
+    #[test]
+    fn copies_go_to_the_mirrors_host_and_are_no_destination() {
+        let mirror = |extra: Value| {
+            let mut route = json!({ "mirror": { "host": format!("{APP}-canary") }, "route": [to("primary", 100), to("canary", 0)] });
+            route["mirrorPercentage"] = extra;
+            routed(json!({ "http": [route] }))
+        };
+        for (extra, thousandths) in [(json!(null), 1000), (json!({ "value": 25.0 }), 250)] {
+            let facts = mirror(extra);
+            let copies = &facts.routes[0].copies;
+            assert_eq!((copies.len(), copies[0].workload.as_str(), copies[0].weight), (1, APP, thousandths));
+            assert_eq!(weights(&facts), [(format!("{APP}-primary"), 100), (APP.to_owned(), 0)]);
+        }
+    }
+
+    #[test]
+    fn connections_are_no_requests() {
+        assert!(routed(json!({ "tcp": [{ "route": [to("primary", 100), to("canary", 0)] }] })).routes.is_empty());
     }
 }

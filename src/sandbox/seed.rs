@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::serve::PROMETHEUS;
 use super::store::{Clock, Store, timestamp};
 use super::workloads::{Controllers, Pace};
-use crate::api::annotation;
 use crate::api::shapes::{self, Owner, Role, Selector};
 use crate::api::{GROUP, Spec, VERSIONS};
+use crate::api::{annotation, services};
 use crate::traffic::{OFFERED, of_tag};
 
 /// The version that all apps run at first.
@@ -139,13 +139,18 @@ fn app(store: &Store, controllers: &mut Controllers, apps: &Apps, place: usize) 
     let primary =
         shapes::primary(&owner, &spec, &target, apps.replicas, &revision).map_err(|problem| anyhow!(problem))?;
     create(store, "Deployment", namespace, primary)?;
+    let ports = services::ContainerPort::of(&target["spec"]["template"]);
     for role in [Role::Apex, Role::Primary, Role::Canary] {
-        create(store, "Service", namespace, shapes::service(&owner, &spec.service, &selector, role))?;
+        create(store, "Service", namespace, services::service(&owner, &spec.service, &selector, &ports, role))?;
     }
+    let provider = spec.provider;
     for role in [Role::Primary, Role::Canary] {
-        create(store, "DestinationRule", namespace, shapes::destination_rule(&owner, &spec.service, role))?;
+        if let Some((kind, rule)) = provider.rules_kind().zip(provider.rule(&owner, &spec, role)) {
+            create(store, kind.kind, namespace, rule)?;
+        }
     }
-    create(store, "VirtualService", namespace, shapes::virtual_service(&owner, &spec.service, 0))?;
+    let routes = provider.routes(&owner, &spec, &Default::default());
+    create(store, provider.routes_kind().kind, namespace, routes)?;
     run();
 
     let now = timestamp(store.now());

@@ -20,6 +20,9 @@ pub struct Route {
     pub host: String,
     /// How its requests are divided. Requests of a route without any destination are lost.
     pub destinations: Vec<Destination>,
+    /// Who gets copies of its requests: the weight is how many of a thousand. Nobody waits for their answers, so none of
+    /// them is ever lost.
+    pub copies: Vec<Destination>,
 }
 
 /// One destination of a route.

@@ -55,6 +55,7 @@ struct RouteState {
     phase: f64,
     random: Pcg32,
     destinations: Vec<DestinationState>,
+    copies: Vec<DestinationState>,
 }
 
 #[derive(Debug)]
@@ -117,6 +118,8 @@ struct CodeState {
     code: u16,
     at_destination: TrackId,
     at_source: TrackId,
+    /// How many of them were copies: their caller knows nothing of them.
+    copied: u32,
     durations: HistogramId,
     row: Row,
 }
@@ -222,9 +225,19 @@ impl Simulator {
                 if destination.serving.is_empty() {
                     lost.push((route.namespace.clone(), destination.service.clone(), share));
                 } else {
-                    serve(share, destination, pods, groups, history, &mut route.random, at);
+                    let served = Served { requests: share, copied: false, at };
+                    serve(served, destination, pods, groups, history, &mut route.random);
                 }
             });
+            for copy in &mut route.copies {
+                let due = arrived as f64 * f64::from(copy.weight) / 1000.0 + copy.owed;
+                let requests = due.floor().max(0.0) as u64;
+                copy.owed = due - requests as f64;
+                if !copy.serving.is_empty() {
+                    let served = Served { requests, copied: true, at };
+                    serve(served, copy, pods, groups, history, &mut route.random);
+                }
+            }
             if route.destinations.iter().all(|destination| destination.weight == 0) {
                 lost.push((route.namespace.clone(), route.host.clone(), arrived));
             }
@@ -253,9 +266,9 @@ impl Simulator {
         let seconds = self.scrape_ms as f64 / 1000.0;
         for group in &self.groups {
             for code in &group.codes {
-                let total = f64::from(code.row.counts[istio::COLUMNS - 1]);
-                self.history.push(code.at_destination, total);
-                self.history.push(code.at_source, total);
+                let total = code.row.counts[istio::COLUMNS - 1];
+                self.history.push(code.at_destination, f64::from(total));
+                self.history.push(code.at_source, f64::from(total.wrapping_sub(code.copied)));
                 self.history.push_histogram(code.durations, code.row);
             }
         }
@@ -341,39 +354,42 @@ impl Simulator {
         for route in &self.facts.routes {
             let state = known.remove(&(route.namespace.clone(), route.host.clone()));
             let mut state = state.unwrap_or_else(|| RouteState::new(self.seed, route));
-            let before = std::mem::take(&mut state.destinations);
-            for destination in &route.destinations {
-                let same = before.iter().find(|old| {
-                    old.service == destination.service
-                        && old.workload == destination.workload
-                        && old.weight == destination.weight
-                });
-                let mut serving = Vec::new();
-                let namespace = route.namespace.as_str();
-                for pod in ready.get(&(namespace, destination.workload.as_str())).into_iter().flatten() {
-                    let Some(at) = pods.get(&(namespace, pod.name.as_str())) else {
-                        continue;
-                    };
-                    let key = GroupKey {
-                        namespace: namespace.to_owned(),
+            let lists = [(&route.destinations, &mut state.destinations), (&route.copies, &mut state.copies)];
+            for (destinations, states) in lists {
+                let before = std::mem::take(states);
+                for destination in destinations {
+                    let same = before.iter().find(|old| {
+                        old.service == destination.service
+                            && old.workload == destination.workload
+                            && old.weight == destination.weight
+                    });
+                    let mut serving = Vec::new();
+                    let namespace = route.namespace.as_str();
+                    for pod in ready.get(&(namespace, destination.workload.as_str())).into_iter().flatten() {
+                        let Some(at) = pods.get(&(namespace, pod.name.as_str())) else {
+                            continue;
+                        };
+                        let key = GroupKey {
+                            namespace: namespace.to_owned(),
+                            service: destination.service.clone(),
+                            workload: destination.workload.clone(),
+                            tag: pod.tag.clone(),
+                        };
+                        let group = *groups.entry(key).or_insert_with_key(|key| {
+                            self.groups.push(Group::new(key.clone()));
+                            self.groups.len() - 1
+                        });
+                        serving.push((*at, group));
+                    }
+                    states.push(DestinationState {
                         service: destination.service.clone(),
                         workload: destination.workload.clone(),
-                        tag: pod.tag.clone(),
-                    };
-                    let group = *groups.entry(key).or_insert_with_key(|key| {
-                        self.groups.push(Group::new(key.clone()));
-                        self.groups.len() - 1
+                        weight: destination.weight,
+                        owed: same.map_or(0.0, |old| old.owed),
+                        serving,
+                        turn: same.map_or(0, |old| old.turn),
                     });
-                    serving.push((*at, group));
                 }
-                state.destinations.push(DestinationState {
-                    service: destination.service.clone(),
-                    workload: destination.workload.clone(),
-                    weight: destination.weight,
-                    owed: same.map_or(0.0, |old| old.owed),
-                    serving,
-                    turn: same.map_or(0, |old| old.turn),
-                });
             }
             self.routes.push(state);
         }
@@ -390,6 +406,7 @@ impl RouteState {
             phase: (hash % 1000) as f64 / 1000.0,
             random: Pcg32::new(hash, seed),
             destinations: Vec::new(),
+            copies: Vec::new(),
         }
     }
 }
@@ -434,7 +451,7 @@ impl Group {
     }
 
     /// Counts one answer. A status that has not been seen before gets its series now, as from a real proxy.
-    fn answer(&mut self, milliseconds: f64, history: &mut History) {
+    fn answer(&mut self, milliseconds: f64, copied: bool, history: &mut History) {
         self.errors_owed += self.behaviour.error_rate;
         let code = if self.errors_owed >= 1.0 {
             self.errors_owed -= 1.0;
@@ -456,6 +473,7 @@ impl Group {
                     code,
                     at_destination: history.open(&requests_total(&requests, "destination"), Unit::Whole(1.0)),
                     at_source: history.open(&requests_total(&requests, "source"), Unit::Whole(1.0)),
+                    copied: 0,
                     durations: history.open_histogram(&requests.labels("destination")),
                     row: Row::default(),
                 });
@@ -463,6 +481,7 @@ impl Group {
             }
         };
         self.codes[at].row.record(milliseconds);
+        self.codes[at].copied = self.codes[at].copied.wrapping_add(copied.into());
     }
 }
 
@@ -490,16 +509,24 @@ fn divide(requests: u64, destinations: &mut [DestinationState], mut give: impl F
     }
 }
 
+/// Requests that arrive together.
+struct Served {
+    requests: u64,
+    /// Whether they are copies.
+    copied: bool,
+    at: i64,
+}
+
 /// Lets the ready pods of a destination serve requests in turn.
 fn serve(
-    requests: u64,
+    served: Served,
     destination: &mut DestinationState,
     pods: &mut [PodState],
     groups: &mut [Group],
     history: &mut History,
     random: &mut Pcg32,
-    at: i64,
 ) {
+    let Served { requests, copied, at } = served;
     for _ in 0..requests {
         destination.turn = (destination.turn + 1) % destination.serving.len();
         let (pod, group) = destination.serving[destination.turn];
@@ -509,7 +536,7 @@ fn serve(
         let median = pod.behaviour.latency_median_ms * pod.behaviour.slowdown_after(age);
         let took =
             LogNormal::new(median.ln(), pod.behaviour.latency_sigma).map_or(median, |latency| latency.sample(random));
-        groups[group].answer(took, history);
+        groups[group].answer(took, copied, history);
     }
 }
 
@@ -550,6 +577,7 @@ mod tests {
                 namespace: "prod".to_owned(),
                 host: "app".to_owned(),
                 destinations: vec![to("app-primary", weights[0]), to("app", weights[1])],
+                copies: vec![],
             }],
             workloads: vec![
                 Workload {
@@ -677,5 +705,30 @@ mod tests {
         simulator.observe(at(10_700), facts([100, 0], vec![]));
         let expected = 0.5 * requests_per_second("prod", "app");
         assert!((simulator.lost_requests() as f64 / expected - 1.0).abs() < 0.5, "{}", simulator.lost_requests());
+    }
+
+    #[test]
+    fn a_copy_is_counted_where_it_arrives_and_is_nobodys_request() {
+        let mut simulator = simulator();
+        let mirrored = |canary: Vec<PodFact>| {
+            let mut facts = facts([100, 0], canary);
+            let copies = facts.routes[0].destinations[1].clone();
+            facts.routes[0].copies = vec![Destination { weight: 500, ..copies }];
+            facts
+        };
+        simulator.observe(start(), mirrored(vec![pod("app-1", "1.2.0", true)]));
+        let at = start() + Duration::from_secs(60);
+        simulator.advance(at);
+        let of = |workload: &str, reporter: &str| {
+            let labels = format!(r#"destination_workload="{workload}",reporter="{reporter}""#);
+            ask(&simulator, &format!("sum(istio_requests_total{{{labels}}})"), at)
+        };
+        let (users, copies) = (of("app-primary", "destination")[0], of("app", "destination")[0]);
+        assert!((copies / users - 0.5).abs() < 0.02, "{users} {copies}");
+        assert_eq!(of("app", "source"), [0.0]);
+        // Pods that could not answer a copy lose nobody's request.
+        simulator.observe(at, mirrored(vec![pod("app-1", "1.2.0", false)]));
+        simulator.advance(at + Duration::from_secs(60));
+        assert_eq!(simulator.lost_requests(), 0);
     }
 }

@@ -7,10 +7,11 @@ use super::own_checks::Judged;
 use super::row::{Row, Side};
 use super::theme::{Depth, Theme};
 use super::{glyphs::Glyphs, text};
-use crate::api::Verb;
+use crate::api::{Provider, Verb};
 use crate::cluster::EventRecord;
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
 use ratatui::layout::Size;
+use std::collections::BTreeSet;
 use tui_input::Input;
 
 /// Least columns and rows in which the console can say anything useful.
@@ -267,6 +268,15 @@ pub struct Start {
 }
 
 impl Model {
+    /// Who carries out the routing of the canaries; where there are none, of those that name nobody.
+    pub fn providers(&self) -> BTreeSet<Provider> {
+        let mut named: BTreeSet<Provider> = self.rows.iter().map(|row| row.provider).collect();
+        if named.is_empty() {
+            named.insert(Provider::default());
+        }
+        named
+    }
+
     /// A console that has heard nothing yet.
     pub fn new(start: Start) -> Self {
         Self {

@@ -2,8 +2,9 @@
 
 use super::own_checks::OwnCheck;
 use super::text::bounded;
-use crate::api::{CheckKind, Phase, Verb};
-use crate::cluster::{CanaryRecord, RouteRecord, WorkloadRecord};
+use crate::api::routes::Live;
+use crate::api::{CheckKind, Phase, Provider, Verb};
+use crate::cluster::{CanaryRecord, WorkloadRecord};
 use crate::rollout::{self, Standing};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
@@ -15,7 +16,8 @@ pub struct Records<'a> {
     /// Whether a target that is not there does not exist: the workloads have been listed.
     pub workloads_listed: bool,
     pub primary: Option<&'a WorkloadRecord>,
-    pub route: Option<&'a RouteRecord>,
+    /// Which way the requests go; None where there are no routes.
+    pub live: Option<Live>,
     /// The target's present revision.
     pub revision: Option<String>,
     /// The shortest time between two checks that the driver keeps to.
@@ -30,7 +32,9 @@ pub struct Row {
     /// Deletion was asked for.
     pub deleting: bool,
     pub phase: Phase,
-    /// Percent of traffic to the canary as the VirtualService has it; None where there is no route.
+    /// Who carries out its routing.
+    pub provider: Provider,
+    /// Percent of traffic to the canary as the routes have it; None where there are none.
     pub live_weight: Option<u8>,
     /// Percent of traffic to the canary as the status says.
     pub status_weight: u8,
@@ -120,7 +124,7 @@ pub struct Limits {
 impl Row {
     /// Derives a row. Texts are bounded here: a megabyte in a field must not slow every frame down.
     pub fn of(records: &Records) -> Self {
-        let Records { canary, target, workloads_listed, primary, route, revision, min_interval } = records;
+        let Records { canary, target, workloads_listed, primary, live, revision, min_interval } = records;
         let status = &canary.status;
         let spec = canary.spec.as_ref().ok();
         let mut problems: Vec<String> = match &canary.spec {
@@ -161,9 +165,8 @@ impl Row {
             created: canary.created,
             deleting: canary.deleting,
             phase: status.phase,
-            live_weight: spec
-                .and_then(|spec| route.and_then(|route| route.weights(&spec.service.apex)))
-                .map(|weights| weights.canary),
+            provider: spec.or(canary.partial.as_ref()).map_or_else(Provider::default, |spec| spec.provider),
+            live_weight: live.as_ref().and_then(|live| live.weights).map(|weights| weights.canary),
             status_weight: status.canary_weight,
             failed_checks: status.failed_checks,
             threshold: analysis.map(|analysis| analysis.threshold),

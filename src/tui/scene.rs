@@ -65,6 +65,7 @@ pub fn unheard(width: u16, height: u16) -> Model {
 pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
     let running = phase.under_way();
     Row {
+        provider: Default::default(),
         name: name.into(),
         created: None,
         deleting: false,

@@ -297,7 +297,7 @@ impl Dirty {
         match changed.source {
             Source::Events if changed.name.is_empty() => self.all_events = true,
             Source::Events => drop(self.events.insert(changed.name)),
-            Source::DestinationRules | Source::Services | Source::Lease => {}
+            Source::Rules(_) | Source::Services | Source::Lease => {}
             _ => self.rows = true,
         }
         Ok(())
@@ -407,7 +407,7 @@ pub fn rows(world: &World, min_interval: Duration) -> Vec<Row> {
             target,
             workloads_listed: world.listed.contains(&Source::Deployments),
             primary,
-            route: spec.and_then(|spec| world.routes.get(&spec.service.apex)),
+            live: spec.and_then(|spec| world.live(spec)),
             revision: target.and_then(|target| world.revision(target)).map(str::to_string),
             min_interval,
         })
@@ -437,11 +437,13 @@ fn links(world: &World) -> Msg {
             _ => {}
         }
     }
-    let routes = match link(Source::VirtualServices) {
+    let routes = world.providers().into_iter().map(|provider| match link(Source::Routes(provider)) {
         // The mirror says this way that the cluster has no such kind.
         Link::Forbidden { what } if what.contains("serves no") => Link::Absent { why: what },
         link => link,
-    };
+    });
+    // One lamp stands for all providers: the first that is not live tells.
+    let routes = routes.reduce(|one, other| if one == Link::Live { other } else { one }).unwrap_or(Link::Connecting);
     Msg::Cluster { cluster, routes, missing }
 }
 

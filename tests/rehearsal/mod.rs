@@ -195,5 +195,7 @@ impl Rehearsal {
 
 /// The live weight of the app's canary.
 pub fn weight(world: &World) -> u8 {
-    world.routes.get(APP).and_then(|r| r.weights(APP)).map_or(0, |w| w.canary)
+    let canary = world.canaries.get(APP);
+    let spec = canary.and_then(|c| c.spec.as_ref().ok().or(c.partial.as_ref()));
+    spec.and_then(|spec| world.live(spec)).map_or(0, |live| live.canary())
 }

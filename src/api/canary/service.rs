@@ -1,6 +1,7 @@
 //! `spec.service`: the name and port under which the workloads are served, and what their routes bear.
 
 use super::reader::{Reader, asks};
+use crate::api::Provider;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -32,6 +33,8 @@ pub struct Service {
     pub primary_metadata: Metadata,
     pub canary_metadata: Metadata,
     pub unmanaged: Unmanaged,
+    /// Further fields that the provider carries out, as they came.
+    pub others: Map<String, Value>,
 }
 
 impl Service {
@@ -68,12 +71,12 @@ pub struct Unmanaged {
 }
 
 impl Reader<'_> {
-    pub fn service(&mut self, value: &Value, target: Option<&str>) -> Option<Service> {
+    pub fn service(&mut self, value: &Value, target: Option<&str>, provider: Provider) -> Option<Service> {
         let Some(service) = value.as_object() else {
             self.problem("spec.service", "is missing");
             return None;
         };
-        let known = [
+        let mut known = vec![
             "name",
             "port",
             "portName",
@@ -97,7 +100,10 @@ impl Reader<'_> {
             "canary",
             "unmanagedMetadata",
         ];
+        known.extend(provider.service_fields());
         self.only("spec.service", service, &known);
+        let others = provider.service_fields().iter();
+        let others = others.filter_map(|key| Some((key.to_string(), service.get(*key)?.clone()))).collect();
         let port = match service.get("port") {
             None | Some(Value::Null) => {
                 self.problem("spec.service.port", "is missing");
@@ -157,6 +163,7 @@ impl Reader<'_> {
             primary_metadata,
             canary_metadata,
             unmanaged,
+            others,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Who may do what. Each role holds what its work takes and nothing else.
 
 use super::{Document, NAME, Options, labels};
-use crate::api::{GROUP, ISTIO_GROUP};
+use crate::api::{GROUP, Provider};
 use serde_json::{Value, json};
 
 /// Reads what the console shows.
@@ -41,16 +41,27 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
 }
 
 fn viewer() -> Vec<Value> {
-    vec![
+    let mut rules = vec![
         rule(GROUP, &["canaries", "metrictemplates", "alertproviders"], READ),
         rule("apps", &["deployments", "replicasets"], READ),
         rule("autoscaling", &["horizontalpodautoscalers"], READ),
         rule("", &["services", "events"], READ),
         // Prometheus, behind the API server.
         rule("", &["services/proxy"], &["get"]),
-        rule(ISTIO_GROUP, &["virtualservices", "destinationrules"], READ),
         rule("coordination.k8s.io", &["leases"], READ),
-    ]
+    ];
+    rules.extend(routing(READ));
+    rules
+}
+
+/// The objects of every provider.
+fn routing(verbs: &'static [&'static str]) -> impl Iterator<Item = Value> {
+    Provider::all().map(move |provider| {
+        let routes = provider.routes_kind();
+        let kinds: Vec<&str> =
+            [Some(routes), provider.rules_kind()].into_iter().flatten().map(|k| k.plural()).collect();
+        rule(routes.group(), &kinds, verbs)
+    })
 }
 
 fn operator() -> Vec<Value> {
@@ -73,9 +84,9 @@ fn driver(everywhere: bool) -> Vec<Value> {
         rule("autoscaling", &["horizontalpodautoscalers"], KEEP),
         rule("", &["services", "configmaps", "secrets", "events"], KEEP),
         rule("", &["services/proxy"], &["get"]),
-        rule(ISTIO_GROUP, &["virtualservices", "destinationrules"], KEEP),
         rule("coordination.k8s.io", &["leases"], KEEP),
     ];
+    rules.extend(routing(KEEP));
     if everywhere {
         rules.push(rule("", &["namespaces"], &["list", "watch"]));
     }

@@ -239,6 +239,7 @@ mod tests {
                         workload: "app-primary".to_owned(),
                         weight: 100,
                     }],
+                    copies: vec![],
                 }],
                 workloads: vec![Workload {
                     namespace: "prod".to_owned(),

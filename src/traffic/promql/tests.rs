@@ -257,6 +257,7 @@ fn rollout(tag: &str) -> (Simulator, i64) {
                 namespace: "prod".to_owned(),
                 host: "app".to_owned(),
                 destinations: vec![to("app-primary", "app-primary", 90), to("app-canary", "app", 10)],
+                copies: vec![],
             }],
             workloads: vec![workload("app-primary", "1.0.0"), workload("app", tag)],
         },

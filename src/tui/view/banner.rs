@@ -1,6 +1,7 @@
 //! Lines under the header that say what is wrong with the sources, since when, and what can be done.
 
 use super::canvas::Canvas;
+use crate::api::Provider;
 use crate::tui::model::{Driver, Link, Model};
 use crate::tui::text;
 use crate::tui::theme::Role;
@@ -34,10 +35,12 @@ pub fn lines(model: &Model, width: u16, height: u16) -> Vec<(Role, String)> {
             ),
         ));
     }
+    let routes: Vec<String> = model.providers().iter().map(routes_of).collect();
+    let routes = routes.join(", ");
     for (name, link, consequence) in [
         // Why there is no Prometheus ends with what can be done.
         ("Prometheus", &model.prometheus, ""),
-        ("Istio's VirtualServices", &model.routes, "; the weights shown are the status', not the routes'"),
+        (routes.as_str(), &model.routes, "; the weights shown are the status', not the routes'"),
     ] {
         let text = match link {
             Link::Forbidden { what } => format!("{} {name}: not permitted: {what}{consequence}", glyphs.warning),
@@ -84,6 +87,11 @@ pub fn lines(model: &Model, width: u16, height: u16) -> Vec<(Role, String)> {
         lines.push((Role::Warn, format!("{} {more} more lines: they need a higher terminal", glyphs.cut)));
     }
     lines
+}
+
+/// A provider's routes, as an operator calls them.
+fn routes_of(provider: &Provider) -> String {
+    format!("{}'s {}s", provider.product(), provider.routes_kind().kind)
 }
 
 /// Draws them.

@@ -136,8 +136,9 @@ fn remarks(model: &Model, row: &Row, width: u16) -> Vec<(Role, String)> {
         said.push((
             Role::Warn,
             format!(
-                "{} The VirtualService sends {} % to the canary, the status says {} %.",
+                "{} The {} sends {} % to the canary, the status says {} %.",
                 glyphs.warning,
+                row.provider.routes_kind().kind,
                 row.weight(),
                 row.status_weight
             ),

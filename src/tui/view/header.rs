@@ -22,17 +22,20 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     let driver = clean(&driver);
     let width = |text: &str| text::width(text) as u16;
     let room = area.width.saturating_sub(1 + 2 + width(&clock) + 1);
+    let mesh: Vec<&str> = model.providers().iter().map(|provider| provider.name()).collect();
+    let mesh = mesh.join("+");
+    let (full_lamps, short_lamps) = (["prometheus", &mesh], ["prom", &mesh]);
     let fixed = |lamps: [&str; 2], driver: u16| lamps.iter().map(|name| width(name) + 4).sum::<u16>() + driver;
     let place = |with_context: bool| width(&namespace) + 2 + if with_context { width(&context) + 3 } else { 0 };
-    let full = fixed(FULL, width("driver: ") + width(&driver));
+    let full = fixed(full_lamps, width("driver: ") + width(&driver));
     let with_count = !count.is_empty() && place(true) + full + width(&count) + 3 <= room;
     let with_name = place(true) + full + width(&count) + 3 + 12 <= room;
     let (lamps, prefix, with_context) = if place(true) + full <= room {
-        (FULL, "driver: ", true)
-    } else if place(true) + fixed(SHORT, width("by ") + width(&driver)) <= room {
-        (SHORT, "by ", true)
+        (full_lamps, "driver: ", true)
+    } else if place(true) + fixed(short_lamps, width("by ") + width(&driver)) <= room {
+        (short_lamps, "by ", true)
     } else {
-        (SHORT, "by ", area.width >= 100)
+        (short_lamps, "by ", area.width >= 100)
     };
 
     let end = area.right().saturating_sub(1);
@@ -66,10 +69,6 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     x += canvas.put(x, area.y, stop.saturating_sub(x), prefix, Role::Dim);
     canvas.put_on(x, area.y, stop.saturating_sub(x), &driver, driver_role, None, Cut::Middle);
 }
-
-/// The lamps' names, and shorter ones.
-const FULL: [&str; 2] = ["prometheus", "istio"];
-const SHORT: [&str; 2] = ["prom", "istio"];
 
 /// The light of a source: by shape first, by colour besides.
 fn lamp(link: &Link, canvas: &Canvas) -> (&'static str, Role) {
