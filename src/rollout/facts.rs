@@ -2,7 +2,7 @@
 
 use super::{Answers, Readiness, readiness};
 use crate::api::routes::Weights;
-use crate::api::{Gate, Opened, Paused, Request, Revision, Spec, Status};
+use crate::api::{Gate, Opened, Paused, Request, Revision, Spec, Status, Webhook};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,6 +175,12 @@ impl Facts {
             Some(_) if self.is_promoted() => false,
             Some(applied) => applied != *revision,
         }
+    }
+
+    /// Whether a webhook is a gate that was opened for the present revision: it is not asked. Others may bear a gate's
+    /// name, and are.
+    pub fn is_passed_by(&self, hook: &Webhook) -> bool {
+        hook.kind.is_gate() && self.is_open(&hook.name)
     }
 
     /// Whether a gate was opened for the present revision.

@@ -20,10 +20,11 @@ impl Plan<'_> {
     /// What the webhooks of a kind answer, asked now.
     pub fn ask(&mut self, kind: HookKind) -> Asked {
         let facts = self.facts;
-        let to_ask = facts.spec.analysis.hooks(kind).filter(|hook| !facts.is_open(&hook.name)).count();
+        let to_ask = facts.spec.analysis.hooks(kind).filter(|hook| !facts.is_passed_by(hook)).count();
         let present = facts.answers.hooks.get(&kind);
         // One that said no and was opened meanwhile is not asked any more, and those behind it have not been asked.
-        let stale = |called: &Called| called.failed.as_ref().is_some_and(|(name, _)| facts.is_open(name));
+        let opened = |called: &Called| called.failed.as_ref().is_some_and(|(name, _)| facts.is_open(name));
+        let stale = |called: &Called| kind.is_gate() && opened(called);
         match present {
             _ if to_ask == 0 => Asked::Answered(Called { at: facts.now, passed: Vec::new(), failed: None }),
             Some(called) if !stale(called) => Asked::Answered(called.clone()),
@@ -50,7 +51,7 @@ impl Plan<'_> {
             }
             None => {
                 let due = self.check_due();
-                let any = facts.spec.analysis.hooks(kind).any(|hook| !facts.is_open(&hook.name));
+                let any = facts.spec.analysis.hooks(kind).any(|hook| !facts.is_passed_by(hook));
                 if any && facts.now < due {
                     self.wake(Some(due));
                     return Asked::NotYet;
@@ -208,6 +209,18 @@ impl Plan<'_> {
         }
     }
 
+    /// Whether the gate that held the rollout was opened, and nothing has come of it yet.
+    pub fn holds_no_more(&self) -> bool {
+        self.facts.gate.as_ref().is_some_and(|gate| self.facts.is_open(&gate.name))
+    }
+
+    /// The check that an opened gate was waited for has come to something else: what follows keeps to the interval.
+    pub fn forget_opened_gate(&mut self) {
+        if self.holds_no_more() {
+            self.push(Effect::Marks(vec![Mark::Gate(None)]));
+        }
+    }
+
     /// A step was taken: no gate holds it.
     pub fn through_gate(&mut self) {
         if self.facts.gate.is_some() {
@@ -223,7 +236,8 @@ impl Plan<'_> {
     }
 
     fn tell_of_gate(&mut self, gate: &str, text: &str) {
-        if self.facts.spec.analysis.webhooks.iter().any(|hook| hook.name == gate && hook.mute_alert) {
+        let mut gates = self.facts.spec.analysis.webhooks.iter().filter(|hook| hook.kind.is_gate());
+        if gates.any(|hook| hook.name == gate && hook.mute_alert) {
             return;
         }
         self.tell(Severity::Warn, text.into(), false);

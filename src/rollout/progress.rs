@@ -28,7 +28,7 @@ impl Plan<'_> {
                 format!("Rolling back {}.{} failed checks threshold reached {count}", facts.name, facts.namespace);
             return self.roll_back(vec![why], format!("Failed checks threshold reached {count}"));
         }
-        match self.told_to_roll_back() {
+        match if self.answers_at_once() { Some(None) } else { self.told_to_roll_back() } {
             None => return,
             Some(None) => {}
             Some(Some(hook)) => {
@@ -89,6 +89,25 @@ impl Plan<'_> {
         self.step(&canary);
     }
 
+    /// Whether the pending request is answered by this very decision: it does not wait for what a webhook says, which
+    /// is asked in the next one.
+    fn answers_at_once(&self) -> bool {
+        let facts = self.facts;
+        match &facts.request {
+            None => false,
+            Some(Err(_)) => true,
+            Some(Ok(request)) => match request.verb {
+                // By the checks, of which the webhooks are a part.
+                Verb::Abort | Verb::Advance => false,
+                // It may wait for ready pods.
+                Verb::Promote => facts.target.as_ref().is_some_and(|canary| {
+                    facts.judged(canary, facts.spec.analysis.canary_ready_threshold) == Readiness::Ready
+                }),
+                _ => facts.revision.is_some(),
+            },
+        }
+    }
+
     /// Both workloads are ready: the next step, when it is due.
     fn step(&mut self, canary: &Workload) {
         let facts = self.facts;
@@ -129,10 +148,12 @@ impl Plan<'_> {
         }
         let advance = self.pending(Verb::Advance);
         let advance = advance.as_ref();
-        let due = self.check_due();
+        // A gate that was just opened does not wait for the interval.
+        let due = if self.holds_no_more() { facts.now } else { self.check_due() };
         let begun = self.begun();
-        // The first step is taken as soon as both are ready; after a failure, an interval later.
-        if (begun || facts.status.failed_checks > 0) && facts.now < due && advance.is_none() {
+        let held = facts.gate.as_ref().is_some_and(|gate| gate.kind == HookKind::ConfirmTrafficIncrease.name());
+        // The first step is taken as soon as both are ready; after a failure or a no, an interval later.
+        if (begun || held || facts.status.failed_checks > 0) && facts.now < due && advance.is_none() {
             return self.wake(Some(due));
         }
         if !begun {
@@ -149,6 +170,7 @@ impl Plan<'_> {
         }
         if facts.paused.is_some() && advance.is_none() {
             // Passed, and held: the next check is an interval away.
+            self.forget_opened_gate();
             return self.status(|_| {});
         }
         let weight_may_rise = !self.raises_weight() || facts.status.phase == Phase::WaitingPromotion;
@@ -230,6 +252,7 @@ impl Plan<'_> {
             // Taken away before the check is counted: a crash in between must not count it twice.
             self.refuse(advance, &message);
         }
+        self.forget_opened_gate();
         self.status(|status| status.failed_checks = status.failed_checks.saturating_add(1));
     }
 
