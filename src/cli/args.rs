@@ -1,6 +1,8 @@
 //! The command line: what may be given, and what it means. Nothing is done here.
 
 use crate::api::{Verb, duration};
+use crate::controller::Options;
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -68,6 +70,10 @@ pub struct DriverArgs {
     /// Shortest time between two checks, whatever a Canary says [default: 10s]
     #[arg(long, value_name = "D", value_parser = positive)]
     pub min_interval: Option<Duration>,
+
+    /// Post every event of the canaries that name no webhook for events here
+    #[arg(long, value_name = "URL", env = "EVENT_WEBHOOK_URL", hide_env_values = true)]
+    pub event_webhook: Option<String>,
 }
 
 impl DriverArgs {
@@ -76,8 +82,23 @@ impl DriverArgs {
         self.min_interval.unwrap_or(Duration::from_secs(10))
     }
 
+    /// How a controller runs by them.
+    ///
+    /// # Errors
+    /// Where the address for events is none. It may stand in the environment, where it must not trouble other commands.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        let event_webhook = self.event_webhook.clone().filter(|url| !url.is_empty());
+        if !event_webhook.as_deref().is_none_or(is_http) {
+            bail!("--event-webhook (EVENT_WEBHOOK_URL) is no HTTP address: write it like https://events.example.com/x");
+        }
+        Ok(Options { min_interval: self.min_interval(), event_webhook })
+    }
+
     fn or(self, before: DriverArgs) -> Self {
-        Self { min_interval: self.min_interval.or(before.min_interval) }
+        Self {
+            min_interval: self.min_interval.or(before.min_interval),
+            event_webhook: self.event_webhook.or(before.event_webhook),
+        }
     }
 }
 
@@ -300,6 +321,10 @@ fn positive(given: &str) -> Result<Duration, String> {
         Ok(Duration::ZERO) => Err("it is 0".into()),
         other => other,
     }
+}
+
+fn is_http(given: &str) -> bool {
+    reqwest::Url::parse(given).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 fn text(given: &str) -> Result<String, String> {

@@ -192,7 +192,7 @@ pub(super) fn is_api_status(body: &[u8]) -> bool {
 }
 
 /// An error and what it came from, in one line.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

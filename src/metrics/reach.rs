@@ -242,7 +242,8 @@ fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_string()
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is this machine's own: no proxy stands before it.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
         Some(host) => host
