@@ -121,6 +121,7 @@ async fn a_request_for_a_revision_that_is_gone_is_refused_with_an_event() {
         reason: "drill".into(),
         image: None,
         container: None,
+        gate: None,
     };
     let outcome = rehearsal.ask_for(wish(Verb::Promote)).await;
     assert!(matches!(&outcome, Outcome::Refused(m) if m.contains(&seen) && m.contains("drill")), "{outcome:?}");
@@ -138,6 +139,7 @@ async fn a_start_sets_the_image_and_a_failed_revision_is_tried_again() {
         reason: String::new(),
         image: image.map(str::to_string),
         container: None,
+        gate: None,
     };
     let outcome = rehearsal.ask_for(wish(Some("gcr.io/jx/myapp:1.1.0"), rehearsal.revision())).await;
     assert!(matches!(outcome, Outcome::CarriedOut(_)), "{outcome:?}");
@@ -176,12 +178,12 @@ async fn what_is_not_supported_is_named_and_the_others_go_on() {
     let store = rehearsal.sandbox.store();
     store
         .modify("Canary", Some("jx-production"), "jx-production-cart", |canary: &mut Value| {
-            canary["spec"]["analysis"]["webhooks"] = json!([{"name": "gate", "url": "http://127.0.0.1:1/"}]);
+            canary["spec"]["provider"] = json!("linkerd");
         })
-        .expect("a webhook");
+        .expect("another mesh");
     rehearsal
-        .until("no word about the webhooks", |w| {
-            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("spec.analysis.webhooks"))
+        .until("no word about the mesh", |w| {
+            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("spec.provider"))
         })
         .await;
     rehearsal.set_version("1.1.0").await;

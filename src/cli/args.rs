@@ -128,6 +128,8 @@ pub enum Command {
     Promote(RequestArgs),
     /// Give all traffic back to the version last promoted, now
     Abort(RequestArgs),
+    /// Open a gate that holds a rollout, for this revision
+    Open(OpenArgs),
     /// Print the definitions for a cluster without Flagger
     Manifests,
 }
@@ -228,6 +230,15 @@ pub struct StartArgs {
     pub request: RequestArgs,
 }
 
+#[derive(Args, Debug)]
+pub struct OpenArgs {
+    /// Name of the gate, which is its webhook's [default: the one that holds the rollout]
+    #[arg(long, value_name = "G")]
+    pub gate: Option<String>,
+    #[command(flatten)]
+    pub request: RequestArgs,
+}
+
 #[derive(Args, Clone, Debug)]
 pub struct RequestArgs {
     /// Name of a Canary
@@ -250,6 +261,7 @@ pub struct Ask {
     pub image: Option<String>,
     pub version: Option<String>,
     pub container: Option<String>,
+    pub gate: Option<String>,
 }
 
 /// What to run.
@@ -290,7 +302,7 @@ impl Cli {
         }
         let ask = |verb: Verb, request: RequestArgs, before: ClusterArgs| {
             let request = RequestArgs { cluster: request.cluster.clone().or(before), ..request };
-            Run::Request(Ask { verb, request, image: None, version: None, container: None })
+            Ask { verb, request, image: None, version: None, container: None, gate: None }
         };
         Ok(match command {
             Command::Sandbox(args) => Run::Sandbox(args),
@@ -303,14 +315,14 @@ impl Cli {
             Command::Events(args) => Run::Events(EventsArgs { cluster: args.cluster.or(before), ..args }),
             Command::Status(args) => Run::Status(StatusArgs { cluster: args.cluster.or(before), ..args }),
             Command::Start(StartArgs { image, version, container, request }) => {
-                let request = RequestArgs { cluster: request.cluster.clone().or(before), ..request };
-                Run::Request(Ask { verb: Verb::Start, request, image, version, container })
+                Run::Request(Ask { image, version, container, ..ask(Verb::Start, request, before) })
             }
-            Command::Pause(args) => ask(Verb::Pause, args, before),
-            Command::Resume(args) => ask(Verb::Resume, args, before),
-            Command::Advance(args) => ask(Verb::Advance, args, before),
-            Command::Promote(args) => ask(Verb::Promote, args, before),
-            Command::Abort(args) => ask(Verb::Abort, args, before),
+            Command::Pause(args) => Run::Request(ask(Verb::Pause, args, before)),
+            Command::Resume(args) => Run::Request(ask(Verb::Resume, args, before)),
+            Command::Advance(args) => Run::Request(ask(Verb::Advance, args, before)),
+            Command::Promote(args) => Run::Request(ask(Verb::Promote, args, before)),
+            Command::Abort(args) => Run::Request(ask(Verb::Abort, args, before)),
+            Command::Open(OpenArgs { gate, request }) => Run::Request(Ask { gate, ..ask(Verb::Open, request, before) }),
             Command::Manifests => Run::Manifests,
         })
     }
@@ -411,6 +423,26 @@ mod tests {
         );
         assert!(ask.request.yes);
         assert_eq!(refused("canary-tui start web --version 1 --image x:1"), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_gate_may_be_named() {
+        let Run::Request(ask) = run("canary-tui -n prod open web --gate approve --reason why --yes") else { panic!() };
+        assert_eq!((ask.verb, ask.gate.as_deref()), (Verb::Open, Some("approve")));
+        assert_eq!((ask.request.cluster.namespace.as_deref(), ask.request.yes), (Some("prod"), true));
+        let Run::Request(ask) = run("canary-tui open web") else { panic!() };
+        assert_eq!(ask.gate, None);
+    }
+
+    #[test]
+    fn events_go_to_an_http_address_or_nowhere() {
+        let of = |url: &str| {
+            let driver = DriverArgs { event_webhook: Some(url.into()), ..Default::default() };
+            driver.options().map(|options| options.event_webhook)
+        };
+        assert_eq!(of("https://events.example.com/x").unwrap().as_deref(), Some("https://events.example.com/x"));
+        assert_eq!(of("").unwrap(), None, "set in the environment, to nothing");
+        assert!(of("events.example.com").is_err() && of("ftp://events").is_err());
     }
 
     #[test]

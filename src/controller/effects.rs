@@ -246,10 +246,9 @@ impl Hands {
                 self.errands.call_post_rollout(*phase, facts, revision_of(facts));
                 Ok(())
             }
-            Effect::WriteScaler
-            | Effect::DeleteCanary { .. }
-            | Effect::ReturnTarget { .. }
-            | Effect::HandBack => Err(EffectError::Impossible(format!("{effect:?} is not carried out"))),
+            Effect::WriteScaler | Effect::DeleteCanary { .. } | Effect::ReturnTarget { .. } | Effect::HandBack => {
+                Err(EffectError::Impossible(format!("{effect:?} is not carried out")))
+            }
         }
     }
 

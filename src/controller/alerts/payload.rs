@@ -139,9 +139,7 @@ mod tests {
         });
         assert_eq!(body(Receiver::Slack, Severity::Warn), expected);
         assert_eq!(body(Receiver::Discord, Severity::Info), expected);
-        for (receiver, calm, grave) in
-            [(Receiver::Slack, "good", "danger"), (Receiver::Rocket, "#0076D7", "#FF0000")]
-        {
+        for (receiver, calm, grave) in [(Receiver::Slack, "good", "danger"), (Receiver::Rocket, "#0076D7", "#FF0000")] {
             let colour = |severity| body(receiver, severity)["attachments"][0]["color"].clone();
             assert_eq!((colour(Severity::Warn), colour(Severity::Error)), (json!(calm), json!(grave)));
         }
@@ -165,7 +163,8 @@ mod tests {
     fn google_chat_takes_a_card_whose_text_is_no_html() {
         let card = &body(Receiver::GoogleChat, Severity::Error)["cards"][0];
         assert_eq!((&card["header"]["title"], &card["header"]["subtitle"]), (&json!("Flagger"), &json!("web.prod")));
-        let text = |at: usize| card["sections"][at]["widgets"][0]["textParagraph"]["text"].as_str().unwrap().to_string();
+        let text =
+            |at: usize| card["sections"][at]["widgets"][0]["textParagraph"]["text"].as_str().unwrap().to_string();
         assert_eq!(text(0), "<font color=\"#FF0000\">P99 &lt;500ms&gt; &amp; falling</font>");
         assert!(text(1).contains("Deployment/web.prod"), "{}", text(1));
     }
