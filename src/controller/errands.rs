@@ -11,7 +11,7 @@ use crate::cluster::{CanaryRecord, Clock};
 use crate::rollout::{Alert, Facts, Note, Occasion};
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,8 +46,7 @@ pub struct Errands {
     events: Line,
     alerts: Line,
     ends: Line,
-    /// The alerts told last, with the status that they were decided on.
-    told: VecDeque<(String, Option<DateTime<Utc>>)>,
+    told: Told,
     /// What went wrong last with each AlertProvider: it is said once.
     troubles: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -62,7 +61,7 @@ impl Errands {
             events: Line::new("event to be posted", EVENTS),
             alerts: Line::new("alert", ALERTS),
             ends: Line::new("call of post-rollout webhooks", ENDS),
-            told: VecDeque::new(),
+            told: Told::default(),
             troubles: Arc::default(),
         }
     }
@@ -128,14 +127,9 @@ impl Errands {
 
     /// Tells those whom the Canary's alerts name, once for each text and status: a decision may be made many times.
     pub fn tell(&mut self, alert: &Alert, facts: &Facts, revision: String) {
-        let told = (alert.text.clone(), facts.status.last_transition);
-        if self.told.contains(&told) {
+        if !self.told.first(&alert.text, facts.status.last_transition) {
             return;
         }
-        if self.told.len() >= REMEMBERED {
-            self.told.pop_front();
-        }
-        self.told.push_back(told);
         let message = Message {
             name: facts.name.clone(),
             namespace: facts.namespace.clone(),
@@ -143,12 +137,13 @@ impl Errands {
             text: alert.text.clone(),
             fields: if alert.with_fields { alerts::fields(&facts.spec, &facts.namespace) } else { Vec::new() },
         };
+        let mut sends = Vec::new();
         for to in facts.spec.analysis.alerts.iter().filter(|to| alert.severity >= to.severity) {
             let namespace = to.namespace.clone().unwrap_or_else(|| facts.namespace.clone());
             let (provider, message, messenger) = (to.provider.clone(), message.clone(), self.messenger.clone());
             let (letters, troubles) = (self.letters.clone(), self.troubles.clone());
             let (stamp, revision) = (stamp(facts), revision.clone());
-            self.alerts.add(async move {
+            sends.push(async move {
                 let sent = alerts::send(&messenger.client, &messenger.caller, &namespace, &provider, &message).await;
                 let full = format!("{provider}.{namespace}");
                 let Err(why) = sent else {
@@ -163,6 +158,27 @@ impl Errands {
                 }
             });
         }
+        // All receivers at once: one that hangs delays none of the others.
+        self.alerts.add(join_all(sends).map(drop));
+    }
+}
+
+/// The alerts told last, with the status that they were decided on.
+#[derive(Default)]
+struct Told(VecDeque<(String, Option<DateTime<Utc>>)>);
+
+impl Told {
+    /// Whether this text is told for the first time on the status of this moment.
+    fn first(&mut self, text: &str, status: Option<DateTime<Utc>>) -> bool {
+        let told = (text.to_string(), status);
+        if self.0.contains(&told) {
+            return false;
+        }
+        if self.0.len() >= REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(told);
+        true
     }
 }
 
@@ -253,6 +269,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use tokio::sync::{mpsc, oneshot};
+
+    #[test]
+    fn an_alert_is_told_once_for_each_status() {
+        let mut told = Told::default();
+        let at = |seconds| DateTime::from_timestamp(seconds, 0);
+        assert!(told.first("stalled", at(1)) && !told.first("stalled", at(1)));
+        assert!(told.first("failed", at(1)) && told.first("stalled", at(2)) && !told.first("stalled", at(2)));
+        for number in 0..1000 {
+            told.first(&number.to_string(), None);
+        }
+        assert_eq!(told.0.len(), REMEMBERED);
+    }
 
     #[tokio::test]
     async fn errands_run_in_order_and_the_oldest_gives_way() {
