@@ -212,7 +212,7 @@ impl Seat {
             options: self.options.clone(),
             telemetry: self.telemetry.clone(),
             messenger: Messenger {
-                caller: Caller::default(),
+                caller: Caller::new(self.connection.client.clone()),
                 client: self.connection.client.clone(),
                 event_webhook: self.options.event_webhook.clone(),
             },

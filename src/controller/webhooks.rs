@@ -3,9 +3,10 @@
 
 use crate::api::{HookKind, Phase, Status, Webhook, duration};
 use crate::cluster::Clock;
-use crate::metrics::query::causes;
-use crate::metrics::reach::is_loopback;
+use crate::metrics::query::{self, causes};
+use crate::metrics::reach::{ServiceAddress, is_loopback, service_of};
 use crate::rollout::{Called, Facts};
+use http_body_util::{BodyExt, Limited};
 use reqwest::{Client, StatusCode, Url, header};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -68,8 +69,10 @@ fn checksum(status: &Status) -> String {
 }
 
 /// Calls webhooks. Clones share their connections.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Caller {
+    /// The way to a Service of the cluster whose name means nothing here.
+    cluster: kube::Client,
     /// With and without a check of the receiver's certificate, through the environment's proxy and past it.
     clients: Arc<[OnceLock<Result<Client, String>>; 4]>,
 }
@@ -83,6 +86,11 @@ enum Attempt {
 }
 
 impl Caller {
+    /// A caller beside this cluster.
+    pub fn new(cluster: kube::Client) -> Self {
+        Self { cluster, clients: Arc::default() }
+    }
+
     /// What the webhooks of a kind answer, those left out whose gate was opened: in their order, up to the first that
     /// says no, or of rollback hooks yes.
     pub async fn ask(&self, kind: HookKind, facts: &Facts, clock: &Clock) -> Called {
@@ -121,7 +129,7 @@ impl Caller {
         let limit = if hook.timeout.is_zero() { TIMEOUT } else { hook.timeout };
         let mut attempts = 0;
         loop {
-            let attempt = tokio::time::timeout(limit, attempt(&client, url.clone(), payload)).await;
+            let attempt = tokio::time::timeout(limit, self.attempt(&client, &url, payload)).await;
             let late = |_| Attempt::NotYet(format!("no answer within {}", duration::go(limit)), None);
             match attempt.unwrap_or_else(late) {
                 Attempt::Yes => return Ok(()),
@@ -131,6 +139,22 @@ impl Caller {
                 Attempt::No(why) | Attempt::NotYet(why, _) => return Err(why),
             }
             attempts += 1;
+        }
+    }
+
+    /// One attempt: straight, and where nobody here knows the name of a Service, through the API server.
+    async fn attempt(&self, client: &Client, url: &Url, payload: &Value) -> Attempt {
+        match client.post(url.clone()).json(payload).send().await {
+            Ok(response) => judged(response).await,
+            Err(e) if e.is_builder() || e.is_redirect() => Attempt::No(failure(e)),
+            Err(e) if e.is_dns() => match service_of(url) {
+                Some(service) => match through(&self.cluster, &service, url, payload).await {
+                    Through::Answered(attempt) => attempt,
+                    Through::Refused(why) => Attempt::NotYet(cut(&format!("{}; {why}", failure(e))), None),
+                },
+                None => Attempt::NotYet(failure(e), None),
+            },
+            Err(e) => Attempt::NotYet(failure(e), None),
         }
     }
 
@@ -157,22 +181,55 @@ pub fn builder() -> reqwest::ClientBuilder {
     Client::builder().user_agent(concat!("canary-tui/", env!("CARGO_PKG_VERSION")))
 }
 
-async fn attempt(client: &Client, url: Url, payload: &Value) -> Attempt {
-    let mut response = match client.post(url).json(payload).send().await {
-        Ok(response) => response,
-        Err(e) if e.is_builder() || e.is_redirect() => return Attempt::No(failure(e)),
-        Err(e) => return Attempt::NotYet(failure(e), None),
-    };
+async fn judged(mut response: reqwest::Response) -> Attempt {
     let status = response.status();
+    let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = if status.is_success() { Vec::new() } else { body(&mut response).await };
+    judge(status, &body, asked)
+}
+
+fn judge(status: StatusCode, body: &[u8], asked: Option<u64>) -> Attempt {
     if status.is_success() {
         return Attempt::Yes;
     }
-    let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let why = answer(status, &body(&mut response).await);
+    let why = answer(status, body);
     let server = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
     match server || status == StatusCode::TOO_MANY_REQUESTS {
         true => Attempt::NotYet(why, asked.map(Duration::from_secs)),
         false => Attempt::No(why),
+    }
+}
+
+/// How a call through the API server ended.
+enum Through {
+    /// The Service answered.
+    Answered(Attempt),
+    /// The API server did not let it through, and says why.
+    Refused(String),
+}
+
+/// Calls a Service through the API server's proxy.
+async fn through(cluster: &kube::Client, service: &ServiceAddress, url: &Url, payload: &Value) -> Through {
+    let root = if service.prefix.is_empty() { "/" } else { "" };
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = format!("{}{query}", service.path(root));
+    let request = http::Request::post(path).header(header::CONTENT_TYPE, "application/json");
+    let refused = |why: String| Through::Refused(format!("through the API server: {why}"));
+    let request = match request.body(kube::client::Body::from(payload.to_string().into_bytes())) {
+        Ok(request) => request,
+        Err(e) => return refused(e.to_string()),
+    };
+    let response = match cluster.send(request).await {
+        Ok(response) => response,
+        Err(e) => return refused(causes(&e)),
+    };
+    let status = response.status();
+    let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+    // What is longer or breaks off says no more than its status.
+    let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
+    match !status.is_success() && query::is_api_status(&body) {
+        true => refused(query::error_message(&body)),
+        false => Through::Answered(judge(status, &body, None)),
     }
 }
 
@@ -253,6 +310,42 @@ mod tests {
         assert_eq!(seconds, [1, 2, 4, 16, 30, 30]);
         assert_eq!(wait_before_next(5, Some(Duration::from_secs(3))).as_secs(), 3);
         assert_eq!(wait_before_next(0, Some(Duration::from_secs(86_400))).as_secs(), 30);
+    }
+
+    #[tokio::test]
+    async fn a_service_is_reached_through_the_api_server() {
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let said = seen.clone();
+        let handle = move |request: axum::extract::Request| {
+            let uri = request.uri().to_string();
+            said.lock().unwrap().push(format!("{} {uri}", request.method()));
+            async move {
+                match uri.contains("/gate/") {
+                    true => (StatusCode::FORBIDDEN, "Forbidden".to_string()),
+                    false => (
+                        StatusCode::NOT_FOUND,
+                        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                        "message": "services \"web\" not found", "code": 404})
+                        .to_string(),
+                    ),
+                }
+            }
+        };
+        let router = axum::Router::new().fallback(handle);
+        let cluster = kube::Client::new(router.into_service::<kube::client::Body>(), "default");
+        let call = async |url: &str| {
+            let url = Url::parse(url).unwrap();
+            through(&cluster, &service_of(&url).unwrap(), &url, &json!({})).await
+        };
+        let gate = call("http://flagger-loadtester.test/gate/check?a=b").await;
+        assert!(matches!(gate, Through::Answered(Attempt::No(why)) if why == "Forbidden"));
+        let gone = call("https://web.prod.svc.cluster.local").await;
+        assert!(matches!(gone, Through::Refused(why) if why.contains("services \"web\" not found")));
+        let paths = [
+            "POST /api/v1/namespaces/test/services/flagger-loadtester:80/proxy/gate/check?a=b",
+            "POST /api/v1/namespaces/prod/services/https:web:443/proxy/",
+        ];
+        assert_eq!(*seen.lock().unwrap(), paths);
     }
 
     #[test]

@@ -197,7 +197,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 impl ServiceAddress {
     /// Path of a call through the API server.
-    fn path(&self, path: &str) -> String {
+    pub(crate) fn path(&self, path: &str) -> String {
         let scheme = if self.https { "https:" } else { "" };
         let Self { namespace, name, port, prefix, .. } = self;
         format!("/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{prefix}{path}")
@@ -255,7 +255,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 /// The Service that an address inside a cluster names.
-fn service_of(url: &Url) -> Option<ServiceAddress> {
+pub(crate) fn service_of(url: &Url) -> Option<ServiceAddress> {
     let host = url.host_str()?.trim_end_matches('.');
     if is_loopback(url) || host.contains(':') || host.parse::<std::net::IpAddr>().is_ok() {
         return None;
