@@ -178,12 +178,12 @@ async fn what_is_not_supported_is_named_and_the_others_go_on() {
     let store = rehearsal.sandbox.store();
     store
         .modify("Canary", Some("jx-production"), "jx-production-cart", |canary: &mut Value| {
-            canary["spec"]["analysis"]["webhooks"] = json!([{"name": "gate", "url": "http://127.0.0.1:1/"}]);
+            canary["spec"]["provider"] = json!("linkerd");
         })
-        .expect("a webhook");
+        .expect("another mesh");
     rehearsal
-        .until("no word about the webhooks", |w| {
-            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("spec.analysis.webhooks"))
+        .until("no word about the mesh", |w| {
+            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("spec.provider"))
         })
         .await;
     rehearsal.set_version("1.1.0").await;

@@ -97,10 +97,8 @@ async fn a_rollout_that_can_be_driven_no_more_goes_home() {
 async fn a_canary_that_comes_to_ask_for_too_much_can_still_be_aborted() {
     let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
     at_first_step(&rehearsal, "1.1.0").await;
-    let gate = |canary: &mut Value| {
-        canary["spec"]["analysis"]["webhooks"] = json!([{"name": "gate", "url": "http://127.0.0.1:1/"}]);
-    };
-    rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, gate).expect("a webhook");
+    let other = |canary: &mut Value| canary["spec"]["provider"] = json!("linkerd");
+    rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, other).expect("another mesh");
     rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
     let standing = |w: &canary_tui::cluster::World| w.canaries[APP].spec.is_err() && w.canaries[APP].partial.is_some();
     assert!(standing(&rehearsal.mirror.read()));

@@ -93,6 +93,13 @@ pub struct Gate {
     pub answer: String,
 }
 
+impl Gate {
+    /// Whether a revision waits to be started by hand: no webhook holds it, and there is nothing to open.
+    pub fn is_manual(&self) -> bool {
+        self.kind == "manual"
+    }
+}
+
 /// The annotation `canary-tui/opened`: the gates that were opened for one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {

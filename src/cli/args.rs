@@ -1,6 +1,8 @@
 //! The command line: what may be given, and what it means. Nothing is done here.
 
 use crate::api::{Verb, duration};
+use crate::controller::Options;
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -68,6 +70,10 @@ pub struct DriverArgs {
     /// Shortest time between two checks, whatever a Canary says [default: 10s]
     #[arg(long, value_name = "D", value_parser = positive)]
     pub min_interval: Option<Duration>,
+
+    /// Post every event of the canaries that name no webhook for events here
+    #[arg(long, value_name = "URL", env = "EVENT_WEBHOOK_URL", hide_env_values = true)]
+    pub event_webhook: Option<String>,
 }
 
 impl DriverArgs {
@@ -76,8 +82,23 @@ impl DriverArgs {
         self.min_interval.unwrap_or(Duration::from_secs(10))
     }
 
+    /// How a controller runs by them.
+    ///
+    /// # Errors
+    /// Where the address for events is none. It may stand in the environment, where it must not trouble other commands.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        let event_webhook = self.event_webhook.clone().filter(|url| !url.is_empty());
+        if !event_webhook.as_deref().is_none_or(is_http) {
+            bail!("--event-webhook (EVENT_WEBHOOK_URL) is no HTTP address: write it like https://events.example.com/x");
+        }
+        Ok(Options { min_interval: self.min_interval(), event_webhook })
+    }
+
     fn or(self, before: DriverArgs) -> Self {
-        Self { min_interval: self.min_interval.or(before.min_interval) }
+        Self {
+            min_interval: self.min_interval.or(before.min_interval),
+            event_webhook: self.event_webhook.or(before.event_webhook),
+        }
     }
 }
 
@@ -107,6 +128,8 @@ pub enum Command {
     Promote(RequestArgs),
     /// Give all traffic back to the version last promoted, now
     Abort(RequestArgs),
+    /// Open a gate that holds a rollout, for this revision
+    Open(OpenArgs),
     /// Give the traffic back to the target, then delete the Canary
     ///
     /// Waits until it is gone. `kubectl delete canary` alone is an outage where the target stands at zero.
@@ -214,6 +237,15 @@ pub struct StartArgs {
     pub request: RequestArgs,
 }
 
+#[derive(Args, Debug)]
+pub struct OpenArgs {
+    /// Name of the gate, which is its webhook's [default: the one that holds the rollout]
+    #[arg(long, value_name = "G")]
+    pub gate: Option<String>,
+    #[command(flatten)]
+    pub request: RequestArgs,
+}
+
 #[derive(Args, Clone, Debug)]
 pub struct RequestArgs {
     /// Name of a Canary
@@ -255,6 +287,7 @@ pub struct Ask {
     pub image: Option<String>,
     pub version: Option<String>,
     pub container: Option<String>,
+    pub gate: Option<String>,
 }
 
 /// What to run.
@@ -295,7 +328,7 @@ impl Cli {
         }
         let ask = |verb: Verb, request: RequestArgs, before: ClusterArgs| {
             let request = RequestArgs { cluster: request.cluster.clone().or(before), ..request };
-            Run::Request(Ask { verb, request, image: None, version: None, container: None })
+            Ask { verb, request, image: None, version: None, container: None, gate: None }
         };
         Ok(match command {
             Command::Sandbox(args) => Run::Sandbox(args),
@@ -308,15 +341,15 @@ impl Cli {
             Command::Events(args) => Run::Events(EventsArgs { cluster: args.cluster.or(before), ..args }),
             Command::Status(args) => Run::Status(StatusArgs { cluster: args.cluster.or(before), ..args }),
             Command::Start(StartArgs { image, version, container, request }) => {
-                let request = RequestArgs { cluster: request.cluster.clone().or(before), ..request };
-                Run::Request(Ask { verb: Verb::Start, request, image, version, container })
+                Run::Request(Ask { image, version, container, ..ask(Verb::Start, request, before) })
             }
-            Command::Pause(args) => ask(Verb::Pause, args, before),
-            Command::Resume(args) => ask(Verb::Resume, args, before),
-            Command::Advance(args) => ask(Verb::Advance, args, before),
-            Command::Promote(args) => ask(Verb::Promote, args, before),
-            Command::Abort(args) => ask(Verb::Abort, args, before),
-            Command::Release(args) => ask(Verb::Release, args, before),
+            Command::Pause(args) => Run::Request(ask(Verb::Pause, args, before)),
+            Command::Resume(args) => Run::Request(ask(Verb::Resume, args, before)),
+            Command::Advance(args) => Run::Request(ask(Verb::Advance, args, before)),
+            Command::Promote(args) => Run::Request(ask(Verb::Promote, args, before)),
+            Command::Abort(args) => Run::Request(ask(Verb::Abort, args, before)),
+            Command::Open(OpenArgs { gate, request }) => Run::Request(Ask { gate, ..ask(Verb::Open, request, before) }),
+            Command::Release(args) => Run::Request(ask(Verb::Release, args, before)),
             Command::Manifests(_) if before.namespace.is_some() => {
                 return Err("manifests asks no cluster: give the namespace that is to be driven as --namespaced".into());
             }
@@ -332,6 +365,10 @@ fn positive(given: &str) -> Result<Duration, String> {
         Ok(Duration::ZERO) => Err("it is 0".into()),
         other => other,
     }
+}
+
+fn is_http(given: &str) -> bool {
+    reqwest::Url::parse(given).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 fn text(given: &str) -> Result<String, String> {
@@ -449,6 +486,26 @@ mod tests {
         assert_eq!(cluster.namespace.as_deref(), Some("prod"));
         assert_eq!(cluster.prometheus.as_deref(), Some("http://p:9090"));
         assert_eq!(listen, Some(SocketAddr::from(([0, 0, 0, 0], 8080))));
+    }
+
+    #[test]
+    fn a_gate_may_be_named() {
+        let Run::Request(ask) = run("canary-tui -n prod open web --gate approve --reason why --yes") else { panic!() };
+        assert_eq!((ask.verb, ask.gate.as_deref()), (Verb::Open, Some("approve")));
+        assert_eq!((ask.request.cluster.namespace.as_deref(), ask.request.yes), (Some("prod"), true));
+        let Run::Request(ask) = run("canary-tui open web") else { panic!() };
+        assert_eq!(ask.gate, None);
+    }
+
+    #[test]
+    fn events_go_to_an_http_address_or_nowhere() {
+        let of = |url: &str| {
+            let driver = DriverArgs { event_webhook: Some(url.into()), ..Default::default() };
+            driver.options().map(|options| options.event_webhook)
+        };
+        assert_eq!(of("https://events.example.com/x").unwrap().as_deref(), Some("https://events.example.com/x"));
+        assert_eq!(of("").unwrap(), None, "set in the environment, to nothing");
+        assert!(of("events.example.com").is_err() && of("ftp://events").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{logging, session};
 use crate::cluster::{Clock, Connection};
 use crate::metrics::Prometheus;
 use crate::sandbox::{self, Sandbox};
-use crate::{controller, tui};
+use crate::tui;
 use anyhow::{Context, Result};
 
 /// Runs the console until the operator leaves.
@@ -21,7 +21,7 @@ pub async fn run(
         Prometheus::from_flag(url)?;
     }
     let options = tui::Options {
-        controller: (!no_controller).then(|| controller::Options { min_interval: driver.min_interval() }),
+        controller: (!no_controller).then(|| driver.options()).transpose()?,
         prometheus: cluster.prometheus.clone(),
         ..Default::default()
     };

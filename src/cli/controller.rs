@@ -7,7 +7,7 @@ use super::plain::escaped;
 use super::session::Session;
 use super::signals::Ending;
 use crate::cluster::{Clock, Mirror};
-use crate::controller::{Controller, Endpoint, Options, Role};
+use crate::controller::{Controller, Endpoint, Role};
 use crate::metrics::{Locator, Prometheus};
 use anyhow::{Context, Result};
 use std::io::Write;
@@ -26,6 +26,7 @@ pub async fn run(
         // Said now, not by each check of each Canary.
         Prometheus::from_flag(url)?;
     }
+    let options = driver.options()?;
     let endpoint = match listen {
         Some(address) => Some(bind(address).await?),
         None => None,
@@ -35,7 +36,6 @@ pub async fn run(
     let Session { connection, kinds } = session;
     let mirror = Mirror::start(&connection.client, &kinds, &namespace, clock.clone(), true);
     let locator = Locator::new(connection.client.clone(), &namespace, cluster.prometheus.as_deref());
-    let options = Options { min_interval: driver.min_interval() };
     let controller = Controller::start(connection, kinds, mirror, locator, clock, options);
     if let Some(endpoint) = endpoint {
         let _ = writeln!(out, "serving /metrics, /healthz and /readyz on http://{}", endpoint.address());

@@ -1,5 +1,5 @@
-//! `canary-tui start`, `pause`, `resume`, `advance`, `promote`, `abort` and `release`: a request is written on the Canary,
-//! and its outcome waited for. Traffic is never touched from here.
+//! `canary-tui start`, `pause`, `resume`, `advance`, `promote`, `abort`, `open` and `release`: a request is written on the
+//! Canary, and its outcome waited for. Traffic is never touched from here.
 
 use super::args::Ask;
 use super::exit::{Exit, tell};
@@ -117,13 +117,29 @@ fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
     let Some(revision) = revision.or_else(|| canary.status.last_applied.clone()) else {
         return Ok(Prepared::Refused(format!("{} of {name}: the target's revision is not known yet", ask.verb)));
     };
+    let gate = match ask.verb {
+        Verb::Open => match gate(canary, ask.gate.as_deref()) {
+            Ok(gate) => Some(gate),
+            Err(why) => return Ok(Prepared::Refused(format!("{} of {name}: {why}", ask.verb))),
+        },
+        _ => None,
+    };
     let container = choose_container(&target.containers, ask.container.as_deref(), &target.name);
     let (container, image) = match (&ask.version, container) {
         (Some(version), Ok((container, image))) => (Some(container.to_string()), Some(with_tag(image, version))),
         (Some(_), Err(why)) => bail!("cannot start {name}: {why} (--container)"),
         (None, container) => (container.ok().map(|(container, _)| container.to_string()), ask.image.clone()),
     };
-    let question = question(world, canary, ask.verb, image.as_deref(), container.as_deref());
+    let asked = model::Wish {
+        verb: ask.verb,
+        canary: name.clone(),
+        revision: String::new(),
+        image: image.clone(),
+        container,
+        version: image.as_deref().map(tag).unwrap_or_default().to_string(),
+        gate: gate.clone(),
+    };
+    let question = question(world, asked);
     let wish = Wish {
         canary: name.clone(),
         verb: ask.verb,
@@ -131,24 +147,43 @@ fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
         reason: ask.request.reason.clone(),
         image,
         container: ask.container.clone(),
-        gate: None,
+        gate,
     };
     Ok(Prepared::Ready(Box::new(wish), question))
 }
 
+/// The gate to open: the one that is named, else the one that holds the rollout.
+///
+/// # Errors
+/// A clause that says which gates there are.
+fn gate(canary: &CanaryRecord, named: Option<&str>) -> std::result::Result<String, String> {
+    let spec = canary.spec.as_deref().ok().or(canary.partial.as_deref());
+    let hooks = spec.map(|spec| spec.analysis.webhooks.as_slice()).unwrap_or_default();
+    let gates: Vec<&str> = hooks.iter().filter(|hook| hook.kind.is_gate()).map(|hook| hook.name.as_str()).collect();
+    let shut = canary.gate.as_ref();
+    let list = match gates.is_empty() {
+        true => "it has no gates".to_string(),
+        false => format!("its gates are {}", gates.join(", ")),
+    };
+    match named {
+        Some(name) if gates.contains(&name) => Ok(name.to_string()),
+        Some(name) => Err(format!("there is no gate {name}; {list}")),
+        None => match shut {
+            Some(gate) if gates.contains(&gate.name.as_str()) => Ok(gate.name.clone()),
+            Some(gate) if gate.is_manual() => Err(format!("it waits to be started: canary-tui start {}", canary.name)),
+            _ => Err(format!("no gate is shut: name the one to open with --gate; {list}")),
+        },
+    }
+}
+
 /// What will happen to whom, in the console's words.
-fn question(world: &World, canary: &CanaryRecord, verb: Verb, image: Option<&str>, container: Option<&str>) -> String {
-    let Some(row) = source::rows(world, Duration::ZERO).into_iter().find(|row| row.name == canary.name) else {
-        return format!("{verb} {}?", canary.name);
+fn question(world: &World, mut wish: model::Wish) -> String {
+    let Some(row) = source::rows(world, Duration::ZERO).into_iter().find(|row| row.name == wish.canary) else {
+        return format!("{} {}?", wish.verb, wish.canary);
     };
-    let wish = model::Wish {
-        verb,
-        canary: canary.name.clone(),
-        revision: String::new(),
-        image: image.map(str::to_string),
-        container: container.map(str::to_string),
-        version: image.map_or_else(|| row.canary.version.clone(), |image| tag(image).to_string()),
-    };
+    if wish.image.is_none() {
+        wish.version.clone_from(&row.canary.version);
+    }
     let (title, body) = question::asked(&wish, &row);
     format!("{title} {}", body.join(" "))
 }
@@ -283,7 +318,7 @@ mod tests {
     fn ask(verb: Verb) -> Ask {
         let request =
             RequestArgs { name: "web".into(), reason: "r".into(), yes: true, cluster: ClusterArgs::default() };
-        Ask { verb, request, image: None, version: None, container: None }
+        Ask { verb, request, image: None, version: None, container: None, gate: None }
     }
 
     fn world(phase: &str) -> World {
@@ -339,6 +374,43 @@ mod tests {
         let Prepared::Ready(wish, _) = prepare(&world, &ask(Verb::Abort), "prod").unwrap() else { panic!() };
         assert_eq!(wish.revision, "applied");
         assert!(matches!(prepare(&world, &ask(Verb::Promote), "prod").unwrap(), Prepared::Refused(_)));
+    }
+
+    #[test]
+    fn the_gate_that_is_shut_is_the_one_to_open() {
+        let with = |annotations: serde_json::Value| {
+            let mut world = world("WaitingPromotion");
+            let hook = |name: &str, kind: &str| json!({"name": name, "type": kind, "url": "http://gate/"});
+            let hooks =
+                [hook("first", "confirm-rollout"), hook("second", "confirm-promotion"), hook("check", "rollout")];
+            let canary = CanaryRecord::of(&json!({
+                "metadata": {"name": "web", "annotations": annotations},
+                "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                    "service": {"port": 80}, "analysis": {"stepWeight": 10, "webhooks": hooks}},
+                "status": {"phase": "WaitingPromotion", "lastAppliedSpec": "applied"},
+            }));
+            world.canaries.insert("web".into(), canary);
+            world
+        };
+        let mark = |name: &str, kind: &str| {
+            let gate = json!({"name": name, "kind": kind, "since": "2026-11-22T12:04:00Z"});
+            json!({"canary-tui/gate": gate.to_string()})
+        };
+        let open = |gate: Option<&str>| Ask { gate: gate.map(str::to_string), ..ask(Verb::Open) };
+        let shut = with(mark("second", "confirm-promotion"));
+        let Prepared::Ready(wish, question) = prepare(&shut, &open(None), "prod").unwrap() else { panic!() };
+        assert_eq!(wish.gate.as_deref(), Some("second"));
+        assert!(question.starts_with("Open gate second of web? "), "{question}");
+        let Prepared::Ready(wish, _) = prepare(&shut, &open(Some("first")), "prod").unwrap() else { panic!() };
+        assert_eq!(wish.gate.as_deref(), Some("first"));
+        for (world, gate, why) in [
+            (with(json!({})), None, "no gate is shut"),
+            (with(mark("start", "manual")), None, "canary-tui start web"),
+            (shut, Some("check"), "there is no gate check; its gates are first, second"),
+        ] {
+            let Prepared::Refused(said) = prepare(&world, &open(gate), "prod").unwrap() else { panic!("{why}") };
+            assert!(said.contains(why), "{said}");
+        }
     }
 
     #[test]

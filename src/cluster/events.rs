@@ -46,23 +46,23 @@ pub fn outcome_name(canary: &str, uid: &str, request: &str) -> String {
     name(canary, uid, &["request", request])
 }
 
-/// Writes an Event, or counts it once more.
+/// Writes an Event, or counts it once more. Answers whether it is new: not a repetition after a crash.
 pub async fn write(
     writer: &Writer,
     kind: &ApiResource,
     canary: &CanaryRecord,
     draft: &Draft,
     now: DateTime<Utc>,
-) -> Result<(), WriteError> {
+) -> Result<bool, WriteError> {
     match writer.create_event(kind, &object(canary, draft, now)).await {
         Err(error) if error.code() == Some(409) => {}
-        other => return other.map(drop),
+        other => return other.map(|_| true),
     }
     let present = writer.get(kind, &draft.name).await?;
     let text = |pointer: &str| present.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_string();
     let occurrence = present.pointer("/metadata/annotations").and_then(|a| a.get(annotation::OCCURRENCE));
     if occurrence.and_then(Value::as_str) == Some(&draft.occurrence) {
-        return Ok(());
+        return Ok(false);
     }
     let count = present.get("count").and_then(Value::as_i64).unwrap_or(1).saturating_add(1);
     let patch = json!({
@@ -70,7 +70,7 @@ pub async fn write(
         "count": count,
         "lastTimestamp": now.to_rfc3339_opts(SecondsFormat::Secs, true),
     });
-    writer.merge(kind, &draft.name, &text("/metadata/resourceVersion"), patch).await.map(drop)
+    writer.merge(kind, &draft.name, &text("/metadata/resourceVersion"), patch).await.map(|_| true)
 }
 
 fn object(canary: &CanaryRecord, draft: &Draft, now: DateTime<Utc>) -> Value {

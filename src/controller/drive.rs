@@ -2,9 +2,11 @@
 //! lease; else this process, with one worker for each Canary.
 
 use super::effects::Hands;
+use super::errands::{Errands, Messenger};
 use super::facts::concerned;
 use super::report::Report;
 use super::telemetry::Telemetry;
+use super::webhooks::Caller;
 use super::worker::Worker;
 use crate::cluster::lease::{Tenure, identity};
 use crate::cluster::writes::Writer;
@@ -30,11 +32,13 @@ const OBSTACLE: Duration = Duration::from_secs(10);
 pub struct Options {
     /// Lower bound of every analysis interval; 10 s as in Flagger.
     pub min_interval: Duration,
+    /// Where the Events of Canaries go that name no webhook for them.
+    pub event_webhook: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { min_interval: Duration::from_secs(10) }
+        Self { min_interval: Duration::from_secs(10), event_webhook: None }
     }
 }
 
@@ -211,6 +215,11 @@ impl Seat {
             clock: self.clock.clone(),
             options: self.options.clone(),
             telemetry: self.telemetry.clone(),
+            messenger: Messenger {
+                caller: Caller::new(self.connection.client.clone()),
+                client: self.connection.client.clone(),
+                event_webhook: self.options.event_webhook.clone(),
+            },
         }
     }
 }
@@ -232,6 +241,7 @@ struct Foreman {
     clock: Clock,
     options: Options,
     telemetry: Telemetry,
+    messenger: Messenger,
 }
 
 impl Foreman {
@@ -285,8 +295,9 @@ impl Foreman {
         for name in world.canaries.keys() {
             if workers.get(name).is_none_or(|(_, task)| task.is_finished()) {
                 let changed = Arc::new(Notify::new());
-                let hands =
-                    Hands::new(self.writer.clone(), self.kinds.clone(), self.mirror.clone(), self.clock.clone());
+                let (kinds, mirror, clock) = (self.kinds.clone(), self.mirror.clone(), self.clock.clone());
+                let errands = Errands::new(self.messenger.clone(), clock.clone(), changed.clone());
+                let hands = Hands::new(self.writer.clone(), kinds, mirror, clock, errands);
                 let worker = Worker {
                     name: name.clone(),
                     hands,

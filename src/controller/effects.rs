@@ -1,14 +1,15 @@
 //! Carries out one effect. Each write carries the version that was decided on, and its answer goes into the mirror, so
 //! that the next decision sees it at once.
 
+use super::errands::Errands;
 use super::facts::{Decided, owner};
 use crate::api::shapes;
-use crate::api::{FINALIZER, Revision, Spec, annotation};
+use crate::api::{FINALIZER, Phase, Revision, Spec, annotation};
 use crate::cluster::events::{self, Draft};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::cluster::writes::{WriteError, Writer};
 use crate::cluster::{Clock, Kinds, Mirror, Source};
-use crate::rollout::{Effect, Facts, Mark, Note, Occasion, Part};
+use crate::rollout::{Decision, Effect, Facts, Mark, Note, Occasion, Part};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 
@@ -53,6 +54,8 @@ pub struct Hands {
     pub kinds: Kinds,
     pub mirror: Mirror,
     pub clock: Clock,
+    /// What is said and asked beside the rollout.
+    pub errands: Errands,
     /// The versions that the present decision was made on.
     pub(super) decided: Decided,
     /// Names and occurrences of the Events written last: what a decision repeats costs no call.
@@ -63,23 +66,27 @@ pub struct Hands {
     events_fail: bool,
     /// Objects whose last write had no answer: it may have been carried out.
     unanswered: Vec<(Source, String)>,
+    /// The phase that the present decision leads to.
+    leads_to: Option<Phase>,
     /// Which of the objects that the Canary's rollout is made of bear this driver's term; None: all that must.
     claimed: Option<Vec<(Source, String)>>,
 }
 
 impl Hands {
     /// Hands that write through `writer`.
-    pub fn new(writer: Writer, kinds: Kinds, mirror: Mirror, clock: Clock) -> Self {
+    pub fn new(writer: Writer, kinds: Kinds, mirror: Mirror, clock: Clock, errands: Errands) -> Self {
         Self {
             writer,
             kinds,
             mirror,
             clock,
+            errands,
             decided: Decided::default(),
             written: VecDeque::new(),
             unsent: VecDeque::new(),
             events_fail: false,
             unanswered: Vec::new(),
+            leads_to: None,
             claimed: Some(Vec::new()),
         }
     }
@@ -160,6 +167,21 @@ impl Hands {
         self.decided = decided;
     }
 
+    /// The decision whose effects come next.
+    pub fn begin(&mut self, decision: &Decision) {
+        self.leads_to = decision.effects.iter().find_map(|effect| match effect {
+            Effect::WriteStatus(status) => Some(status.phase),
+            _ => None,
+        });
+    }
+
+    /// Writes what errands have brought back as Events.
+    pub async fn read_letters(&mut self, canary: &CanaryRecord) {
+        for (note, revision) in self.errands.letters.take() {
+            self.event(&note, canary, &revision).await;
+        }
+    }
+
     /// Writes the Events that are left from before. Answers whether any still are.
     pub async fn catch_up(&mut self, canary: &CanaryRecord) -> bool {
         self.events_fail = false;
@@ -217,7 +239,15 @@ impl Hands {
             Effect::SetFinalizer(wanted) => self.set_finalizer(*wanted, canary).await,
             Effect::DeleteCanary { request } => self.delete_canary(request, canary).await,
             Effect::HandBack => self.hand_back(canary, spec).await,
-            Effect::WriteScaler | Effect::ReturnTarget { .. } | Effect::Tell(_) | Effect::CallPostRollout(_) => {
+            Effect::Tell(alert) => {
+                self.errands.tell(alert, facts, revision_of(facts));
+                Ok(())
+            }
+            Effect::CallPostRollout(phase) => {
+                self.errands.call_post_rollout(*phase, facts, revision_of(facts));
+                Ok(())
+            }
+            Effect::WriteScaler | Effect::ReturnTarget { .. } => {
                 Err(EffectError::Impossible(format!("{effect:?} is not carried out")))
             }
         }
@@ -251,7 +281,10 @@ impl Hands {
     async fn write_event(&mut self, canary: &CanaryRecord, draft: Draft) -> bool {
         if !self.events_fail {
             match events::write(&self.writer, &self.kinds.event, canary, &draft, self.clock.now()).await {
-                Ok(()) => {
+                Ok(new) => {
+                    if new {
+                        self.errands.post_event(canary, self.phase_told(canary, &draft), &draft);
+                    }
                     if self.written.len() >= REMEMBERED {
                         self.written.pop_front();
                     }
@@ -267,6 +300,13 @@ impl Hands {
         }
         self.unsent.push_back(draft);
         false
+    }
+
+    /// The phase that an Event is told with: the one that it leads to where it says so itself, as in Flagger.
+    fn phase_told(&self, canary: &CanaryRecord, draft: &Draft) -> Phase {
+        let arrives = ["New revision detected!", "Canary failed!", "Promotion completed!"];
+        let arrived = arrives.iter().any(|start| draft.message.starts_with(start));
+        self.leads_to.filter(|_| arrived).unwrap_or(canary.status.phase)
     }
 
     /// The version of an object that was decided on.

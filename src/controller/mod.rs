@@ -4,15 +4,18 @@
 //! Nothing is decided in here. Facts are gathered, the decision is asked for, its effects are written in their order
 //! behind the fence of the lease, and after any failure everything is looked at and decided again.
 
+mod alerts;
 mod drive;
 mod effects;
 mod endpoint;
+mod errands;
 mod exposition;
 mod facts;
 mod readings;
 mod report;
 mod routing;
 mod telemetry;
+mod webhooks;
 mod worker;
 
 pub use drive::{Controller, Options, Role};

@@ -303,11 +303,11 @@ flagger_canary_failures_total{name="web",namespace="prod",deployment_strategy="c
 
     #[test]
     fn no_series_comes_twice_and_none_of_what_is_not_driven() {
-        let mut gate = canary("gated", "gated", "Initialized");
-        gate["spec"]["analysis"]["webhooks"] = json!([{"name": "gate", "url": "http://gate/"}]);
+        let mut other = canary("meshed", "meshed", "Initialized");
+        other["spec"]["provider"] = json!("linkerd");
         let mut going = canary("going", "going", "Failed");
         going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        let world = world(&[canary("a", "web", "Failed"), canary("b", "web", "Progressing"), gate, going]);
+        let world = world(&[canary("a", "web", "Failed"), canary("b", "web", "Progressing"), other, going]);
         let text = Telemetry::default().text("prod", Some(&world));
         let statuses: Vec<&str> =
             samples(&text).into_iter().filter(|line| line.starts_with("flagger_canary_status")).collect();

@@ -6,10 +6,10 @@ use super::effects::{EffectError, Hands};
 use super::facts::{Decided, Observed, listed, observe};
 use super::readings;
 use super::telemetry::Telemetry;
-use crate::api::{Phase, Problem, Request, Revision, Spec, Status};
+use crate::api::{HookKind, Phase, Problem, Request, Revision, Spec, Status};
 use crate::cluster::records::CanaryRecord;
 use crate::metrics::Locator;
-use crate::rollout::{Answers, Called, Decision, Effect, Facts, Need, Note, Occasion, decide};
+use crate::rollout::{Answers, Decision, Effect, Facts, Need, Note, Occasion, decide};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,10 @@ pub struct Worker {
     pub answers: Kept,
 }
 
+/// How long a webhook's answer stands for a decision that is made again. What was asked for one check is no answer to
+/// the next.
+const FRESH: chrono::Duration = chrono::Duration::seconds(10);
+
 /// Answers that outlive a decision: whom they were asked for, and what they were.
 #[derive(Default)]
 pub struct Kept {
@@ -61,7 +65,13 @@ impl Kept {
         if self.asked_for.as_ref() != Some(&asked_for) {
             (self.asked_for, self.answers) = (Some(asked_for), Answers::default());
         }
-        std::mem::take(&mut self.answers)
+        let mut answers = std::mem::take(&mut self.answers);
+        // The core itself asks these two again after an interval.
+        answers.hooks.retain(|kind, called| {
+            let each_interval = matches!(kind, HookKind::ConfirmRollout | HookKind::Rollback);
+            each_interval || facts.now.signed_duration_since(called.at) < FRESH
+        });
+        answers
     }
 
     /// Webhooks' answers are kept until the status is written anew; readings are taken for one decision.
@@ -136,6 +146,7 @@ impl Worker {
             let (canary, facts, decided) = match self.observe() {
                 Observed::Gone | Observed::Unknown => return Ok(None),
                 Observed::Undriveable(canary, problems) => {
+                    self.hands.read_letters(&canary).await;
                     self.say_not_driven(&canary, &problems).await?;
                     return Ok(None);
                 }
@@ -151,15 +162,17 @@ impl Worker {
             if round == 0 && self.hands.catch_up(&canary).await {
                 late = Some(self.hands.clock.now() + EVENTS_AGAIN);
             }
+            self.hands.read_letters(&canary).await;
             self.hands.decided_on(decided.clone());
             if self.hands.claim(&canary, &facts).await? {
                 continue;
             }
             let Some((canary, facts, decided, decision)) = self.decide(canary, facts, decided).await else { continue };
             self.hands.decided_on(decided);
+            self.hands.begin(&decision);
             let mut wrote = false;
             for effect in &decision.effects {
-                wrote |= !matches!(effect, Effect::Event(_));
+                wrote |= !matches!(effect, Effect::Event(_) | Effect::Tell(_) | Effect::CallPostRollout(_));
                 if let Err(error) = self.hands.carry_out(effect, &canary, &facts).await {
                     self.troubled(effect, error, &canary, &facts).await?;
                 }
@@ -167,7 +180,7 @@ impl Worker {
             if decision.analysed {
                 self.telemetry.analysed(&self.name, self.hands.clock.since_boot().saturating_sub(began));
             }
-            if !wrote {
+            if !wrote && self.hands.errands.letters.is_empty() {
                 return Ok([decision.wake, late].into_iter().flatten().min());
             }
         }
@@ -276,7 +289,7 @@ impl Worker {
                 }
                 Need::MetricsServer => answers.metrics_server = Some(readings::probe(&self.locator, &spec).await),
                 Need::Hooks(kind) => {
-                    let called = Called { at: self.hands.clock.now(), passed: Vec::new(), failed: None };
+                    let called = self.hands.errands.messenger.caller.ask(kind, facts, &self.hands.clock).await;
                     answers.hooks.insert(kind, called);
                 }
             }

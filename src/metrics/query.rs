@@ -177,7 +177,7 @@ fn data(body: &[u8]) -> Result<Data, String> {
 }
 
 /// What an answer of 400 and above says: Prometheus' `error`, the API server's `message`, else the body itself.
-pub(super) fn error_message(body: &[u8]) -> String {
+pub(crate) fn error_message(body: &[u8]) -> String {
     let object: Option<Value> = serde_json::from_slice(body).ok();
     let said = ["error", "message"].iter().find_map(|key| object.as_ref()?.get(key)?.as_str());
     match said {
@@ -187,12 +187,12 @@ pub(super) fn error_message(body: &[u8]) -> String {
 }
 
 /// Whether an answer is the API server's own, not that of what stands behind it.
-pub(super) fn is_api_status(body: &[u8]) -> bool {
+pub(crate) fn is_api_status(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body).is_ok_and(|object| object.get("kind") == Some(&Value::from("Status")))
 }
 
 /// An error and what it came from, in one line.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

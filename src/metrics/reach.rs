@@ -197,7 +197,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 impl ServiceAddress {
     /// Path of a call through the API server.
-    fn path(&self, path: &str) -> String {
+    pub(crate) fn path(&self, path: &str) -> String {
         let scheme = if self.https { "https:" } else { "" };
         let Self { namespace, name, port, prefix, .. } = self;
         format!("/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{prefix}{path}")
@@ -242,7 +242,8 @@ fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_string()
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is this machine's own: no proxy stands before it.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
         Some(host) => host
@@ -254,7 +255,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// The Service that an address inside a cluster names.
-fn service_of(url: &Url) -> Option<ServiceAddress> {
+pub(crate) fn service_of(url: &Url) -> Option<ServiceAddress> {
     let host = url.host_str()?.trim_end_matches('.');
     if is_loopback(url) || host.contains(':') || host.parse::<std::net::IpAddr>().is_ok() {
         return None;

@@ -16,6 +16,8 @@ pub enum Action {
     Advance,
     Promote,
     Abort,
+    /// Open the gate that holds the rollout.
+    Open,
     Charts,
     Events,
     Filter,
@@ -124,6 +126,14 @@ pub const TABLE: &[Binding] = &[
         action: Action::Advance,
         label: "next step",
         help: "Run the checks now, and take the next step if they pass",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter('O')],
+        key: "O",
+        action: Action::Open,
+        label: "open gate",
+        help: "Open the gate at which the rollout waits, for this revision",
     },
     Binding {
         place: Place::Main,
@@ -467,10 +477,19 @@ pub fn enabled(action: Action, model: &Model) -> Result<(), String> {
         Action::Advance => Verb::Advance,
         Action::Promote => Verb::Promote,
         Action::Abort => Verb::Abort,
+        Action::Open => Verb::Open,
         Action::Charts => return model.row().map(|_| ()).ok_or_else(|| "no canary is selected".into()),
         _ => return Ok(()),
     };
     let Some(row) = model.row() else { return Err("no canary is selected".into()) };
+    if verb == Verb::Open {
+        match &row.gate {
+            None => return Err("no gate is shut".into()),
+            Some(gate) if gate.manual => return Err("it waits to be started, and no gate is shut".into()),
+            Some(gate) if gate.opened => return Err(format!("the gate {} is open already", gate.name)),
+            Some(_) => {}
+        }
+    }
     allowed(verb, &row.name, model)
 }
 
@@ -504,6 +523,8 @@ pub fn label(binding: &Binding, model: &Model) -> &'static str {
     match binding.action {
         Action::Scope if !matches!(model.overlay, Some(Overlay::Events { .. })) => "",
         Action::Down if matches!(model.overlay, Some(Overlay::Charts)) => "next canary",
+        // Most canaries wait at none, and the line is short.
+        Action::Open if enabled(Action::Open, model).is_err() => "",
         Action::Hold if model.row().is_some_and(|row| row.paused.is_some()) => "resume",
         _ => binding.label,
     }

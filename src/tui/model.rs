@@ -236,6 +236,8 @@ pub struct Wish {
     pub container: Option<String>,
     /// For start: the version, as it is called on the screen.
     pub version: String,
+    /// For open: the name of the gate.
+    pub gate: Option<String>,
 }
 
 /// A line that stays until a key is pressed.

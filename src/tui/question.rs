@@ -42,6 +42,10 @@ pub fn objection(wish: &Wish, model: &Model) -> Option<String> {
     if row.and_then(|row| row.request_revision(wish.verb)).is_some_and(|now| *now != wish.revision) {
         return Some("its target has changed since this was asked: leave, look again, and ask again".into());
     }
+    if wish.verb == Verb::Open && row.is_some_and(|row| row.gate.as_ref().map(|gate| &gate.name) != wish.gate.as_ref())
+    {
+        return Some("it waits at this gate no more".into());
+    }
     keys::allowed(wish.verb, &wish.canary, model).err()
 }
 
@@ -53,7 +57,7 @@ fn capital(verb: Verb) -> &'static str {
         Verb::Advance => "Next step",
         Verb::Promote => "Promote",
         Verb::Abort => "Abort",
-        Verb::Open => "Open the gate of",
+        Verb::Open => "Open",
         Verb::Release => "Release",
     }
 }
@@ -61,6 +65,7 @@ fn capital(verb: Verb) -> &'static str {
 fn title(wish: &Wish, row: &Row) -> String {
     match wish.verb {
         Verb::Start => format!("Start {} of {}?", version_text(&wish.version), row.name),
+        Verb::Open => format!("Open gate {} of {}?", wish.gate.as_deref().unwrap_or("?"), row.name),
         Verb::Promote => format!("Promote {} of {} now?", version_text(&row.canary.version), row.name),
         verb => format!("{} {}?", capital(verb), row.name),
     }
@@ -91,7 +96,7 @@ fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
             format!("The remaining steps and checks are left out, and {new} replaces {old} for all users."),
             "All traffic follows as soon as its pods are ready.".into(),
         ],
-        Verb::Open => vec![format!("The rollout of {new} goes on as if the gate had said yes, for this revision.")],
+        Verb::Open => open(wish, row, new),
         Verb::Release => vec![
             format!(
                 "The Deployment {} serves all users again, with {old}, as before there was a canary.",
@@ -118,9 +123,25 @@ fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
     }
 }
 
+fn open(wish: &Wish, row: &Row, new: &str) -> Vec<String> {
+    let gate = wish.gate.as_deref().unwrap_or("the gate");
+    let mut body = vec![format!("The rollout of {new} goes on as if {gate} had said yes.")];
+    match row.gate.as_ref().filter(|shut| Some(&shut.name) == wish.gate.as_ref()).map(|shut| shut.kind.as_str()) {
+        Some("confirm-rollout") => body.push("It begins now.".into()),
+        Some("confirm-traffic-increase") => body.push(match next_step(row) {
+            Some(next) => format!("The checks run now; if they pass, {next} % of the traffic goes to {new}."),
+            None => format!("The checks run now; if they pass, {new} is promoted."),
+        }),
+        Some("confirm-promotion") => body.push(format!("The checks run now; if they pass, {new} is promoted.")),
+        _ => {}
+    }
+    body.push("It stays open for this revision; the next one is asked about again.".into());
+    body
+}
+
 fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
     let mut body = Vec::new();
-    if row.under_way() {
+    if row.under_way() && row.phase != Phase::Waiting {
         body.push(format!(
             "The rollout of {} ends: its {} % of the traffic goes back to {old} first.",
             version_text(&row.canary.version),
@@ -131,7 +152,10 @@ fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
         (Some(image), Some(container)) => {
             body.push(format!("Container {container} of the Deployment {} gets {image}.", row.canary.workload));
         }
-        _ => body.push(format!("The present template of the Deployment {} is tried again.", row.canary.workload)),
+        _ => {
+            let what = if row.phase == Phase::Waiting { "is rolled out" } else { "is tried again" };
+            body.push(format!("The present template of the Deployment {} {what}.", row.canary.workload));
+        }
     }
     let interval = row.interval.map(duration::go).unwrap_or_else(|| "interval".into());
     let (first, last) = (row.steps.first().copied().unwrap_or(0), row.steps.last().copied().unwrap_or(0));

@@ -52,6 +52,8 @@ pub struct Row {
     /// When the next check is due, while there is one.
     pub next_check: Option<DateTime<Utc>>,
     pub paused: Option<Held>,
+    /// The gate that holds the rollout.
+    pub gate: Option<Shut>,
     /// The request that waits for the driver.
     pub pending: Option<Pending>,
     /// What keeps this canary from being driven.
@@ -102,6 +104,20 @@ pub struct Held {
     pub by: String,
     pub at: DateTime<Utc>,
     pub reason: String,
+}
+
+/// A gate at which a rollout waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shut {
+    pub name: String,
+    /// Flagger's type of its webhook.
+    pub kind: String,
+    /// What waits to be started by hand: there is no webhook, and nothing to open.
+    pub manual: bool,
+    pub since: DateTime<Utc>,
+    pub answer: String,
+    /// An operator has opened it, and the rollout has not gone on yet.
+    pub opened: bool,
 }
 
 /// A request that the driver has not answered yet.
@@ -159,7 +175,7 @@ impl Row {
         }
         let analysis = spec.map(|spec| &spec.analysis);
         let interval = analysis.map(|analysis| analysis.interval.max(*min_interval));
-        let checked = matches!(status.phase, Phase::Progressing);
+        let checked = matches!(status.phase, Phase::Progressing | Phase::WaitingPromotion);
         Self {
             name: canary.name.clone(),
             created: canary.created,
@@ -183,6 +199,16 @@ impl Row {
                 by: bounded(&paused.by),
                 at: paused.at,
                 reason: bounded(&paused.reason),
+            }),
+            gate: canary.gate.as_ref().filter(|_| status.phase.under_way()).map(|gate| Shut {
+                name: bounded(&gate.name),
+                kind: bounded(&gate.kind),
+                manual: gate.is_manual(),
+                since: gate.since,
+                answer: bounded(&gate.answer),
+                opened: canary.opened.as_ref().is_some_and(|opened| {
+                    Some(&opened.revision) == revision.as_ref() && opened.gates.contains(&gate.name)
+                }),
             }),
             pending: canary.pending().map(|request| Pending {
                 verb: request.verb,

@@ -4,7 +4,7 @@ use super::glyphs;
 use super::history::Measures;
 use super::message::{Command, Msg};
 use super::model::{Driver, Link, Look, Model, Start};
-use super::row::{Limits, Pods, Row, Side};
+use super::row::{Limits, Pods, Row, Shut, Side};
 use super::theme::{Depth, Theme};
 use super::update::update;
 use super::view;
@@ -89,6 +89,7 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
         window: Some(Duration::from_secs(60)),
         next_check: None,
         paused: None,
+        gate: None,
         pending: None,
         problems: Vec::new(),
         limits: Limits { success_min: Some(99.0), p99_max: Some(500.0) },
@@ -232,6 +233,29 @@ pub fn failing(width: u16, height: u16) -> Model {
         often,
     ];
     fleet(width, height, myapp, events, true)
+}
+
+/// A rollout that has passed all its checks and waits for somebody to approve its promotion.
+pub fn at_a_gate(width: u16, height: u16) -> Model {
+    let mut myapp = row("jx-production-myapp", Phase::WaitingPromotion, ("1.0.0", "1.1.0"));
+    (myapp.live_weight, myapp.status_weight) = (Some(50), 50);
+    myapp.next_check = Some(time("12:05:31"));
+    myapp.gate = Some(Shut {
+        name: "approve-release".into(),
+        kind: "confirm-promotion".into(),
+        manual: false,
+        since: time("12:02:31"),
+        answer: "Forbidden".into(),
+        opened: false,
+    });
+    let name = "jx-production-myapp.jx-production";
+    let halt = format!("Halt {name} advancement waiting for promotion approval approve-release");
+    let events = vec![
+        event("jx-production-myapp", "12:00:31", false, &format!("Advance {name} canary weight 40")),
+        event("jx-production-myapp", "12:01:31", false, &format!("Advance {name} canary weight 50")),
+        event("jx-production-myapp", "12:02:31", true, &halt),
+    ];
+    fleet(width, height, myapp, events, false)
 }
 
 /// All at rest.

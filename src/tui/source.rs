@@ -232,7 +232,7 @@ async fn send(
         reason: String::new(),
         image: wish.image.clone(),
         container: wish.container.clone(),
-        gate: None,
+        gate: wish.gate.clone(),
     };
     let sent = match requests::send(connection, kinds, by, &asked, clock.now()).await {
         Ok(sent) => sent,

@@ -212,6 +212,7 @@ fn act(model: &mut Model, place: Place, action: Action) -> Vec<Command> {
         Action::Advance => ask_verb(model, Verb::Advance),
         Action::Promote => ask_verb(model, Verb::Promote),
         Action::Abort => ask_verb(model, Verb::Abort),
+        Action::Open => ask_verb(model, Verb::Open),
         Action::Charts if model.pane == Pane::Events => model.overlay = Some(Overlay::Events { back: model.back }),
         Action::Charts => model.overlay = Some(Overlay::Charts),
         Action::Events => model.overlay = Some(Overlay::Events { back: 0 }),
@@ -366,6 +367,7 @@ fn ask_verb(model: &mut Model, verb: Verb) {
         image: None,
         container: None,
         version: row.canary.version.clone(),
+        gate: row.gate.as_ref().filter(|_| verb == Verb::Open).map(|gate| gate.name.clone()),
     };
     model.overlay = Some(Overlay::Question(Question { ask: Ask::Verb(wish), yes: false }));
 }
@@ -421,6 +423,7 @@ fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
         image: None,
         container: None,
         version: row.canary.version.clone(),
+        gate: None,
     };
     let typed = match versions.choices.get(versions.at) {
         Some(Choice::Again { .. }) => return Ok(wish),

@@ -348,3 +348,26 @@ fn any_keys_in_any_order_do_nothing_without_a_yes() {
         })
         .unwrap();
 }
+
+#[test]
+fn a_gate_is_opened_by_its_name_and_only_while_it_is_shut() {
+    let mut model = scene::at_a_gate(80, 24);
+    let commands = press(&mut model, "Oy");
+    let wishes = sent(&commands);
+    assert_eq!((wishes[0].verb, wishes[0].gate.as_deref()), (Verb::Open, Some("approve-release")));
+    let mut elsewhere = scene::progressing(80, 24);
+    assert_eq!(press(&mut elsewhere, "O"), []);
+    assert!(elsewhere.notice.as_ref().is_some_and(|notice| notice.text.contains("no gate is shut")));
+    // It went through while the question stood there.
+    let mut late = scene::at_a_gate(80, 24);
+    press(&mut late, "O");
+    late.rows.iter_mut().for_each(|row| row.gate = None);
+    assert_eq!(press(&mut late, "y"), []);
+    // What waits to be started is started.
+    let mut manual = scene::at_a_gate(80, 24);
+    for row in manual.rows.iter_mut().filter(|row| row.gate.is_some()) {
+        row.gate.as_mut().unwrap().manual = true;
+    }
+    assert_eq!(press(&mut manual, "O"), []);
+    assert!(manual.notice.as_ref().is_some_and(|notice| notice.text.contains("waits to be started")));
+}

@@ -72,6 +72,11 @@ impl Rehearsal {
 
     /// Starts a controller that asks the Prometheus at this address, or else the one that it finds in the cluster.
     pub fn drive_by(&mut self, prometheus: Option<&str>) {
+        self.drive_with(prometheus, controller::Options::default());
+    }
+
+    /// Starts a controller with these options, but for the shortest interval.
+    pub fn drive_with(&mut self, prometheus: Option<&str>, options: controller::Options) {
         let locator = Locator::new(self.connection.client.clone(), &self.connection.namespace, prometheus);
         self.controller = Some(Controller::start(
             self.connection.clone(),
@@ -79,7 +84,7 @@ impl Rehearsal {
             self.mirror.clone(),
             locator,
             Clock::system(),
-            controller::Options { min_interval: Duration::from_millis(100) },
+            controller::Options { min_interval: Duration::from_millis(100), ..options },
         ));
     }
 

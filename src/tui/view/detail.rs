@@ -2,13 +2,13 @@
 
 use super::canvas::{Canvas, Piece, piece};
 use super::figures;
-use super::fleet::{phase_mark, phase_name};
+use super::fleet::{minute, phase_mark, phase_name};
 use super::own_checks;
 use crate::api::Phase;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::history::Metric;
 use crate::tui::model::{COUNTED, Link, Model, version_text};
-use crate::tui::row::{Row, Side};
+use crate::tui::row::{Row, Shut, Side};
 use crate::tui::spark::{self, Limit, Mark, Scale};
 use crate::tui::text;
 use crate::tui::theme::Role;
@@ -124,6 +124,16 @@ fn remarks(model: &Model, row: &Row, width: u16) -> Vec<(Role, String)> {
             Role::Warn,
             format!("{} Paused at {} % by {} at {at}{why}. The checks go on.", glyphs.paused, row.weight(), held.by),
         ));
+    }
+    if let Some(gate) = &row.gate {
+        let at = minute(model, gate.since);
+        let answer = if gate.answer.is_empty() { String::new() } else { format!(": {}", gate.answer) };
+        let text = match gate {
+            Shut { manual: true, .. } => format!("Waits since {at} to be started (s)."),
+            Shut { opened: true, name, .. } => format!("Gate {name} was opened; the rollout goes on."),
+            Shut { name, kind, .. } => format!("Waits at gate {name} ({kind}) since {at}{answer}"),
+        };
+        said.push((Role::Warn, format!("{} {text}", glyphs.open)));
     }
     if let Some(pending) = &row.pending {
         let at = model.clock(pending.at);

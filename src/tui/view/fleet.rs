@@ -6,9 +6,10 @@ use crate::api::Phase;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::history::Metric;
 use crate::tui::model::{Link, Model, Pane, version_text};
-use crate::tui::row::Row;
+use crate::tui::row::{Row, Shut};
 use crate::tui::text::{self, Cut};
 use crate::tui::theme::Role;
+use chrono::{DateTime, Utc};
 use ratatui::layout::{Position, Rect};
 use std::borrow::Cow;
 
@@ -16,6 +17,9 @@ use std::borrow::Cow;
 const GAP: u16 = 2;
 /// Least width of the name.
 const NAME: u16 = 12;
+
+/// Least width in which a gate can be named.
+const LEAST_WAIT: u16 = 24;
 
 /// Least width of the bar.
 const LEAST_BAR: u16 = 10;
@@ -218,7 +222,14 @@ fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, li
         canvas.put_on(x, y, line.right().saturating_sub(x), &text, Role::Warn, ground, Cut::End);
         return;
     }
-    if columns.bar > 0 {
+    // What it waits for stands where it takes the least away: on the bar, or where there is little of one, on what failed
+    // and the versions.
+    let waits = row.gate.as_ref();
+    let on_bar = waits.filter(|_| columns.bar >= LEAST_WAIT);
+    if let Some(gate) = on_bar {
+        draw_wait(canvas, model, gate, x, y, columns.bar, ground);
+        x += columns.bar + GAP;
+    } else if columns.bar > 0 {
         let filled = (u32::from(columns.bar) * u32::from(row.weight()) + 50) / 100;
         for at in 0..columns.bar {
             let (shape, role) = match u32::from(at) < filled {
@@ -236,6 +247,13 @@ fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, li
         canvas.put_on(x + 5, y, 1, glyphs.warning, Role::Warn, ground, Cut::End);
     }
     x += columns.weight + GAP;
+    let wide =
+        [columns.failed, columns.version].into_iter().filter(|width| *width > 0).map(|width| width + GAP).sum::<u16>();
+    if let Some(gate) = waits.filter(|_| on_bar.is_none() && wide > 0) {
+        draw_wait(canvas, model, gate, x, y, wide - GAP, ground);
+        x += wide;
+        return draw_measures(canvas, model, columns, row, x, y, ground);
+    }
     if columns.failed > 0 {
         let text = row.threshold.map_or_else(String::new, |of| format!("{} of {of}", row.failed_checks));
         let role = if row.failed_checks > 0 { Role::Warn } else { Role::Dim };
@@ -246,6 +264,43 @@ fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, li
         draw_version(canvas, row, x, y, columns.version, ground);
         x += columns.version + GAP;
     }
+    draw_measures(canvas, model, columns, row, x, y, ground);
+}
+
+/// The gate at which a rollout waits, and since when.
+fn draw_wait(canvas: &mut Canvas, model: &Model, gate: &Shut, x: u16, y: u16, width: u16, ground: Option<Role>) {
+    let at = minute(model, gate.since);
+    let what = if gate.manual { "to be started" } else { &gate.name };
+    let tail = match (gate.opened, format!(" since {at}")) {
+        (true, _) => " opened".to_string(),
+        (false, since) if text::width(what) + text::width(&since) > width.into() => format!(" {at}"),
+        (false, since) => since,
+    };
+    let tail_width = text::width(&tail) as u16;
+    let used = canvas.put_on(x, y, width.saturating_sub(tail_width), what, Role::Warn, ground, Cut::Middle);
+    canvas.put_on(x + used, y, width.saturating_sub(used), &tail, Role::Dim, ground, Cut::End);
+}
+
+/// A time of day to the minute: how long something has waited needs no more.
+pub fn minute(model: &Model, at: DateTime<Utc>) -> String {
+    let text = model.clock(at);
+    match text.matches(':').count() {
+        2 => text.rsplit_once(':').map_or_else(String::new, |(minute, _)| minute.to_string()),
+        _ => text,
+    }
+}
+
+/// The measurements, to the right.
+fn draw_measures(
+    canvas: &mut Canvas,
+    model: &Model,
+    columns: &Columns,
+    row: &Row,
+    mut x: u16,
+    y: u16,
+    ground: Option<Role>,
+) {
+    let glyphs = canvas.glyphs();
     // The numbers of whoever is being judged; without traffic there are none.
     let judged = row.under_way() && row.canary.runs() && row.weight() > 0;
     let side = if judged { &row.canary } else { &row.primary };
@@ -321,6 +376,9 @@ pub fn phase_mark(row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
     }
     if row.paused.is_some() && row.under_way() {
         return (glyphs.paused, Role::Warn);
+    }
+    if row.gate.as_ref().is_some_and(|gate| !gate.opened) {
+        return (glyphs.open, Role::Warn);
     }
     match row.phase {
         Phase::New => (glyphs.open, Role::Dim),

@@ -48,6 +48,24 @@ fn all_at_rest() {
     at_all_sizes("at_rest", scene::at_rest);
 }
 
+#[test]
+fn a_rollout_that_waits_at_a_gate() {
+    at_all_sizes("at_a_gate", scene::at_a_gate);
+    let opened = with(scene::at_a_gate(80, 24), |model| {
+        model.rows.iter_mut().filter_map(|row| row.gate.as_mut()).for_each(|gate| gate.opened = true);
+    });
+    let screen = text(&shot(&opened));
+    assert!(screen.contains("Gate approve-release was opened") && !screen.contains("O open gate"), "{screen}");
+    let manual = with(scene::at_a_gate(80, 24), |model| {
+        for row in model.rows.iter_mut().filter(|row| row.gate.is_some()) {
+            row.phase = Phase::Waiting;
+            row.gate.as_mut().unwrap().manual = true;
+        }
+    });
+    let screen = text(&shot(&manual));
+    assert!(screen.contains("to be started 12:02") && screen.contains("to be started (s)"), "{screen}");
+}
+
 fn own_check(name: &str, min: Option<f64>, max: Option<f64>) -> OwnCheck {
     OwnCheck { name: name.into(), min, max }
 }
@@ -220,6 +238,7 @@ fn dialogues() {
         ("ask_pause", scene::progressing, "p"),
         ("ask_promote", scene::progressing, "P"),
         ("ask_next", scene::progressing, "n"),
+        ("ask_open", scene::at_a_gate, "O"),
         ("ask_quit", scene::progressing, "q"),
         ("versions", scene::at_rest, "s"),
         ("versions_typed", scene::at_rest, "s2.0.0-rc.1"),
@@ -277,11 +296,12 @@ fn notices_and_other_drivers() {
 
 #[test]
 fn no_size_and_no_scene_makes_it_panic() {
-    let scenes: [fn(u16, u16) -> Model; 5] = [scene::progressing, scene::failing, scene::at_rest, paused, disconnected];
+    let scenes: [fn(u16, u16) -> Model; 6] =
+        [scene::progressing, scene::failing, scene::at_rest, scene::at_a_gate, paused, disconnected];
     for width in [1, 5, 59, 60, 80, 97, 300] {
         for height in [1, 5, 15, 16, 24, 90] {
             for scene in scenes {
-                for keys in ["", "a", "s", "?", "e", "<enter>", "/x", "t"] {
+                for keys in ["", "a", "s", "O", "?", "e", "<enter>", "/x", "t"] {
                     let mut model = scene(width, height);
                     press(&mut model, keys);
                     shot(&model);
