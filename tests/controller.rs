@@ -121,6 +121,7 @@ async fn a_request_for_a_revision_that_is_gone_is_refused_with_an_event() {
         reason: "drill".into(),
         image: None,
         container: None,
+        gate: None,
     };
     let outcome = rehearsal.ask_for(wish(Verb::Promote)).await;
     assert!(matches!(&outcome, Outcome::Refused(m) if m.contains(&seen) && m.contains("drill")), "{outcome:?}");
@@ -138,6 +139,7 @@ async fn a_start_sets_the_image_and_a_failed_revision_is_tried_again() {
         reason: String::new(),
         image: image.map(str::to_string),
         container: None,
+        gate: None,
     };
     let outcome = rehearsal.ask_for(wish(Some("gcr.io/jx/myapp:1.1.0"), rehearsal.revision())).await;
     assert!(matches!(outcome, Outcome::CarriedOut(_)), "{outcome:?}");

@@ -26,7 +26,7 @@ fn short_windows(canary: &mut Value) {
 }
 
 fn wish(verb: Verb, revision: String) -> Wish {
-    Wish { canary: APP.into(), verb, revision, reason: String::new(), image: None, container: None }
+    Wish { canary: APP.into(), verb, revision, reason: String::new(), image: None, container: None, gate: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

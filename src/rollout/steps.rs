@@ -48,6 +48,11 @@ mod tests {
         Analysis {
             interval: Duration::from_secs(10),
             threshold: 5,
+            iterations: 0,
+            matches: Vec::new(),
+            mirror: false,
+            mirror_weight: 0,
+            affinity: None,
             max_weight: max,
             step_weight: step,
             step_weights: Vec::new(),
@@ -56,6 +61,8 @@ mod tests {
             canary_ready_threshold: 100,
             checks: Vec::new(),
             queries: Default::default(),
+            webhooks: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 
