@@ -3,11 +3,15 @@
 //! One mirror serves both the driver and the console. It never writes to the cluster. A record is never replaced by an
 //! older one: what the driver has just written is seen at once, not when the watch brings it back.
 
+use super::configs::{self, ConfigRecord};
 use super::connect::{code, explain};
 use super::lease::{Driver, LeaseRecord};
 use super::object::Object;
 use super::records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};
+use super::scalers::ScalerRecord;
 use super::{Clock, Kinds};
+use crate::api::Revision;
+use crate::api::shapes::ConfigKind;
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use kube::api::PartialObjectMeta;
@@ -32,6 +36,10 @@ pub enum Source {
     VirtualServices,
     DestinationRules,
     Services,
+    ConfigMaps,
+    Secrets,
+    /// HorizontalPodAutoscalers.
+    Scalers,
     Events,
     Lease,
 }
@@ -46,9 +54,25 @@ impl Source {
             Source::VirtualServices => "virtualservices.networking.istio.io",
             Source::DestinationRules => "destinationrules.networking.istio.io",
             Source::Services => "services",
+            Source::ConfigMaps => "configmaps",
+            Source::Secrets => "secrets",
+            Source::Scalers => "horizontalpodautoscalers.autoscaling",
             Source::Events => "events",
             Source::Lease => "leases.coordination.k8s.io",
         }
+    }
+
+    /// Where configuration of this kind comes from.
+    pub fn of_configs(kind: ConfigKind) -> Self {
+        match kind {
+            ConfigKind::ConfigMap => Source::ConfigMaps,
+            ConfigKind::Secret => Source::Secrets,
+        }
+    }
+
+    /// Whether only the Canaries that name such objects need it: a driver without the right to it drives the others.
+    pub fn is_for_some(self) -> bool {
+        matches!(self, Source::ConfigMaps | Source::Secrets | Source::Scalers)
     }
 }
 
@@ -80,6 +104,9 @@ pub struct World {
     pub routes: BTreeMap<String, RouteRecord>,
     pub rules: BTreeMap<String, PartRecord>,
     pub services: BTreeMap<String, PartRecord>,
+    pub config_maps: BTreeMap<String, ConfigRecord>,
+    pub secrets: BTreeMap<String, ConfigRecord>,
+    pub scalers: BTreeMap<String, ScalerRecord>,
     pub events: BTreeMap<String, EventRecord>,
     pub lease: Option<LeaseRecord>,
     pub health: BTreeMap<Source, Health>,
@@ -100,6 +127,22 @@ impl World {
             .values()
             .find(|r| r.owner == workload.uid && r.revision_number == number && !r.hash.is_empty())
             .map(|r| r.hash.as_str())
+    }
+
+    /// The name of the target's present revision, as a request must give it: what the driver calls it. What it mounts is
+    /// not looked at here: the driver writes that into the status when it has taken it into account.
+    pub fn revision_name(&self, canary: &CanaryRecord, target: &WorkloadRecord) -> Option<String> {
+        let hash = self.revision(target)?.to_string();
+        let configs = canary.status.tracked_configs.clone().unwrap_or_default();
+        Some(Revision { hash, configs }.to_string())
+    }
+
+    /// What is kept of one ConfigMap or Secret.
+    pub fn config(&self, kind: ConfigKind, name: &str) -> Option<&ConfigRecord> {
+        match kind {
+            ConfigKind::ConfigMap => self.config_maps.get(name),
+            ConfigKind::Secret => self.secrets.get(name),
+        }
     }
 
     /// Who drives this namespace, at `now`.
@@ -154,6 +197,9 @@ impl Mirror {
         if driving {
             sources.push((Source::Services, Some(&kinds.service)));
             sources.push((Source::DestinationRules, kinds.destination_rule.as_ref()));
+            sources.push((Source::ConfigMaps, Some(&kinds.config_map)));
+            sources.push((Source::Secrets, Some(&kinds.secret)));
+            sources.push((Source::Scalers, Some(&kinds.scaler)));
         }
         // Complete before the first watch begins: a watch that is quick already writes to it.
         let mut world = World::default();
@@ -180,11 +226,18 @@ impl Mirror {
         for (source, kind) in sources {
             let Some(kind) = kind else { continue };
             let mut config = watcher::Config::default().page_size(PAGE);
-            if source == Source::Events {
-                config = config.fields("involvedObject.kind=Canary");
+            let whole: fn(Object) -> Value = |object| object.value;
+            let value = match source {
+                Source::ConfigMaps | Source::Secrets => |object: Object| configs::reduced(object.value),
+                _ => whole,
+            };
+            match source {
+                Source::Events => config = config.fields("involvedObject.kind=Canary"),
+                Source::Secrets => config = config.fields(configs::SECRETS_LOOKED_AT),
+                _ => {}
             }
             let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
-            watches.push(tasks.spawn(follow(shared.clone(), source, api, config, |object| object.value)));
+            watches.push(tasks.spawn(follow(shared.clone(), source, api, config, value)));
         }
         let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
             Api::namespaced(client.clone(), namespace);
@@ -420,6 +473,9 @@ impl World {
             Source::VirtualServices => self.routes.clear(),
             Source::DestinationRules => self.rules.clear(),
             Source::Services => self.services.clear(),
+            Source::ConfigMaps => self.config_maps.clear(),
+            Source::Secrets => self.secrets.clear(),
+            Source::Scalers => self.scalers.clear(),
             Source::Events => self.events.clear(),
             Source::Lease => self.lease = None,
         }
@@ -433,6 +489,9 @@ impl World {
             Source::VirtualServices => drop(self.routes.remove(name)),
             Source::DestinationRules => drop(self.rules.remove(name)),
             Source::Services => drop(self.services.remove(name)),
+            Source::ConfigMaps => drop(self.config_maps.remove(name)),
+            Source::Secrets => drop(self.secrets.remove(name)),
+            Source::Scalers => drop(self.scalers.remove(name)),
             Source::Events => drop(self.events.remove(name)),
             Source::Lease => self.lease = None,
         }
@@ -455,6 +514,16 @@ impl World {
             Source::VirtualServices => differs(&mut self.routes, name, RouteRecord::of(object)),
             Source::DestinationRules => differs(&mut self.rules, name, PartRecord::of(object)),
             Source::Services => differs(&mut self.services, name, PartRecord::of_service(object)),
+            Source::ConfigMaps => {
+                differs(&mut self.config_maps, name, ConfigRecord::of(ConfigKind::ConfigMap, object))
+            }
+            Source::Secrets => differs(&mut self.secrets, name, ConfigRecord::of(ConfigKind::Secret, object)),
+            Source::Scalers => {
+                let record = ScalerRecord::of(object);
+                let same = self.scalers.get(name).is_some_and(|before| before.asks_the_same(&record));
+                self.scalers.insert(name.to_string(), record);
+                !same
+            }
             Source::Events => differs(&mut self.events, name, EventRecord::of(object)),
             Source::Lease => {
                 let lease = LeaseRecord::of(object, self.lease.as_ref(), now);
@@ -480,6 +549,9 @@ impl World {
             Source::VirtualServices => self.routes.get(name).map(|r| (&r.resource_version, None)),
             Source::DestinationRules => self.rules.get(name).map(|r| (&r.resource_version, None)),
             Source::Services => self.services.get(name).map(|r| (&r.resource_version, None)),
+            Source::ConfigMaps => self.config_maps.get(name).map(|r| (&r.resource_version, None)),
+            Source::Secrets => self.secrets.get(name).map(|r| (&r.resource_version, None)),
+            Source::Scalers => self.scalers.get(name).map(|r| (&r.resource_version, None)),
             Source::ReplicaSets | Source::Events | Source::Lease => None,
         };
         let Some((kept, uid)) = kept else { return false };

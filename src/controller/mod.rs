@@ -4,6 +4,7 @@
 //! Nothing is decided in here. Facts are gathered, the decision is asked for, its effects are written in their order
 //! behind the fence of the lease, and after any failure everything is looked at and decided again.
 
+mod configs;
 mod drive;
 mod effects;
 mod endpoint;
@@ -11,8 +12,10 @@ mod exposition;
 mod facts;
 mod readings;
 mod report;
+mod scaler;
 mod telemetry;
 mod worker;
+mod workloads;
 
 pub use drive::{Controller, Options, Role};
 pub use endpoint::Endpoint;
