@@ -181,6 +181,7 @@ pub fn virtual_service_spec(service: &Service, canary: u8) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Spec;
 
     fn target() -> Value {
         json!({

@@ -175,8 +175,14 @@ impl Hands {
         Ok(held)
     }
 
-    /// Makes the copies hold again what they held: all of them, or, where one of that is kept nowhere, none.
-    pub(super) async fn restore_copies(&mut self, held: &Configs, canary: &CanaryRecord) -> Result<(), EffectError> {
+    /// Makes the copies hold again what they held: all of them, or, where one of that is kept nowhere, none. `kept_for`
+    /// is the mark of the template that it must have been kept for, where it matters who overwrote it.
+    pub(super) async fn restore_copies(
+        &mut self,
+        held: &Configs,
+        kept_for: Option<&str>,
+        canary: &CanaryRecord,
+    ) -> Result<(), EffectError> {
         let mut writes = Vec::new();
         for (key, sum) in held {
             let Some((kind, name)) = shapes::of_key(key) else { continue };
@@ -186,7 +192,8 @@ impl Hands {
                 continue;
             }
             let kept = self.fresh_config(kind, &shapes::kept_name(name)).await?;
-            let kept = kept.filter(|kept| checksum(kept) == *sum).ok_or_else(|| {
+            let meant = |kept: &Value| kept_for.is_none_or(|mark| mark_of(kept) == Some(mark));
+            let kept = kept.filter(|kept| checksum(kept) == *sum && meant(kept)).ok_or_else(|| {
                 EffectError::Impossible(format!(
                     "{kind} {copy}.{} does not hold any more what was promoted, and that is kept nowhere",
                     canary.namespace

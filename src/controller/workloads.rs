@@ -132,7 +132,8 @@ impl Hands {
         let record = WorkloadRecord::of(&primary);
         if record.revision.as_deref() == Some(revision) {
             let held = record.promoted_configs.unwrap_or_default();
-            return match self.restore_copies(&held, canary).await {
+            // A copy may be another Canary's too, and that one's promotion is none of ours.
+            return match self.restore_copies(&held, Some(text(&primary, MARK)), canary).await {
                 // Nothing can be done about it, and the rollout must end all the same.
                 Err(EffectError::Impossible(why)) => {
                     tracing::warn!(canary = %canary.name, "{why}");
@@ -151,7 +152,7 @@ impl Hands {
             )));
         }
         let held: Configs = serde_json::from_value(kept["configs"].clone()).unwrap_or_default();
-        self.restore_copies(&held, canary).await?;
+        self.restore_copies(&held, None, canary).await?;
         let mut template = kept["template"].clone();
         if !template["metadata"]["annotations"].is_object() {
             template["metadata"]["annotations"] = json!({});
