@@ -514,9 +514,7 @@ impl World {
             Source::VirtualServices => differs(&mut self.routes, name, RouteRecord::of(object)),
             Source::DestinationRules => differs(&mut self.rules, name, PartRecord::of(object)),
             Source::Services => differs(&mut self.services, name, PartRecord::of_service(object)),
-            Source::ConfigMaps => {
-                differs(&mut self.config_maps, name, ConfigRecord::of(ConfigKind::ConfigMap, object))
-            }
+            Source::ConfigMaps => differs(&mut self.config_maps, name, ConfigRecord::of(ConfigKind::ConfigMap, object)),
             Source::Secrets => differs(&mut self.secrets, name, ConfigRecord::of(ConfigKind::Secret, object)),
             Source::Scalers => {
                 let record = ScalerRecord::of(object);

@@ -225,10 +225,9 @@ impl Hands {
                 self.done(Source::Canaries, &canary.name, write, "marking").await
             }
             Effect::SetFinalizer(wanted) => self.set_finalizer(*wanted, canary).await,
-            Effect::DeleteCanary { .. }
-            | Effect::HandBack
-            | Effect::Tell(_)
-            | Effect::CallPostRollout(_) => Err(EffectError::Impossible(format!("{effect:?} is not carried out"))),
+            Effect::DeleteCanary { .. } | Effect::HandBack | Effect::Tell(_) | Effect::CallPostRollout(_) => {
+                Err(EffectError::Impossible(format!("{effect:?} is not carried out")))
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! From the mirror's records to the facts of one Canary.
 
-use crate::api::routes::same_but_weights;
 use super::configs::{self, Mounted};
 use super::scaler::scaler;
+use crate::api::routes::same_but_weights;
 use crate::api::shapes::{self, ConfigKind, Owner, Role, Selector};
 use crate::api::{Autoscaler, FINALIZER, Problem, Revision, Spec};
 use crate::cluster::records::{CanaryRecord, PartRecord, RouteRecord, WorkloadRecord};
@@ -128,8 +128,11 @@ pub fn observe(
         match world.health.get(&Source::Scalers) {
             Some(Health::Live) => {}
             Some(Health::Forbidden { error }) => {
-                let why =
-                    format!("spec.autoscalerRef names {}, and the driver may not watch {}: {error}", named.name, Source::Scalers);
+                let why = format!(
+                    "spec.autoscalerRef names {}, and the driver may not watch {}: {error}",
+                    named.name,
+                    Source::Scalers
+                );
                 undriveable.get_or_insert(why);
             }
             _ => return Observed::Unknown,

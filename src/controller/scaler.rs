@@ -116,8 +116,10 @@ mod tests {
 
     #[test]
     fn a_copy_is_rewritten_whole() {
-        let (present, desired) = (json!({"behavior": {"scaleUp": {}, "scaleDown": {"a": 1}}, "metrics": []}),
-            json!({"behavior": {"scaleDown": {"b": 2}}}));
+        let (present, desired) = (
+            json!({"behavior": {"scaleUp": {}, "scaleDown": {"a": 1}}, "metrics": []}),
+            json!({"behavior": {"scaleDown": {"b": 2}}}),
+        );
         let expected = json!({"behavior": {"scaleUp": null, "scaleDown": {"a": null, "b": 2}}, "metrics": null});
         assert_eq!(whole(&present, &desired), expected);
     }

@@ -184,12 +184,7 @@ impl Hands {
         self.done(Source::Deployments, &spec.primary(), write, &format!("writing revision {revision} to")).await
     }
 
-    pub(super) async fn scale(
-        &mut self,
-        replicas: u32,
-        request: Option<&str>,
-        spec: &Spec,
-    ) -> Result<(), EffectError> {
+    pub(super) async fn scale(&mut self, replicas: u32, request: Option<&str>, spec: &Spec) -> Result<(), EffectError> {
         let version = self.version(Source::Deployments, &spec.target)?;
         let mut patch = json!({ "spec": { "replicas": replicas } });
         mark(&mut patch, request);
@@ -276,7 +271,9 @@ fn rewriting(object: &Value, annotations: Map<String, Value>, changes: Vec<(&str
         json!({ "op": "add", "path": "/metadata/annotations", "value": annotations }),
     ];
     patch.extend(
-        changes.into_iter().map(|(path, value)| json!({ "op": "add", "path": format!("/spec/{path}"), "value": value })),
+        changes
+            .into_iter()
+            .map(|(path, value)| json!({ "op": "add", "path": format!("/spec/{path}"), "value": value })),
     );
     Value::Array(patch)
 }

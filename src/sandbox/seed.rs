@@ -136,8 +136,8 @@ fn app(store: &Store, controllers: &mut Controllers, apps: &Apps, place: usize) 
     };
     let spec = Spec::read(&canary["spec"]).map_err(|problems| anyhow!("canary {name}: {problems:?}"))?;
     let selector = Selector::of(&target).map_err(|problem| anyhow!(problem))?;
-    let primary =
-        shapes::primary(&owner, &spec, &target, apps.replicas, &Revision::plain(revision.as_str())).map_err(|problem| anyhow!(problem))?;
+    let primary = shapes::primary(&owner, &spec, &target, apps.replicas, &Revision::plain(revision.as_str()))
+        .map_err(|problem| anyhow!(problem))?;
     create(store, "Deployment", namespace, primary)?;
     for role in [Role::Apex, Role::Primary, Role::Canary] {
         create(store, "Service", namespace, shapes::service(&owner, &spec.service, &selector, role))?;

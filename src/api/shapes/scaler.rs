@@ -66,7 +66,10 @@ mod tests {
         assert_eq!(copy["metadata"]["ownerReferences"][0]["uid"], "u");
         assert_eq!(copy["spec"]["scaleTargetRef"]["name"], "app-primary");
         assert_eq!((&copy["spec"]["minReplicas"], &copy["spec"]["maxReplicas"]), (&json!(2), &json!(5)));
-        assert_eq!((&copy["spec"]["metrics"], &copy["spec"]["behavior"]), (&json!([{"type": "Resource"}]), &json!({"x": 1})));
+        assert_eq!(
+            (&copy["spec"]["metrics"], &copy["spec"]["behavior"]),
+            (&json!([{"type": "Resource"}]), &json!({"x": 1}))
+        );
         let mut reference = reference;
         reference["primaryScalerReplicas"] = json!({"minReplicas": 3, "maxReplicas": 9});
         let bounded = spec(reference);
