@@ -98,6 +98,12 @@ impl Shop {
         self.until(&format!("not {phase}"), |_, canary| canary.status.phase == phase).await;
     }
 
+    /// The primary has the template; where its pods are quick, all traffic too.
+    async fn until_promoting(&self) {
+        self.until("no promotion", |_, canary| matches!(canary.status.phase, Phase::Promoting | Phase::Finalising))
+            .await;
+    }
+
     /// The first step of a rollout of what is new since `before`.
     async fn until_first_step(&self, before: &str) {
         self.until("no first step", |w, canary| {
@@ -162,6 +168,7 @@ async fn the_primary_mounts_copies_of_what_is_tracked() {
     assert_eq!(copy["metadata"]["ownerReferences"][0]["kind"], "Canary");
     assert_eq!(copy["metadata"].get("labels"), None);
     assert_eq!(shop.get("Secret", "keys-primary")["data"], json!({"apiKey": "dGVzdA=="}));
+    assert!(shop.0.mirror.read().canaries["shop"].applied_by_us, "whatever becomes of its ReplicaSet");
     let tracked = shop.get("Canary", "shop")["status"]["trackedConfigs"].clone();
     assert_eq!(tracked["secret/keys"], "3930f0692c2295eb");
     assert!(tracked["configmap/settings"].is_string() && tracked["configmap/extras"].is_null(), "{tracked}");
@@ -208,7 +215,7 @@ async fn a_promotion_copies_the_configuration_and_an_abort_puts_it_back() {
     shop.until_first_step(&promoted).await;
     let outcome = shop.ask(Verb::Promote).await;
     assert!(matches!(outcome, Outcome::CarriedOut(_)), "{outcome:?}");
-    shop.until_phase(Phase::Promoting).await;
+    shop.until_promoting().await;
     assert_eq!(shop.get("ConfigMap", "settings-primary")["data"]["color"], "blue");
     assert_eq!(shop.get("ConfigMap", "settings-primary-last")["data"], json!({"color": "red"}));
     assert!(shop.find("Secret", "keys-primary-last").is_none(), "what stays as it is needs no keeping");
@@ -307,7 +314,7 @@ async fn the_autoscaler_gets_a_copy_for_the_primary_and_the_primary_keeps_its_po
     assert_eq!(shop.get("HorizontalPodAutoscaler", "web-primary")["spec"]["maxReplicas"], 8, "a rollout may fail");
     let outcome = shop.ask(Verb::Promote).await;
     assert!(matches!(outcome, Outcome::CarriedOut(_)), "{outcome:?}");
-    shop.until_phase(Phase::Promoting).await;
+    shop.until_promoting().await;
     assert_eq!(shop.get("HorizontalPodAutoscaler", "web-primary")["spec"]["maxReplicas"], 9);
     assert_eq!(shop.get("Deployment", "shop-primary")["spec"]["replicas"], 1);
 }
@@ -338,4 +345,53 @@ async fn a_target_that_goes_back_to_service_gets_what_was_promoted() {
             .await;
         assert_eq!(shop.get("Deployment", "shop")["spec"]["template"], template, "own template gone: {own_is_gone}");
     }
+}
+
+/// Makes of the shop what another tool would have left: its names for the revision, its mark on the primary.
+async fn hand_to_another_tool(shop: &mut Shop) {
+    shop.0.controller.take().expect("a controller").stop().await;
+    shop.edit("Deployment", "shop-primary", |primary| {
+        let annotations = primary["metadata"]["annotations"].as_object_mut().expect("annotations");
+        annotations.retain(|key, _| !key.starts_with("canary-tui/"));
+        primary["spec"]["template"]["metadata"]["annotations"]["flagger-id"] = json!("6a1ef1ae-4e1b-4d7c-9d3e");
+    });
+    let stored = shop.0.sandbox.store().modify_status("Canary", NAMESPACE, "shop", |canary: &mut Value| {
+        canary["status"]["lastAppliedSpec"] = json!("5f6d7c8b");
+        canary["status"]["lastPromotedSpec"] = json!("5f6d7c8b");
+        canary["metadata"]["managedFields"] = json!([]);
+    });
+    stored.unwrap_or_else(|error| panic!("the status: {error}"));
+    shop.until("another tool's status", |_, canary| applied(canary).starts_with("5f6d7c8b") && !canary.applied_by_us)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_tool_promoted_is_adopted_without_a_rollout() {
+    let mut shop = Shop::open(AT_ONCE, json!({})).await;
+    let promoted = shop.applied();
+    hand_to_another_tool(&mut shop).await;
+    shop.0.drive();
+    shop.until("it is not adopted", |_, canary| applied(canary) == promoted).await;
+    shop.until_said("5f6d7c8b is another tool's name").await;
+    assert_eq!(shop.said("New revision detected"), 0);
+    // And from there an abort of a promotion finds its way back to what the other tool had promoted.
+    shop.paint("blue");
+    shop.until_first_step(&promoted).await;
+    assert!(matches!(shop.ask(Verb::Promote).await, Outcome::CarriedOut(_)));
+    shop.until_promoting().await;
+    assert!(matches!(shop.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
+    shop.until_phase(Phase::Failed).await;
+    assert_eq!(shop.get("ConfigMap", "settings-primary")["data"]["color"], "red");
+    assert_eq!(shop.0.mirror.read().workloads["shop-primary"].revision, Some(promoted));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changed_while_another_tool_drove_is_rolled_out() {
+    let mut shop = Shop::open(AT_ONCE, json!({})).await;
+    let promoted = shop.applied();
+    hand_to_another_tool(&mut shop).await;
+    shop.paint("blue");
+    shop.0.drive();
+    shop.until_first_step(&promoted).await;
+    assert_eq!(shop.said("New revision detected! Scaling up"), 1);
 }
