@@ -453,8 +453,8 @@ impl Shared {
             *health = next;
             changed
         });
-        tracing::warn!(%source, %error, "watch failed");
         if changed {
+            tracing::warn!(%source, %error, "watch failed");
             self.announce(source, "");
         }
     }
