@@ -5,7 +5,7 @@ mod rehearsal;
 
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::{Outcome, Wish};
-use canary_tui::cluster::{CanaryRecord, World};
+use canary_tui::cluster::{CanaryRecord, Clock, Mirror, World};
 use canary_tui::sandbox::store::DeleteOptions;
 use rehearsal::{APP, Rehearsal, hurried};
 use serde_json::{Value, json};
@@ -32,6 +32,12 @@ impl Shop {
         let mut options = hurried(NEVER);
         options.ready_after = ready_after;
         let shop = Self(Rehearsal::driving(options).await);
+        shop.stock(more);
+        shop
+    }
+
+    fn stock(&self, more: Value) {
+        let shop = self;
         shop.create(
             "ConfigMap",
             json!({"metadata": {"name": "settings", "labels": {"team": "a"}},
@@ -61,7 +67,6 @@ impl Shop {
             canary["spec"][key] = value.clone();
         }
         shop.create("Canary", canary);
-        shop
     }
 
     fn create(&self, kind: &str, object: Value) -> Arc<Value> {
@@ -264,6 +269,31 @@ async fn what_is_missing_is_said_and_costs_the_others_nothing() {
     assert!(matches!(&outcome, Outcome::Refused(why) if why.contains("nowhere")), "{outcome:?}");
     shop.create("ConfigMap", json!({"metadata": {"name": "nowhere"}}));
     shop.until_first_step(&promoted).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_is_missing_is_said_on_those_that_need_it_and_the_others_are_driven() {
+    for (denied, more, word) in [
+        ("secrets", json!({}), "mounts secret keys, and the driver may not watch secrets"),
+        (
+            "horizontalpodautoscalers",
+            json!({"autoscalerRef": {"kind": "HorizontalPodAutoscaler", "apiVersion": "autoscaling/v2", "name": "web"}}),
+            "spec.autoscalerRef names web, and the driver may not watch horizontalpodautoscalers.autoscaling",
+        ),
+    ] {
+        let mut shop = Shop(Rehearsal::observing(hurried(NEVER)).await);
+        shop.0.sandbox.deny(Some(Arc::new(move |asked| asked.resource == denied)));
+        let Rehearsal { connection, kinds, .. } = &shop.0;
+        shop.0.mirror = Mirror::start(&connection.client, kinds, &connection.namespace, Clock::system(), true);
+        shop.0.mirror.ready().await;
+        shop.0.drive();
+        shop.stock(more);
+        shop.until_said(word).await;
+        shop.0.set_version("1.1.0").await;
+        shop.0.until("the other stands still", |w| w.canaries[APP].status.canary_weight == 10).await;
+        let report = shop.0.controller.as_ref().expect("a controller").report();
+        assert_eq!(report.ready(), Ok(()), "{denied}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
