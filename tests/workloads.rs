@@ -103,6 +103,17 @@ impl Shop {
         self.until(&format!("not {phase}"), |_, canary| canary.status.phase == phase).await;
     }
 
+    /// As a driver leaves it that dies between the copies and the template.
+    async fn die_after_the_copies(&mut self, promoted: &str, color: &str) {
+        self.0.controller.take().expect("a controller").stop().await;
+        let mut kept = self.get("ConfigMap", "settings-primary").as_ref().clone();
+        let owners = kept["metadata"]["ownerReferences"].clone();
+        kept["metadata"] = json!({"name": "settings-primary-last", "ownerReferences": owners,
+            "annotations": {"canary-tui/revision": promoted}});
+        self.create("ConfigMap", kept);
+        self.edit("ConfigMap", "settings-primary", |map| map["data"]["color"] = json!(color));
+    }
+
     /// The primary has the template; where its pods are quick, all traffic too.
     async fn until_promoting(&self) {
         self.until("no promotion", |_, canary| matches!(canary.status.phase, Phase::Promoting | Phase::Finalising))
@@ -239,19 +250,34 @@ async fn copies_of_a_promotion_that_went_no_further_are_put_right_when_the_rollo
     let promoted = shop.applied();
     shop.paint("blue");
     shop.until_first_step(&promoted).await;
-    // As a driver leaves it that dies between the copies and the template.
-    shop.0.controller.take().expect("a controller").stop().await;
-    let mut kept = shop.get("ConfigMap", "settings-primary").as_ref().clone();
-    let owners = kept["metadata"]["ownerReferences"].clone();
-    kept["metadata"] = json!({"name": "settings-primary-last", "ownerReferences": owners,
-        "annotations": {"canary-tui/revision": promoted}});
-    shop.create("ConfigMap", kept);
-    shop.edit("ConfigMap", "settings-primary", |map| map["data"]["color"] = json!("blue"));
+    shop.die_after_the_copies(&promoted, "blue").await;
     shop.0.drive();
     let outcome = shop.ask(Verb::Abort).await;
     assert!(matches!(outcome, Outcome::CarriedOut(_)), "{outcome:?}");
     shop.until_phase(Phase::Failed).await;
     assert_eq!(shop.get("ConfigMap", "settings-primary")["data"]["color"], "red");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promotion_that_is_begun_again_keeps_what_was_promoted_and_not_what_it_wrote_itself() {
+    for color in ["blue", "green"] {
+        let mut shop = Shop::open(AT_ONCE, json!({})).await;
+        let promoted = shop.applied();
+        shop.paint("blue");
+        shop.until_first_step(&promoted).await;
+        let blue = shop.applied();
+        shop.die_after_the_copies(&promoted, "blue").await;
+        shop.paint(color);
+        shop.0.drive();
+        shop.until_first_step(if color == "blue" { &promoted } else { &blue }).await;
+        assert!(matches!(shop.ask(Verb::Promote).await, Outcome::CarriedOut(_)));
+        shop.until_promoting().await;
+        assert_eq!(shop.get("ConfigMap", "settings-primary")["data"]["color"], color);
+        assert_eq!(shop.get("ConfigMap", "settings-primary-last")["data"]["color"], "red");
+        assert!(matches!(shop.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
+        shop.until_phase(Phase::Failed).await;
+        assert_eq!(shop.get("ConfigMap", "settings-primary")["data"]["color"], "red");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
