@@ -58,8 +58,12 @@ pub mod annotation {
     pub const STANDS_IN: &str = "canary-tui/stands-in";
     /// The driver's term (the Lease's `leaseTransitions`) of the last write, on every object that a driver writes.
     pub const TERM: &str = "canary-tui/term";
-    /// Revision of the target whose template the primary bears, on the primary Deployment.
+    /// Revision of the target whose template the primary bears, on the primary Deployment. On the kept content of a
+    /// copy: the `flagger-id` of the template that mounted it.
     pub const REVISION: &str = "canary-tui/revision";
+    /// What the primary's copies of configuration held when it got the template that it bears, on the primary
+    /// Deployment: the checksums of the revision's ConfigMaps and Secrets.
+    pub const CONFIGS: &str = "canary-tui/configs";
     /// The template that was promoted before the present one, on the primary Deployment: what an abort while
     /// Promoting puts back.
     pub const LAST_PROMOTED: &str = "canary-tui/last-promoted";

@@ -21,6 +21,12 @@ impl Revision {
     pub fn plain(hash: impl Into<String>) -> Self {
         Self { hash: hash.into(), configs: Configs::new() }
     }
+
+    /// The template's hash in a revision's name.
+    pub fn hash_in(name: &str) -> &str {
+        // A hash has no dash in it.
+        name.split_once('-').map_or(name, |(hash, _)| hash)
+    }
 }
 
 impl fmt::Display for Revision {
@@ -34,19 +40,32 @@ impl fmt::Display for Revision {
     }
 }
 
-/// Flagger's checksum of a ConfigMap's or a Secret's `data`: the first eight bytes of SHA-256 over what Go writes as its
-/// JSON (keys sorted, `<`, `>`, `&`, U+2028 and U+2029 escaped, `null` where there is none).
-pub fn checksum(data: Option<&Map<String, Value>>) -> String {
+/// The checksum of a ConfigMap or a Secret: Flagger's where it holds text alone. Flagger neither copies nor tracks
+/// `binaryData`; here it counts, so that what only it changes is a revision too.
+pub fn checksum(object: &Value) -> String {
+    let map = |field: &str| object.get(field).and_then(Value::as_object);
+    let data = go_json(map("data"));
+    match map("binaryData").filter(|binary| !binary.is_empty()) {
+        None => short(&data),
+        Some(binary) => short(&format!("{data}\0{}", go_json(Some(binary)))),
+    }
+}
+
+/// The first eight bytes of SHA-256.
+fn short(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A map as Go writes it: keys sorted, `<`, `>`, `&`, U+2028 and U+2029 escaped, `null` where there is none.
+fn go_json(data: Option<&Map<String, Value>>) -> String {
     // Sorted, whatever order the map keeps.
     let sorted: Option<BTreeMap<&String, &Value>> = data.map(|map| map.iter().collect());
     let text = serde_json::to_string(&sorted).unwrap_or_default();
-    let escaped = text
-        .replace('<', "\\u003c")
+    text.replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('&', "\\u0026")
         .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029");
-    Sha256::digest(escaped).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        .replace('\u{2029}', "\\u2029")
 }
 
 #[cfg(test)]
@@ -56,10 +75,26 @@ mod tests {
 
     #[test]
     fn checksums_are_flaggers() {
-        assert_eq!(checksum(None), "74234e98afe7498f");
-        assert_eq!(checksum(json!({}).as_object()), "44136fa355b3678a");
-        assert_eq!(checksum(json!({"color": "red"}).as_object()), "241889ca0604e333");
-        assert_eq!(checksum(json!({"apiKey": "dGVzdA=="}).as_object()), "3930f0692c2295eb");
+        assert_eq!(checksum(&json!({})), "74234e98afe7498f");
+        let of = |data: Value| checksum(&json!({"data": data, "binaryData": {}}));
+        assert_eq!(of(json!({})), "44136fa355b3678a");
+        assert_eq!(of(json!({"color": "red"})), "241889ca0604e333");
+        assert_eq!(of(json!({"apiKey": "dGVzdA=="})), "3930f0692c2295eb");
+    }
+
+    #[test]
+    fn binary_data_counts_where_there_is_any() {
+        let of = |binary: Value| checksum(&json!({"data": {"color": "red"}, "binaryData": binary}));
+        assert_eq!(of(Value::Null), "241889ca0604e333");
+        assert_ne!(of(json!({"logo": "AA=="})), of(Value::Null));
+        assert_ne!(of(json!({"logo": "AA=="})), of(json!({"logo": "AQ=="})));
+    }
+
+    #[test]
+    fn a_hash_is_found_in_the_name() {
+        let mounting = Revision { hash: "6d5c".into(), configs: [("configmap/a".into(), "1".into())].into() };
+        assert_eq!(Revision::hash_in(&mounting.to_string()), "6d5c");
+        assert_eq!(Revision::hash_in("6d5c"), "6d5c");
     }
 
     #[test]

@@ -107,14 +107,14 @@ enum Prepared {
 fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
     let name = &ask.request.name;
     let (canary, target) = watching::pair(world, name, namespace)?;
-    let revision = world.revision(target).map(str::to_string);
+    let revision = world.revision_name(canary, target);
     let standing =
         Standing { phase: canary.status.phase, paused: canary.paused.is_some(), revision_known: revision.is_some() };
     if let Err(why) = allowed(ask.verb, standing) {
         return Ok(Prepared::Refused(format!("{} of {name}: {why}", ask.verb)));
     }
     // An abort may name what is being rolled out while the newest template has no revision yet.
-    let Some(revision) = revision.or_else(|| canary.status.last_applied.clone()) else {
+    let Some(revision) = revision.or_else(|| canary.status.applied().map(|revision| revision.to_string())) else {
         return Ok(Prepared::Refused(format!("{} of {name}: the target's revision is not known yet", ask.verb)));
     };
     let gate = match ask.verb {

@@ -5,7 +5,7 @@ use super::args::StatusArgs;
 use super::exit::{Exit, tell};
 use super::session::Session;
 use super::watching::{self, UNKNOWN};
-use crate::api::{Phase, Status};
+use crate::api::{Phase, Revision, Status};
 use crate::cluster::{Clock, Driver, World};
 use anyhow::{Result, bail};
 use std::io::Write;
@@ -57,7 +57,8 @@ pub async fn run(args: StatusArgs, clock: Clock, out: &mut dyn Write) -> Result<
 /// The verdict of now, in a code and in words.
 fn stand(world: &World, name: &str, namespace: &str, asked: Option<&str>) -> Result<(Exit, String)> {
     let (canary, target) = watching::pair(world, name, namespace)?;
-    let revision = world.revision(target);
+    let revision = world.revision_name(canary, target);
+    let revision = revision.as_deref();
     if let (Some(asked), Some(present)) = (asked, revision)
         && asked != present
     {
@@ -79,7 +80,7 @@ fn stand(world: &World, name: &str, namespace: &str, asked: Option<&str>) -> Res
 fn verdict(status: &Status, revision: Option<&str>) -> (Exit, String) {
     let Some(revision) = revision else { return (Exit::UnderWay, "waiting for the Deployment controller".into()) };
     let phase = status.phase;
-    if status.last_applied.as_deref() == Some(revision) {
+    if status.applied().is_some_and(|applied| applied.to_string() == revision) {
         return match phase {
             Phase::Succeeded | Phase::Initialized => (Exit::Done, phase.to_string()),
             Phase::Failed => (Exit::Failed, phase.to_string()),
@@ -88,7 +89,7 @@ fn verdict(status: &Status, revision: Option<&str>) -> (Exit, String) {
         };
     }
     // The target was set back to what the primary runs.
-    if phase.at_rest() && status.last_promoted.as_deref() == Some(revision) {
+    if phase.at_rest() && status.last_promoted.as_deref() == Some(Revision::hash_in(revision)) {
         return (Exit::Done, "Succeeded (promoted before)".into());
     }
     let what = match phase {

@@ -4,7 +4,8 @@ use super::Source;
 use crate::api::providers::Kind;
 use crate::api::{GROUP, Provider, VERSIONS};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Event, Service};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret, Service};
 use kube::Client;
 use kube::core::{ApiResource, GroupVersionKind};
 use std::collections::BTreeMap;
@@ -18,6 +19,9 @@ pub struct Kinds {
     pub deployment: ApiResource,
     pub replica_set: ApiResource,
     pub service: ApiResource,
+    pub config_map: ApiResource,
+    pub secret: ApiResource,
+    pub scaler: ApiResource,
     pub event: ApiResource,
 }
 
@@ -66,6 +70,9 @@ impl Kinds {
             Source::ReplicaSets => Some(&self.replica_set),
             Source::Routes(_) | Source::Rules(_) => self.provided.get(&source),
             Source::Services => Some(&self.service),
+            Source::ConfigMaps => Some(&self.config_map),
+            Source::Secrets => Some(&self.secret),
+            Source::Scalers => Some(&self.scaler),
             Source::Events => Some(&self.event),
             Source::Lease => None,
         }
@@ -88,6 +95,9 @@ impl Kinds {
             deployment: ApiResource::erase::<Deployment>(&()),
             replica_set: ApiResource::erase::<ReplicaSet>(&()),
             service: ApiResource::erase::<Service>(&()),
+            config_map: ApiResource::erase::<ConfigMap>(&()),
+            secret: ApiResource::erase::<Secret>(&()),
+            scaler: ApiResource::erase::<HorizontalPodAutoscaler>(&()),
             event: ApiResource::erase::<Event>(&()),
         }
     }

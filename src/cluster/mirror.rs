@@ -3,13 +3,16 @@
 //! One mirror serves both the driver and the console. It never writes to the cluster. A record is never replaced by an
 //! older one: what the driver has just written is seen at once, not when the watch brings it back.
 
+use super::configs::{self, ConfigRecord};
 use super::connect::{code, explain};
 use super::lease::{Driver, LeaseRecord};
 use super::object::Object;
 use super::records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};
+use super::scalers::ScalerRecord;
 use super::{Clock, Kinds};
 use crate::api::routes::Live;
-use crate::api::{Provider, Spec};
+use crate::api::shapes::ConfigKind;
+use crate::api::{Provider, Revision, Spec};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use kube::api::PartialObjectMeta;
@@ -36,6 +39,10 @@ pub enum Source {
     /// The objects of a provider beside them.
     Rules(Provider),
     Services,
+    ConfigMaps,
+    Secrets,
+    /// HorizontalPodAutoscalers.
+    Scalers,
     Events,
     Lease,
 }
@@ -50,9 +57,25 @@ impl Source {
             Source::Routes(provider) => provider.routes_kind().resource,
             Source::Rules(provider) => provider.rules_kind().map_or("rules", |kind| kind.resource),
             Source::Services => "services",
+            Source::ConfigMaps => "configmaps",
+            Source::Secrets => "secrets",
+            Source::Scalers => "horizontalpodautoscalers.autoscaling",
             Source::Events => "events",
             Source::Lease => "leases.coordination.k8s.io",
         }
+    }
+
+    /// Where configuration of this kind comes from.
+    pub fn of_configs(kind: ConfigKind) -> Self {
+        match kind {
+            ConfigKind::ConfigMap => Source::ConfigMaps,
+            ConfigKind::Secret => Source::Secrets,
+        }
+    }
+
+    /// Whether only the Canaries that name such objects need it: a driver without the right to it drives the others.
+    pub fn is_for_some(self) -> bool {
+        matches!(self, Source::ConfigMaps | Source::Secrets | Source::Scalers)
     }
 }
 
@@ -85,6 +108,9 @@ pub struct World {
     pub routes: BTreeMap<Provider, BTreeMap<String, RouteRecord>>,
     pub rules: BTreeMap<Provider, BTreeMap<String, PartRecord>>,
     pub services: BTreeMap<String, PartRecord>,
+    pub config_maps: BTreeMap<String, ConfigRecord>,
+    pub secrets: BTreeMap<String, ConfigRecord>,
+    pub scalers: BTreeMap<String, ScalerRecord>,
     pub events: BTreeMap<String, EventRecord>,
     pub lease: Option<LeaseRecord>,
     pub health: BTreeMap<Source, Health>,
@@ -132,6 +158,22 @@ impl World {
         match source {
             Source::Routes(provider) | Source::Rules(provider) => self.providers().contains(&provider),
             _ => true,
+        }
+    }
+
+    /// The name of the target's present revision, as a request must give it: what the driver calls it. What it mounts is
+    /// not looked at here: the driver writes that into the status when it has taken it into account.
+    pub fn revision_name(&self, canary: &CanaryRecord, target: &WorkloadRecord) -> Option<String> {
+        let hash = self.revision(target)?.to_string();
+        let configs = canary.status.tracked_configs.clone().unwrap_or_default();
+        Some(Revision { hash, configs }.to_string())
+    }
+
+    /// What is kept of one ConfigMap or Secret.
+    pub fn config(&self, kind: ConfigKind, name: &str) -> Option<&ConfigRecord> {
+        match kind {
+            ConfigKind::ConfigMap => self.config_maps.get(name),
+            ConfigKind::Secret => self.secrets.get(name),
         }
     }
 
@@ -193,6 +235,9 @@ impl Mirror {
                 let rules = Source::Rules(provider);
                 sources.push((rules, kinds.of(rules)));
             }
+            sources.push((Source::ConfigMaps, Some(&kinds.config_map)));
+            sources.push((Source::Secrets, Some(&kinds.secret)));
+            sources.push((Source::Scalers, Some(&kinds.scaler)));
         }
         // Complete before the first watch begins: a watch that is quick already writes to it.
         let mut world = World::default();
@@ -219,11 +264,18 @@ impl Mirror {
         for (source, kind) in sources {
             let Some(kind) = kind else { continue };
             let mut config = watcher::Config::default().page_size(PAGE);
-            if source == Source::Events {
-                config = config.fields("involvedObject.kind=Canary");
+            let whole: fn(Object) -> Value = |object| object.value;
+            let value = match source {
+                Source::ConfigMaps | Source::Secrets => |object: Object| configs::reduced(object.value),
+                _ => whole,
+            };
+            match source {
+                Source::Events => config = config.fields("involvedObject.kind=Canary"),
+                Source::Secrets => config = config.fields(configs::SECRETS_LOOKED_AT),
+                _ => {}
             }
             let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
-            watches.push(tasks.spawn(follow(shared.clone(), source, api, config, |object| object.value)));
+            watches.push(tasks.spawn(follow(shared.clone(), source, api, config, value)));
         }
         let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
             Api::namespaced(client.clone(), namespace);
@@ -448,8 +500,8 @@ impl Shared {
             *health = next;
             changed
         });
-        tracing::warn!(%source, %error, "watch failed");
         if changed {
+            tracing::warn!(%source, %error, "watch failed");
             self.announce(source, "");
         }
     }
@@ -468,6 +520,9 @@ impl World {
             Source::Routes(provider) => drop(self.routes.remove(&provider)),
             Source::Rules(provider) => drop(self.rules.remove(&provider)),
             Source::Services => self.services.clear(),
+            Source::ConfigMaps => self.config_maps.clear(),
+            Source::Secrets => self.secrets.clear(),
+            Source::Scalers => self.scalers.clear(),
             Source::Events => self.events.clear(),
             Source::Lease => self.lease = None,
         }
@@ -481,6 +536,9 @@ impl World {
             Source::Routes(provider) => drop(self.routes.entry(provider).or_default().remove(name)),
             Source::Rules(provider) => drop(self.rules.entry(provider).or_default().remove(name)),
             Source::Services => drop(self.services.remove(name)),
+            Source::ConfigMaps => drop(self.config_maps.remove(name)),
+            Source::Secrets => drop(self.secrets.remove(name)),
+            Source::Scalers => drop(self.scalers.remove(name)),
             Source::Events => drop(self.events.remove(name)),
             Source::Lease => self.lease = None,
         }
@@ -505,6 +563,14 @@ impl World {
             }
             Source::Rules(provider) => differs(self.rules.entry(provider).or_default(), name, PartRecord::of(object)),
             Source::Services => differs(&mut self.services, name, PartRecord::of_service(object)),
+            Source::ConfigMaps => differs(&mut self.config_maps, name, ConfigRecord::of(ConfigKind::ConfigMap, object)),
+            Source::Secrets => differs(&mut self.secrets, name, ConfigRecord::of(ConfigKind::Secret, object)),
+            Source::Scalers => {
+                let record = ScalerRecord::of(object);
+                let same = self.scalers.get(name).is_some_and(|before| before.asks_the_same(&record));
+                self.scalers.insert(name.to_string(), record);
+                !same
+            }
             Source::Events => differs(&mut self.events, name, EventRecord::of(object)),
             Source::Lease => {
                 let lease = LeaseRecord::of(object, self.lease.as_ref(), now);
@@ -534,6 +600,9 @@ impl World {
                 self.rules.get(&provider).and_then(|of| of.get(name)).map(|r| (&r.resource_version, None))
             }
             Source::Services => self.services.get(name).map(|r| (&r.resource_version, None)),
+            Source::ConfigMaps => self.config_maps.get(name).map(|r| (&r.resource_version, None)),
+            Source::Secrets => self.secrets.get(name).map(|r| (&r.resource_version, None)),
+            Source::Scalers => self.scalers.get(name).map(|r| (&r.resource_version, None)),
             Source::ReplicaSets | Source::Events | Source::Lease => None,
         };
         let Some((kept, uid)) = kept else { return false };

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod clock;
+pub mod configs;
 pub mod connect;
 pub mod events;
 pub mod flagger;
@@ -14,11 +15,14 @@ pub mod mirror;
 pub mod object;
 pub mod records;
 pub mod requests;
+pub mod scalers;
 pub mod writes;
 
 pub use clock::Clock;
+pub use configs::ConfigRecord;
 pub use connect::{ConnectError, Connection, ConnectionOptions};
 pub use kinds::Kinds;
 pub use lease::{Driver, Fence};
 pub use mirror::{Changed, Health, Mirror, Source, World};
 pub use records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};
+pub use scalers::ScalerRecord;

@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Metadata {
                 while let Some(key) = access.next_key::<String>()? {
                     let value = match key.as_str() {
                         "managedFields" => {
-                            // Who wrote the status is all that is asked of them.
+                            // Who wrote the status, and the revision in it, is all that is asked of them.
                             let managers: Option<Vec<Manager>> = access.next_value()?;
                             let of_status = managers.into_iter().flatten().filter(|m| m.subresource == "status");
                             serde_json::to_value(of_status.collect::<Vec<_>>()).unwrap_or_default()
@@ -103,6 +103,21 @@ struct Manager {
     subresource: String,
     #[serde(default)]
     time: Option<String>,
+    #[serde(default, rename = "fieldsV1")]
+    fields: Fields,
+}
+
+/// Of the fields that a manager owns: whether the revision last taken into account is one.
+#[derive(Default, Serialize, Deserialize)]
+struct Fields {
+    #[serde(default, rename = "f:status", skip_serializing_if = "Option::is_none")]
+    status: Option<StatusFields>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StatusFields {
+    #[serde(default, rename = "f:lastAppliedSpec", skip_serializing_if = "Option::is_none")]
+    applied: Option<Value>,
 }
 
 impl Resource for Object {
@@ -149,12 +164,14 @@ mod tests {
                 "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"},
                 "managedFields": [
                     {"manager": "kubectl", "fieldsV1": {"f:spec": {}}},
-                    {"manager": "flagger", "subresource": "status", "time": "2026-11-22T10:00:00Z", "fieldsV1": {}}]},
+                    {"manager": "flagger", "subresource": "status", "time": "2026-11-22T10:00:00Z",
+                        "fieldsV1": {"f:status": {".": {}, "f:phase": {}, "f:lastAppliedSpec": {}}}}]},
                 "spec": {"a": 1}}"#,
         )
         .unwrap();
         assert_eq!(object.value["metadata"]["annotations"], serde_json::json!({"mine": "1"}));
         let managers = &object.value["metadata"]["managedFields"];
+        assert_eq!(managers[0]["fieldsV1"], serde_json::json!({"f:status": {"f:lastAppliedSpec": {}}}));
         assert_eq!((managers.as_array().map(Vec::len), &managers[0]["manager"]), (Some(1), &"flagger".into()));
         assert_eq!((object.meta().name.as_deref(), &object.value["spec"]["a"]), (Some("a"), &1.into()));
     }

@@ -2,9 +2,10 @@
 //! arrival, so that a console over many canaries stays small.
 
 use super::writes::MANAGER;
+use crate::api::revision::Configs;
 use crate::api::routes::Live;
 use crate::api::services::{self, ContainerPort};
-use crate::api::{Gate, Metadata, Opened, Paused, Problem, Request, Spec, Status, annotation, borne, shapes};
+use crate::api::{Gate, Metadata, Opened, Paused, Problem, Request, Revision, Spec, Status, annotation, borne, shapes};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -68,12 +69,18 @@ pub struct WorkloadRecord {
     pub containers: Vec<(String, String)>,
     /// Ports that the containers name, the mesh's aside.
     pub ports: Vec<ContainerPort>,
-    /// ConfigMaps and Secrets that the template mounts.
-    pub configs: Vec<String>,
+    /// ConfigMaps and Secrets that the template mounts, in its order.
+    pub configs: Vec<shapes::ConfigRef>,
+    /// What the template is like, the names of what it mounts aside; see [`shapes::likeness`].
+    pub likeness: u64,
+    /// What the template would be like on a primary; None where there is no usable selector.
+    pub likeness_as_primary: Option<u64>,
     /// Label and value that tell its pods; the error says what is missing.
     pub selector: Result<shapes::Selector, String>,
     /// `canary-tui/revision` (primary), as far as the template is still the one that it was written with.
     pub revision: Option<String>,
+    /// What the copies held that it mounts, as far as `revision` is known (primary).
+    pub promoted_configs: Option<Configs>,
     pub request_id: Option<String>,
     /// Revision of the template that is kept beside the present one.
     pub last_promoted: Option<String>,
@@ -288,6 +295,16 @@ impl WorkloadRecord {
         let offered = annotation_of(object, annotation::VERSIONS)
             .and_then(|json| serde_json::from_str::<Vec<Value>>(&json).ok())
             .unwrap_or_default();
+        // Whoever else puts a template there leaves the annotation, but not the mark inside the template.
+        let revision = annotation_of(object, annotation::REVISION).filter(|revision| {
+            let mark = template.pointer("/metadata/annotations").and_then(|a| a.get("flagger-id"));
+            mark.and_then(Value::as_str) == Some(revision)
+        });
+        let promoted_configs = revision.as_ref().and_then(|name| match annotation_of(object, annotation::CONFIGS) {
+            Some(json) => serde_json::from_str(&json).ok(),
+            // A name without a checksum in it is of a template that mounts nothing.
+            None => (Revision::hash_in(name) == name).then(Configs::new),
+        });
         Self {
             namespace: text(object, "/metadata/namespace").unwrap_or_default(),
             name: name_of(object),
@@ -309,13 +326,12 @@ impl WorkloadRecord {
                 .map(|c| (text(c, "/name").unwrap_or_default(), text(c, "/image").unwrap_or_default()))
                 .collect(),
             ports: ContainerPort::of(template),
-            configs: shapes::configs(template),
+            configs: shapes::references(template),
+            likeness: shapes::likeness(template),
+            likeness_as_primary: shapes::likeness_as_primary(object),
             selector: shapes::Selector::of(object),
-            // Whoever else puts a template there leaves the annotation, but not the mark inside the template.
-            revision: annotation_of(object, annotation::REVISION).filter(|revision| {
-                let mark = template.pointer("/metadata/annotations").and_then(|a| a.get("flagger-id"));
-                mark.and_then(Value::as_str) == Some(revision)
-            }),
+            revision,
+            promoted_configs,
             request_id: annotation_of(object, annotation::REQUEST_ID),
             last_promoted: annotation_of(object, annotation::LAST_PROMOTED)
                 .and_then(|json| serde_json::from_str::<Value>(&json).ok())

@@ -1,10 +1,10 @@
 //! Carries out one effect. Each write carries the version that was decided on, and its answer goes into the mirror, so
 //! that the next decision sees it at once.
 
+use super::configs;
 use super::errands::Errands;
-use super::facts::{Decided, owner};
-use crate::api::shapes;
-use crate::api::{FINALIZER, Phase, Revision, Spec, annotation};
+use super::facts::Decided;
+use crate::api::{FINALIZER, Phase, annotation};
 use crate::cluster::events::{self, Draft};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::cluster::writes::{WriteError, Writer};
@@ -13,8 +13,6 @@ use crate::rollout::{Decision, Effect, Facts, Mark, Note, Occasion, Part};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 
-/// Longest template that is kept beside the present one, in bytes: an object's annotations may hold 256 KiB together.
-const LONGEST_TEMPLATE: usize = 200 << 10;
 /// Events that a worker remembers having written.
 const REMEMBERED: usize = 64;
 /// Events that a worker keeps until they can be written; beyond that the oldest go, and the log has them.
@@ -46,7 +44,7 @@ impl EffectError {
 }
 
 /// How often an object is claimed before the rest waits.
-const CLAIMS: u32 = 5;
+pub(super) const CLAIMS: u32 = 5;
 
 /// Carries out effects for one Canary.
 pub struct Hands {
@@ -122,12 +120,18 @@ impl Hands {
         let Some(claimed) = self.claimed.clone().filter(|_| facts.status.phase.under_way()) else { return Ok(false) };
         let primary_is_ours = facts.primary.as_ref().is_some_and(|p| !p.foreign);
         let routes_are_ours = !matches!(facts.routes.part, Part::Missing | Part::Foreign);
-        for (source, name, ours) in [
+        let copies = {
+            let world = self.mirror.read();
+            world.workloads.get(&facts.spec.primary()).map(|p| configs::copies_of(&world, p)).unwrap_or_default()
+        };
+        let parts = [
             (Source::Canaries, canary.name.clone(), true),
             (Source::Deployments, facts.spec.target.clone(), true),
             (Source::Deployments, facts.spec.primary(), primary_is_ours),
             (Source::Routes(facts.spec.provider), facts.spec.provider.routes_name(&facts.spec), routes_are_ours),
-        ] {
+        ];
+        let copies = copies.into_iter().map(|(source, name)| (source, name, primary_is_ours));
+        for (source, name, ours) in parts.into_iter().chain(copies) {
             let object = (source, name);
             if ours && !claimed.contains(&object) {
                 self.claim_one(object.0, &object.1).await?;
@@ -213,9 +217,13 @@ impl Hands {
                 self.create_primary(*replicas, revision, canary, spec).await
             }
             Effect::PromotePrimary { revision, request } => {
-                self.promote(revision, request.as_deref(), spec, facts).await
+                self.promote(revision, request.as_deref(), canary, facts).await
             }
-            Effect::RestorePrimary { revision, request } => self.restore(revision, request.as_deref(), spec).await,
+            Effect::RestorePrimary { revision, request } => {
+                self.restore(revision, request.as_deref(), canary, spec).await
+            }
+            Effect::WriteScaler => self.write_scaler(canary, spec).await,
+            Effect::ReturnTarget { hash, replicas } => self.return_target(hash, *replicas, spec).await,
             Effect::ScaleTarget { replicas, request } => self.scale(*replicas, request.as_deref(), spec).await,
             Effect::SetImage { container, image, request } => self.set_image(container, image, request, spec).await,
             Effect::WriteStatus(status) => {
@@ -246,9 +254,6 @@ impl Hands {
             Effect::CallPostRollout(phase) => {
                 self.errands.call_post_rollout(*phase, facts, revision_of(facts));
                 Ok(())
-            }
-            Effect::WriteScaler | Effect::ReturnTarget { .. } => {
-                Err(EffectError::Impossible(format!("{effect:?} is not carried out")))
             }
         }
     }
@@ -310,7 +315,7 @@ impl Hands {
     }
 
     /// The version of an object that was decided on.
-    fn version(&self, source: Source, name: &str) -> Result<String, EffectError> {
+    pub(super) fn version(&self, source: Source, name: &str) -> Result<String, EffectError> {
         let version = self.decided.version(source, name).map(str::to_string);
         version.ok_or_else(|| EffectError::Conflict(format!("{source} {name}")))
     }
@@ -370,158 +375,8 @@ impl Hands {
         record.ok_or_else(|| EffectError::Conflict(format!("deployment {name}")))
     }
 
-    async fn create_primary(
-        &mut self,
-        replicas: u32,
-        revision: &Revision,
-        canary: &CanaryRecord,
-        spec: &Spec,
-    ) -> Result<(), EffectError> {
-        let target = self.fresh_target(spec).await?;
-        let primary = shapes::primary(&owner(canary), spec, &target, replicas, &revision.to_string())
-            .map_err(EffectError::Impossible)?;
-        let write = self.writer.create(&self.kinds.deployment, primary).await;
-        self.done(Source::Deployments, &spec.primary(), write, "creating deployment").await
-    }
-
-    /// The whole target, if its template still is the one that was decided on.
-    async fn fresh_target(&self, spec: &Spec) -> Result<Value, EffectError> {
-        let target = self.fresh(&spec.target).await?;
-        let of = |key: &str| target.pointer(&format!("/metadata/{key}"));
-        let uid = of("uid").and_then(Value::as_str).map(str::to_string);
-        if uid.zip(of("generation").and_then(Value::as_i64)) != self.decided.target {
-            return Err(EffectError::Conflict(format!("deployment {}", spec.target)));
-        }
-        Ok(target)
-    }
-
-    async fn fresh(&self, name: &str) -> Result<Value, EffectError> {
-        let doing = || format!("reading deployment {name}");
-        match self.writer.get(&self.kinds.deployment, name).await {
-            Ok(object) => Ok(object),
-            Err(error) if error.code() == Some(404) => {
-                self.mirror.note_gone(Source::Deployments, name);
-                Err(EffectError::Conflict(doing()))
-            }
-            Err(source) => Err(EffectError::Write { doing: doing(), source }),
-        }
-    }
-
-    async fn promote(
-        &mut self,
-        revision: &Revision,
-        request: Option<&str>,
-        spec: &Spec,
-        facts: &Facts,
-    ) -> Result<(), EffectError> {
-        let revision = revision.to_string();
-        let revision = revision.as_str();
-        let (target, primary) = (self.fresh_target(spec).await?, self.fresh(&spec.primary()).await?);
-        let selector = shapes::Selector::of(&target).map_err(EffectError::Impossible)?;
-        let template = shapes::primary_template(&target, &selector, &spec.target, revision);
-        let present = primary.pointer("/metadata/annotations").cloned().unwrap_or_else(|| json!({}));
-        let bears = present.get(annotation::REVISION).and_then(Value::as_str);
-        let mut annotations = present.as_object().cloned().unwrap_or_default();
-        if bears != Some(revision) {
-            let before = bears.map(str::to_string).or_else(|| facts.status.last_promoted.clone());
-            let kept = json!({ "revision": before, "template": primary.pointer("/spec/template") }).to_string();
-            if kept.len() <= LONGEST_TEMPLATE {
-                annotations.insert(annotation::LAST_PROMOTED.into(), json!(kept));
-            } else {
-                annotations.remove(annotation::LAST_PROMOTED);
-            }
-        }
-        // As many as were analysed, and no fewer than serve now: they are to take all of the traffic.
-        let count = |object: &Value| object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
-        let replicas = count(&target).max(count(&primary)).max(1);
-        let mut changes = vec![("/spec/template", template), ("/spec/replicas", json!(replicas))];
-        for (key, path) in [
-            ("progressDeadlineSeconds", "/spec/progressDeadlineSeconds"),
-            ("minReadySeconds", "/spec/minReadySeconds"),
-            ("revisionHistoryLimit", "/spec/revisionHistoryLimit"),
-            ("strategy", "/spec/strategy"),
-        ] {
-            debug_assert!(shapes::CARRIED.contains(&key), "promotion carries what creation carried");
-            if let Some(value) = target.pointer(path) {
-                changes.push((path, value.clone()));
-            }
-        }
-        self.rewrite_primary(&primary, annotations, revision, request, changes, spec).await
-    }
-
-    async fn restore(&mut self, revision: &str, request: Option<&str>, spec: &Spec) -> Result<(), EffectError> {
-        let primary = self.fresh(&spec.primary()).await?;
-        let annotations = primary.pointer("/metadata/annotations").and_then(Value::as_object).cloned();
-        let annotations = annotations.unwrap_or_default();
-        let kept: Value = annotations
-            .get(annotation::LAST_PROMOTED)
-            .and_then(Value::as_str)
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or(Value::Null);
-        if kept.get("revision").and_then(Value::as_str) != Some(revision) || !kept["template"].is_object() {
-            return Err(EffectError::Impossible(format!(
-                "deployment {} keeps no template of revision {revision}, so it cannot be put back",
-                spec.primary()
-            )));
-        }
-        let changes = vec![("/spec/template", kept["template"].clone())];
-        self.rewrite_primary(&primary, annotations, revision, request, changes, spec).await
-    }
-
-    /// Replaces parts of the primary whole: a merge would leave what the new template has no more.
-    async fn rewrite_primary(
-        &mut self,
-        primary: &Value,
-        mut annotations: Map<String, Value>,
-        revision: &str,
-        request: Option<&str>,
-        changes: Vec<(&str, Value)>,
-        spec: &Spec,
-    ) -> Result<(), EffectError> {
-        annotations.insert(annotation::REVISION.into(), json!(revision));
-        annotations.insert(annotation::TERM.into(), json!(self.term()?));
-        if let Some(id) = request {
-            annotations.insert(annotation::REQUEST_ID.into(), json!(id));
-        }
-        let mut patch = vec![
-            json!({ "op": "test", "path": "/metadata/resourceVersion",
-                "value": primary.pointer("/metadata/resourceVersion") }),
-            json!({ "op": "add", "path": "/metadata/annotations", "value": annotations }),
-        ];
-        patch.extend(changes.into_iter().map(|(path, value)| json!({ "op": "add", "path": path, "value": value })));
-        let write = self.writer.json_patch(&self.kinds.deployment, &spec.primary(), Value::Array(patch)).await;
-        self.done(Source::Deployments, &spec.primary(), write, &format!("writing revision {revision} to")).await
-    }
-
-    async fn scale(&mut self, replicas: u32, request: Option<&str>, spec: &Spec) -> Result<(), EffectError> {
-        let version = self.version(Source::Deployments, &spec.target)?;
-        let mut patch = json!({ "spec": { "replicas": replicas } });
-        mark(&mut patch, request);
-        let write = self.writer.merge(&self.kinds.deployment, &spec.target, &version, patch).await;
-        self.done(Source::Deployments, &spec.target, write, &format!("scaling to {replicas} pods")).await
-    }
-
-    async fn set_image(&mut self, container: &str, image: &str, request: &str, spec: &Spec) -> Result<(), EffectError> {
-        let target = self.fresh_target(spec).await?;
-        let containers = target.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-        let index = containers
-            .and_then(|list| list.iter().position(|c| c.get("name").and_then(Value::as_str) == Some(container)))
-            .ok_or_else(|| EffectError::Conflict(format!("deployment {}", spec.target)))?;
-        let mut annotations =
-            target.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default();
-        annotations.insert(annotation::REQUEST_ID.into(), json!(request));
-        annotations.insert(annotation::TERM.into(), json!(self.term()?));
-        let patch = json!([
-            { "op": "test", "path": "/metadata/resourceVersion", "value": target["metadata"]["resourceVersion"] },
-            { "op": "add", "path": "/metadata/annotations", "value": annotations },
-            { "op": "add", "path": format!("/spec/template/spec/containers/{index}/image"), "value": image },
-        ]);
-        let write = self.writer.json_patch(&self.kinds.deployment, &spec.target, patch).await;
-        self.done(Source::Deployments, &spec.target, write, &format!("setting {container} to {image} in")).await
-    }
-
     /// The driver's term, as it is written.
-    fn term(&self) -> Result<String, EffectError> {
+    pub(super) fn term(&self) -> Result<String, EffectError> {
         let term = self.writer.term();
         term.map(|t| t.to_string()).map_err(|source| EffectError::Write { doing: "writing".into(), source })
     }

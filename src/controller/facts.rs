@@ -1,10 +1,12 @@
 //! From the mirror's records to the facts of one Canary.
 
-use crate::api::shapes::{Owner, Role};
+use super::configs::{self, Mounted};
+use super::scaler::scaler;
+use crate::api::shapes::{ConfigKind, Owner, Role};
 use crate::api::status::Cookies;
-use crate::api::{FINALIZER, Problem, Provider, Revision, Spec, Unmanaged, borne, services};
+use crate::api::{Autoscaler, FINALIZER, Problem, Provider, Revision, Spec, Unmanaged, borne, services};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
-use crate::cluster::{Source, World};
+use crate::cluster::{Health, Source, World};
 use crate::rollout::{Answers, Facts, Part, Routes, Workload};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -59,6 +61,22 @@ impl Decided {
                 decided.moved(Source::Rules(spec.provider), &name, &rule.resource_version);
             }
         }
+        if let Some(primary) = world.workloads.get(&spec.primary()) {
+            for (source, name) in configs::copies_of(world, primary) {
+                let record = match source {
+                    Source::ConfigMaps => world.config_maps.get(&name),
+                    _ => world.secrets.get(&name),
+                };
+                if let Some(record) = record {
+                    decided.moved(source, &name, &record.resource_version);
+                }
+            }
+        }
+        if let Some(name) = spec.autoscaler.as_ref().map(Autoscaler::primary)
+            && let Some(scaler) = world.scalers.get(&name)
+        {
+            decided.moved(Source::Scalers, &name, &scaler.resource_version);
+        }
         if let Some(routes) = world.routes_of(spec) {
             decided.moved(Source::Routes(spec.provider), &routes.name, &routes.resource_version);
         }
@@ -107,9 +125,29 @@ pub fn observe(
     if world.not_live(&provided(spec.provider)).is_some() {
         return Observed::Unknown;
     }
-    let undriveable = problems.map(|problems| listed(problems));
+    let mut undriveable = problems.map(|problems| listed(problems));
+    if let Some(named) = &spec.autoscaler {
+        match world.health.get(&Source::Scalers) {
+            Some(Health::Live) => {}
+            Some(Health::Forbidden { error }) => {
+                let why = format!(
+                    "spec.autoscalerRef names {}, and the driver may not watch {}: {error}",
+                    named.name,
+                    Source::Scalers
+                );
+                undriveable.get_or_insert(why);
+            }
+            _ => return Observed::Unknown,
+        }
+    }
     let target = world.workloads.get(&spec.target);
     let primary = world.workloads.get(&spec.primary());
+    let hash = target.and_then(|t| world.revision(t)).map(str::to_string);
+    let (revision, config_problem) = match target.map(|t| configs::mounted(world, t)) {
+        Some(Mounted::Known(configs)) => (hash.map(|hash| Revision { hash, configs }), None),
+        Some(Mounted::Problem(why)) => (None, Some(why)),
+        Some(Mounted::NotYet) | None => (None, None),
+    };
     let owner = owner(canary);
     let part = |role| service_part(world, canary, spec, &owner, target, role);
     let rule = |role| rule_part(world, canary, spec, &owner, role);
@@ -122,13 +160,13 @@ pub fn observe(
         interval: spec.analysis.interval.max(min_interval),
         status: canary.status.clone(),
         target: target.map(|t| workload(t, canary)),
-        revision: target.and_then(|t| world.revision(t)).map(Revision::plain),
-        config_problem: None,
-        promoted: canary.status.last_promoted.clone().map(Revision::plain),
+        revision,
+        config_problem,
+        promoted: configs::promoted(world, &canary.status, primary),
         applied_is_ours: canary.applied_by_us || target.is_some_and(|t| applied_by(world, t, canary)),
-        primary_like_target: None,
-        scaler: None,
-        primary: primary.map(|p| workload(p, canary)),
+        primary_like_target: target.zip(primary).and_then(|(t, p)| configs::primary_like_target(world, t, p)),
+        scaler: scaler(world, canary, spec),
+        primary: primary.map(|p| Workload { strayed: configs::strayed(world, p), ..workload(p, canary) }),
         apex_service: part(Role::Apex),
         primary_service: part(Role::Primary),
         canary_service: part(Role::Canary),
@@ -166,6 +204,13 @@ pub fn concerned(world: &World, source: Source, name: &str) -> Vec<String> {
     }
     let workload = match source {
         Source::Events | Source::Lease => return Vec::new(),
+        Source::ConfigMaps => return concerned_by(world, |spec| mounts(world, spec, ConfigKind::ConfigMap, name)),
+        Source::Secrets => return concerned_by(world, |spec| mounts(world, spec, ConfigKind::Secret, name)),
+        Source::Scalers => {
+            return concerned_by(world, |spec| {
+                spec.autoscaler.as_ref().is_some_and(|named| named.name == name || named.primary() == name)
+            });
+        }
         Source::ReplicaSets => {
             let owner = world.replica_sets.get(name).map(|r| r.owner.as_str());
             let workload = world.workloads.values().find(|w| Some(w.uid.as_str()) == owner);
@@ -175,13 +220,16 @@ pub fn concerned(world: &World, source: Source, name: &str) -> Vec<String> {
     };
     let Some(workload) = workload else { return Vec::new() };
     let base = workload.strip_suffix("-primary").or_else(|| workload.strip_suffix("-canary")).unwrap_or(workload);
-    let concerns = |canary: &&CanaryRecord| {
-        canary
-            .spec
-            .as_ref()
-            .is_ok_and(|spec| [workload, base].iter().any(|name| spec.target == *name || spec.service.apex == *name))
-    };
-    world.canaries.values().filter(concerns).map(|c| c.name.clone()).collect()
+    concerned_by(world, |spec| [workload, base].iter().any(|name| spec.target == *name || spec.service.apex == *name))
+}
+
+fn concerned_by(world: &World, concerns: impl Fn(&Spec) -> bool) -> Vec<String> {
+    let specs = world.canaries.values().filter_map(|c| Some((c, c.spec.as_deref().ok().or(c.partial.as_deref())?)));
+    specs.filter(|(_, spec)| concerns(spec)).map(|(canary, _)| canary.name.clone()).collect()
+}
+
+fn mounts(world: &World, spec: &Spec, kind: ConfigKind, name: &str) -> bool {
+    [&spec.target, &spec.primary()].into_iter().any(|w| configs::mounts(world.workloads.get(w), kind, name))
 }
 
 /// Whether the revision last taken into account is a ReplicaSet's of the target.
@@ -207,6 +255,7 @@ fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {
         revision: record.revision.clone(),
         last_promoted: record.last_promoted.clone(),
         request_id: record.request_id.clone(),
+        strayed: false,
         foreign: record.owner.as_deref() != Some(&canary.uid),
     }
 }

@@ -5,6 +5,7 @@
 //! behind the fence of the lease, and after any failure everything is looked at and decided again.
 
 mod alerts;
+mod configs;
 mod drive;
 mod effects;
 mod endpoint;
@@ -14,9 +15,11 @@ mod facts;
 mod readings;
 mod report;
 mod routing;
+mod scaler;
 mod telemetry;
 mod webhooks;
 mod worker;
+mod workloads;
 
 pub use drive::{Controller, Options, Role};
 pub use endpoint::Endpoint;

@@ -64,6 +64,8 @@ impl Report {
         let world = self.mirror.read();
         let mut counted = world.health.iter().filter(|(source, _)| world.depends_on(**source));
         let missing = counted.find_map(|(source, health)| match health {
+            // What a Canary lacks for it is said on that Canary.
+            Health::Forbidden { .. } if source.is_for_some() => None,
             Health::Forbidden { error } => Some(format!("{source} of {} cannot be watched: {error}", self.namespace)),
             Health::Lost { error, .. } if !world.listed.contains(source) => {
                 Some(format!("{source} of {} are not listed yet: {error}", self.namespace))

@@ -56,6 +56,9 @@ fn obstacle(facts: &Facts) -> Option<String> {
     if facts.primary.as_ref().is_some_and(|p| p.foreign) {
         return Some(format!("deployment {}.{namespace} belongs to someone else", facts.spec.primary()));
     }
+    if let (Some(named), Some(Part::Foreign)) = (&facts.spec.autoscaler, facts.scaler.as_ref().map(|s| s.primary)) {
+        return Some(format!("horizontalpodautoscaler {}.{namespace} belongs to someone else", named.primary()));
+    }
     let provider = facts.spec.provider;
     let (routes, rule) =
         (provider.routes_kind().singular(), provider.rules_kind().map_or_else(String::new, |k| k.singular()));
@@ -344,8 +347,17 @@ impl<'a> Plan<'a> {
             self.warning(message);
         }
         self.warning(format!("Canary failed! Scaling down {}.{}", facts.name, facts.namespace));
+        self.put_copies_right();
         self.scale_down(request);
         true
+    }
+
+    /// A promotion that went no further than the copies leaves the primary with configuration of the other revision.
+    pub fn put_copies_right(&mut self) {
+        let strayed = self.facts.primary.as_ref().filter(|primary| primary.strayed);
+        if let Some(revision) = strayed.and_then(|primary| primary.revision.clone()) {
+            self.push(Effect::RestorePrimary { revision, request: None });
+        }
     }
 
     /// Tells whom it concerns that the rollout has failed.

@@ -76,7 +76,8 @@ pub enum Effect {
         revision: Revision,
         request: Option<String>,
     },
-    /// Put the template promoted before, of the revision of this name, back onto the primary, with what it mounted.
+    /// Put the template promoted before, of the revision of this name, back onto the primary, with what it mounted. Where
+    /// the primary bears that revision, only what it mounts is put back.
     RestorePrimary {
         revision: String,
         request: Option<String>,

@@ -61,6 +61,10 @@ impl Plan<'_> {
         }
         self.repair();
         if canary.desired == 0 {
+            if canary.replicas > 0 || canary.observed_generation < canary.generation {
+                // Those that go must be gone, or nothing would tell them from the ones that are to come.
+                return;
+            }
             let replicas = self.canary_replicas();
             return self.push(Effect::ScaleTarget { replicas, request: None });
         }
@@ -316,6 +320,11 @@ impl Plan<'_> {
                     status.apply(&revision);
                 });
             }
+            let same_template = facts.applied().zip(facts.revision.as_ref()).is_some_and(|(a, r)| a.hash == r.hash);
+            if same_template {
+                // Pods that run have read what they mount: only new ones are the new revision.
+                self.scale_down(None);
+            }
             self.restart_status();
             self.tell(Severity::Info, "New revision detected, progressing canary analysis.".into(), true);
         }
@@ -332,6 +341,7 @@ impl Plan<'_> {
             format!("{target}.{namespace} is back on the promoted revision: the rollout ends"),
         );
         if home {
+            self.put_copies_right();
             self.scale_down(None);
             self.clear_marks();
             let revision = facts.revision.clone();

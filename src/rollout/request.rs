@@ -117,6 +117,9 @@ impl Plan<'_> {
             if facts.target.as_ref().is_some_and(|t| t.paused) {
                 self.refuse(&request, "the target is paused, so its revision is not known");
             }
+            if let Some(problem) = facts.config_problem.clone() {
+                self.refuse(&request, &problem);
+            }
             // The Deployment controller will say in a moment which revision this is.
             return None;
         }

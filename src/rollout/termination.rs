@@ -42,7 +42,11 @@ impl Plan<'_> {
         let serving = facts.status.last_promoted.clone();
         let bears_it = serving.is_none() || facts.revision.as_ref().map(|r| &r.hash) == serving.as_ref();
         let replicas = primary.desired.max(1);
-        if !bears_it && facts.revision.is_some() {
+        if !bears_it {
+            if self.known_revision().is_none() {
+                // What it bears is not known, so it gets no traffic.
+                return;
+            }
             self.event(
                 false,
                 "Returning",

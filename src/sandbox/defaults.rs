@@ -87,6 +87,7 @@ pub fn complete(kind: &Kind, object: &mut Value) {
         "Service" => service(fields),
         "Namespace" => namespace(fields),
         "Secret" => secret(fields),
+        "HorizontalPodAutoscaler" => scaler(fields),
         "Event" => event(fields),
         "CustomResourceDefinition" => definition(fields),
         _ => {}
@@ -298,6 +299,14 @@ fn namespace(fields: &mut Map<String, Value>) {
         if let Some(labels) = child(metadata, "labels") {
             labels.insert("kubernetes.io/metadata.name".into(), name);
         }
+    }
+}
+
+fn scaler(fields: &mut Map<String, Value>) {
+    if let Some(spec) = child(fields, "spec") {
+        set(spec, "minReplicas", json!(1));
+        let target = json!({ "type": "Utilization", "averageUtilization": 80 });
+        set(spec, "metrics", json!([{ "type": "Resource", "resource": { "name": "cpu", "target": target } }]));
     }
 }
 

@@ -13,7 +13,7 @@ use super::serve::PROMETHEUS;
 use super::store::{Clock, Store, timestamp};
 use super::workloads::{Controllers, Pace};
 use crate::api::shapes::{self, Owner, Role, Selector};
-use crate::api::{GROUP, Spec, VERSIONS};
+use crate::api::{GROUP, Revision, Spec, VERSIONS};
 use crate::api::{annotation, services};
 use crate::traffic::{OFFERED, of_tag};
 
@@ -136,8 +136,8 @@ fn app(store: &Store, controllers: &mut Controllers, apps: &Apps, place: usize) 
     };
     let spec = Spec::read(&canary["spec"]).map_err(|problems| anyhow!("canary {name}: {problems:?}"))?;
     let selector = Selector::of(&target).map_err(|problem| anyhow!(problem))?;
-    let primary =
-        shapes::primary(&owner, &spec, &target, apps.replicas, &revision).map_err(|problem| anyhow!(problem))?;
+    let primary = shapes::primary(&owner, &spec, &target, apps.replicas, &Revision::plain(revision.as_str()))
+        .map_err(|problem| anyhow!(problem))?;
     create(store, "Deployment", namespace, primary)?;
     let ports = services::ContainerPort::of(&target["spec"]["template"]);
     for role in [Role::Apex, Role::Primary, Role::Canary] {

@@ -225,7 +225,7 @@ impl Row {
             }),
             own_checks: spec.map(|spec| OwnCheck::of(spec)).unwrap_or_default(),
             revision: revision.clone(),
-            applied: status.last_applied.clone(),
+            applied: status.applied().map(|revision| revision.to_string()),
             offered: target
                 .map(|t| t.offered.iter().map(|(tag, note)| (bounded(tag), bounded(note))).collect())
                 .unwrap_or_default(),

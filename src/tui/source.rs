@@ -297,7 +297,12 @@ impl Dirty {
         match changed.source {
             Source::Events if changed.name.is_empty() => self.all_events = true,
             Source::Events => drop(self.events.insert(changed.name)),
-            Source::Rules(_) | Source::Services | Source::Lease => {}
+            Source::Rules(_)
+            | Source::Services
+            | Source::ConfigMaps
+            | Source::Secrets
+            | Source::Scalers
+            | Source::Lease => {}
             _ => self.rows = true,
         }
         Ok(())
@@ -408,7 +413,7 @@ pub fn rows(world: &World, min_interval: Duration) -> Vec<Row> {
             workloads_listed: world.listed.contains(&Source::Deployments),
             primary,
             live: spec.and_then(|spec| world.live(spec)),
-            revision: target.and_then(|target| world.revision(target)).map(str::to_string),
+            revision: target.and_then(|target| world.revision_name(canary, target)),
             min_interval,
         })
     };

@@ -118,7 +118,7 @@ impl Rehearsal {
         loop {
             let known = {
                 let world = self.mirror.read();
-                world.workloads.get(APP).and_then(|t| world.revision(t)).map(str::to_string)
+                world.workloads.get(APP).and_then(|t| world.revision_name(&world.canaries[APP], t))
             };
             // For a moment after each change of the target its newest template has no name.
             match known {
@@ -141,7 +141,7 @@ impl Rehearsal {
             })
             .expect("an image");
         self.until(&format!("{name} gets {tag}"), |w| {
-            w.workloads.get(APP).and_then(|t| w.revision(t)).is_some_and(|r| r != before)
+            w.workloads.get(APP).and_then(|t| w.revision_name(&w.canaries[APP], t)).is_some_and(|r| r != before)
         })
         .await;
     }
