@@ -171,6 +171,7 @@ impl Rehearsal {
             reason: String::new(),
             image: None,
             container: None,
+            gate: None,
         })
         .await
     }
