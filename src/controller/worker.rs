@@ -271,7 +271,9 @@ impl Worker {
                     self.telemetry.read(&self.name, &spec.analysis.checks, &readings);
                     answers.readings = Some(readings);
                 }
-                Need::MetricsServer => answers.metrics_server = Some(readings::probe(&self.locator, &spec).await),
+                Need::MetricsServer => {
+                    answers.metrics_server = Some(readings::probe(&self.locator, &spec, &facts.namespace).await);
+                }
                 Need::Hooks(kind) => {
                     let called = Called { at: self.hands.clock.now(), passed: Vec::new(), failed: None };
                     answers.hooks.insert(kind, called);

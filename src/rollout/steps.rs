@@ -161,6 +161,7 @@ mod tests {
             canary_ready_threshold: 100,
             checks: Vec::new(),
             queries: Default::default(),
+            templates: Default::default(),
         }
     }
 
