@@ -23,7 +23,7 @@ pub(super) enum Series {
 
 /// Whose requests a query is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of<'a> {
+pub enum Of<'a> {
     /// One workload's: the query that Flagger asks, whose answer is one number.
     One(&'a str),
     /// Every workload's in the namespace: a number for each.
@@ -82,6 +82,17 @@ fn milliseconds(reading: Reading, unit: f64) -> Reading {
         Reading::Value(value) => Reading::Value((value * unit).trunc()),
         other => other,
     }
+}
+
+/// The queries of a built-in check, the one to ask first at the front; none of another check.
+pub fn queries(check: &Check, namespace: &str, of: Of<'_>) -> Vec<String> {
+    let series: &[Series] = match (check.kind, check.era) {
+        (CheckKind::SuccessRate, _) => &[Series::Requests],
+        (CheckKind::Duration, Era::Current) => &[Series::Milliseconds],
+        (CheckKind::Duration, Era::Early) => &[Series::Seconds, Series::Milliseconds],
+        (CheckKind::Custom | CheckKind::Template, _) => &[],
+    };
+    series.iter().map(|series| super::promql::collapsed(&series.query(namespace, of, check.interval))).collect()
 }
 
 impl Series {

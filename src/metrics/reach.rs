@@ -28,7 +28,7 @@ pub struct Prometheus {
 
 #[derive(Clone)]
 enum Way {
-    Direct { client: reqwest::Client, base: Url, login: Option<Login> },
+    Direct { client: reqwest::Client, base: Url, headers: HeaderMap, login: Option<Login> },
     Proxy { client: kube::Client, service: ServiceAddress, headers: HeaderMap },
 }
 
@@ -153,7 +153,7 @@ impl Prometheus {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let identity = format!("{base} {}", manner.identity()).into();
         let Manner { headers, login, insecure } = manner;
-        let mut builder = reqwest::Client::builder().timeout(TIMEOUT).default_headers(headers);
+        let mut builder = reqwest::Client::builder().timeout(TIMEOUT);
         if insecure {
             builder = builder.danger_accept_invalid_certs(true);
         }
@@ -163,7 +163,7 @@ impl Prometheus {
         let client = builder
             .build()
             .map_err(|e| ReachError::Client { to: shown(&base), why: query::causes(&e.without_url()) })?;
-        Ok(Self { way: Way::Direct { client, base, login }, identity })
+        Ok(Self { way: Way::Direct { client, base, headers, login }, identity })
     }
 
     /// Where this Prometheus is, for the screen; without credentials.
@@ -204,7 +204,7 @@ impl Prometheus {
         let encoded = encoded(parameters);
         let long = encoded.len() > LONGEST_GET;
         match &self.way {
-            Way::Direct { client, base, login } => {
+            Way::Direct { client, base, headers, login } => {
                 let mut url = base.clone();
                 url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
                 let request = if long {
@@ -213,6 +213,7 @@ impl Prometheus {
                     url.set_query(Some(&encoded));
                     client.get(url)
                 };
+                let request = request.headers(headers.clone());
                 let request = match login {
                     None => request,
                     Some(Login::Bearer(token)) => request.bearer_auth(token),

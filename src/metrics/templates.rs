@@ -110,8 +110,12 @@ impl Templates {
                 Some(login(&data).map_err(|why| unusable(why.into()))?)
             }
         };
+        let mut headers = headers(provider.get("headers")).map_err(unusable)?;
+        if login.is_some() {
+            headers.remove(http::header::AUTHORIZATION);
+        }
         let manner = Manner {
-            headers: headers(provider.get("headers")).map_err(unusable)?,
+            headers,
             login,
             insecure: provider.get("insecureSkipVerify").and_then(Value::as_bool).unwrap_or(false),
         };
