@@ -76,18 +76,17 @@ async fn a_rollout_that_can_be_driven_no_more_goes_home() {
     at_first_step(&rehearsal, "1.1.0").await;
     let store = rehearsal.sandbox.store();
     store
-        .modify("Deployment", Some("jx-production"), APP, |target: &mut Value| {
-            target["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
-                json!([{"configMapRef": {"name": "flags"}}]);
+        .modify("Canary", Some("jx-production"), APP, |canary: &mut Value| {
+            canary["spec"]["autoscalerRef"] =
+                json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": APP});
         })
-        .expect("a template that mounts a config");
+        .expect("another autoscaler");
     rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
     rehearsal
         .until("it is said", |w| {
-            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("configmap/flags"))
+            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("spec.autoscalerRef.kind"))
         })
         .await;
-    rehearsal.until("its revision is known", |w| w.revision(&w.workloads[APP]).is_some()).await;
     assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
     rehearsal.until_phase(Phase::Failed).await;
     rehearsal.until("the canary stops", |w| w.workloads[APP].desired == 0).await;
