@@ -185,7 +185,12 @@ fn canary_metric() -> Value {
             "templateRef": {
                 "type": "object",
                 "required": ["name"],
-                "properties": {"name": name(), "namespace": {"type": "string"}},
+                "properties": {
+                    "apiVersion": {"type": "string"},
+                    "kind": {"type": "string"},
+                    "name": name(),
+                    "namespace": {"type": "string"},
+                },
             },
             "templateVariables": {"type": "object", "additionalProperties": {"type": "string"}},
         },

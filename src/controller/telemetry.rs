@@ -32,6 +32,25 @@ struct Tally {
     turns: u64,
     /// The last value of each check by its name: percent, or seconds.
     values: BTreeMap<String, f64>,
+    ends: BTreeMap<Way, Ends>,
+}
+
+/// The way of a rollout to its end: its strategy, and whether it was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Way {
+    strategy: &'static str,
+    analysis: &'static str,
+}
+
+impl Way {
+    fn of(spec: &Spec) -> Self {
+        let analysis = if spec.skip_analysis { "skipped" } else { "completed" };
+        Self { strategy: spec.analysis.strategy().name(), analysis }
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Ends {
     promoted: u64,
     failed: u64,
 }
@@ -66,13 +85,13 @@ impl Telemetry {
 
     /// A Canary was seen to go from one phase to another. A rollout that ends because its target went back to the version
     /// promoted last is neither a success nor a failure.
-    pub fn moved(&self, canary: &str, before: Phase, now: Phase) {
-        let counts: fn(&mut Tally) = match (before, now) {
-            (Phase::Finalising, Phase::Succeeded) => |tally| tally.promoted += 1,
-            (before, Phase::Failed) if before.under_way() => |tally| tally.failed += 1,
+    pub fn moved(&self, canary: &str, spec: &Spec, before: Phase, now: Phase) {
+        let count: fn(&mut Ends) = match (before, now) {
+            (Phase::Finalising, Phase::Succeeded) => |ends| ends.promoted += 1,
+            (before, Phase::Failed) if before.under_way() => |ends| ends.failed += 1,
             _ => return,
         };
-        self.tally(canary, counts);
+        self.tally(canary, |tally| count(tally.ends.entry(Way::of(spec)).or_default()));
     }
 
     /// Forgets the Canaries that are not there any more.
@@ -138,9 +157,13 @@ impl Telemetry {
                 }
             }
             // There from the beginning: increase() over a counter that begins at 1 would miss the first.
-            let ended = [labels[0], labels[1], ("deployment_strategy", "canary"), ("analysis_status", "completed")];
-            successes.sample(&ended, tally.promoted as f64);
-            failures.sample(&ended, tally.failed as f64);
+            let mut ends = tally.ends.clone();
+            ends.entry(Way::of(spec)).or_default();
+            for (Way { strategy, analysis }, Ends { promoted, failed }) in ends {
+                let way = [labels[0], labels[1], ("deployment_strategy", strategy), ("analysis_status", analysis)];
+                successes.sample(&way, promoted as f64);
+                failures.sample(&way, failed as f64);
+            }
         }
         [total, status, weight, duration, values, successes, failures].iter().map(Family::text).collect()
     }
@@ -276,6 +299,7 @@ flagger_canary_failures_total{name="web",namespace="prod",deployment_strategy="c
     fn an_end_is_counted_as_what_it_was() {
         let telemetry = Telemetry::default();
         let world = world(&[canary("web", "web", "Succeeded")]);
+        let spec = world.canaries["web"].spec.clone().unwrap();
         let counts = || {
             let text = telemetry.text("prod", Some(&world));
             let of = |name: &str| {
@@ -290,15 +314,30 @@ flagger_canary_failures_total{name="web",namespace="prod",deployment_strategy="c
             (Phase::Failed, Phase::Failed),
             (Phase::Progressing, Phase::Promoting),
         ] {
-            telemetry.moved("web", before, now);
+            telemetry.moved("web", &spec, before, now);
             assert_eq!(counts(), ("0".into(), "0".into()), "{before:?} {now:?}");
         }
-        telemetry.moved("web", Phase::Finalising, Phase::Succeeded);
-        telemetry.moved("web", Phase::Progressing, Phase::Failed);
-        telemetry.moved("web", Phase::Promoting, Phase::Failed);
+        telemetry.moved("web", &spec, Phase::Finalising, Phase::Succeeded);
+        telemetry.moved("web", &spec, Phase::Progressing, Phase::Failed);
+        telemetry.moved("web", &spec, Phase::Promoting, Phase::Failed);
         assert_eq!(counts(), ("1".into(), "2".into()));
         telemetry.forget_all_but(&BTreeMap::new());
         assert_eq!(counts(), ("0".into(), "0".into()), "a canary that is made anew begins anew");
+    }
+
+    #[test]
+    fn an_end_is_counted_by_its_strategy_and_by_whether_it_was_checked() {
+        let mut other = canary("web", "web", "Succeeded");
+        other["spec"]["skipAnalysis"] = json!(true);
+        other["spec"]["analysis"]["iterations"] = json!(2);
+        let world = world(&[other]);
+        let telemetry = Telemetry::default();
+        let spec = world.canaries["web"].spec.clone().unwrap();
+        telemetry.moved("web", &spec, Phase::Finalising, Phase::Succeeded);
+        let text = telemetry.text("prod", Some(&world));
+        let labels = r#"{name="web",namespace="prod",deployment_strategy="blue-green",analysis_status="skipped"}"#;
+        let wanted = format!("flagger_canary_successes_total{labels} 1");
+        assert!(samples(&text).contains(&wanted.as_str()), "{text}");
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Worker {
             }
             // Counted when seen, not when written: a write whose answer was lost has happened all the same.
             if let Some(before) = self.seen.replace(facts.status.phase) {
-                self.telemetry.moved(&self.name, before, facts.status.phase);
+                self.telemetry.moved(&self.name, &facts.spec, before, facts.status.phase);
             }
             if round == 0 && self.hands.catch_up(&canary).await {
                 late = Some(self.hands.clock.now() + EVENTS_AGAIN);
