@@ -139,7 +139,8 @@ fn hang_out_the_sign(store: &Store, namespace: &str) {
     let first = store.get("Canary", Some(FIRST), APP).expect("the first canary");
     let mut spec = first["spec"].clone();
     spec["targetRef"]["name"] = json!("shop");
-    let canary = json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "shop"}, "spec": spec});
+    let canary =
+        json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "shop"}, "spec": spec});
     store.create("Canary", Some(namespace), canary).expect("a canary");
 }
 
@@ -158,9 +159,8 @@ async fn two_namespaces_roll_out_at_the_same_time() {
 
     land.set_version(FIRST, APP, "1.1.0");
     land.set_version("shops", "shop", "1.1.0");
-    let both = |store: &Store, phase: &str| {
-        phase_of(store, FIRST, APP) == phase && phase_of(store, "shops", "shop") == phase
-    };
+    let both =
+        |store: &Store, phase: &str| phase_of(store, FIRST, APP) == phase && phase_of(store, "shops", "shop") == phase;
     land.until("both are under way", |store| both(store, "Progressing")).await;
     land.until("both are promoted", |store| both(store, "Succeeded")).await;
 

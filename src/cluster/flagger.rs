@@ -55,9 +55,8 @@ pub async fn everywhere(client: &Client, now: DateTime<Utc>) -> Result<BTreeMap<
     let named = |name: &str| ListParams::default().fields(&format!("metadata.name={name}"));
     let (of_leases, of_flagger, labels) =
         (named(LEASE), named("flagger"), ListParams::default().labels("app.kubernetes.io/name=flagger"));
-    let asked = async {
-        futures::join!(leases.list(&of_leases), deployments.list(&of_flagger), deployments.list(&labels))
-    };
+    let asked =
+        async { futures::join!(leases.list(&of_leases), deployments.list(&of_flagger), deployments.list(&labels)) };
     let asked = tokio::time::timeout(LIMIT, asked).await;
     let (leases, named, labelled) = asked.map_err(|_| "the API server does not answer in time".to_string())?;
     let items = |list: Option<ObjectList<Object>>| list.map(|list| list.items).unwrap_or_default().into_iter();

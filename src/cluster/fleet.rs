@@ -365,7 +365,8 @@ mod tests {
     fn fleet() -> (Arc<Inner>, mpsc::UnboundedReceiver<Wanted>, Arc<AtomicU64>) {
         let seconds = Arc::new(AtomicU64::new(100));
         let read = seconds.clone();
-        let clock = Clock::new(|| chrono::DateTime::UNIX_EPOCH, move || Duration::from_secs(read.load(Ordering::Relaxed)));
+        let clock =
+            Clock::new(|| chrono::DateTime::UNIX_EPOCH, move || Duration::from_secs(read.load(Ordering::Relaxed)));
         let kind = ApiResource::erase::<ReplicaSet>(&());
         let sources = [Source::Canaries, Source::Services, Source::Events].map(|source| (source, Some(kind.clone())));
         let (inner, wanted) = Inner::new(sources.to_vec(), clock);

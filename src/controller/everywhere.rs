@@ -131,13 +131,7 @@ impl Board {
         while partings.join_next().await.is_some() {}
     }
 
-    fn engage(
-        &self,
-        namespace: &str,
-        number: u64,
-        mirror: Mirror,
-        followers: &mut JoinSet<()>,
-    ) -> Engaged {
+    fn engage(&self, namespace: &str, number: u64, mirror: Mirror, followers: &mut JoinSet<()>) -> Engaged {
         let connection = Connection { namespace: namespace.to_string(), ..self.connection.clone() };
         let (locator, survey) = (self.locator.of(namespace), Some(self.survey.clone()));
         let (kinds, clock, options) = (self.kinds.clone(), self.clock.clone(), self.options.clone());
