@@ -20,11 +20,14 @@ pub struct Survey {
     answers: Arc<Mutex<Answers>>,
 }
 
+/// When it was asked, by the clock since boot, and the answer.
+type Answer<T> = (Duration, T);
+
 #[derive(Default)]
 struct Answers {
-    flagger: Option<(Duration, Result<BTreeMap<String, String>, String>)>,
+    flagger: Option<Answer<Result<BTreeMap<String, String>, String>>>,
     /// The first right of these that is lacking.
-    lacking: BTreeMap<Vec<Right>, (Duration, Option<String>)>,
+    lacking: BTreeMap<Vec<Right>, Answer<Option<String>>>,
 }
 
 impl Survey {

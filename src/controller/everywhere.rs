@@ -156,7 +156,11 @@ impl Board {
         self.reports.lock().remove(namespace);
         self.roles.send_modify(|roles| drop(roles.remove(namespace)));
         tracing::info!(%namespace, "no longer driving: nothing is left to drive, or this process ends");
-        one.controller.stop()
+        let locator = self.locator.of(namespace);
+        async move {
+            one.controller.stop().await;
+            locator.leave().await;
+        }
     }
 }
 

@@ -92,6 +92,11 @@ impl Locator {
         self.named(None).await
     }
 
+    /// Forgets this namespace: nothing is left in it to be checked.
+    pub async fn leave(&self) {
+        self.found.lock().await.remove(&Wanted::Of(self.namespace.clone()));
+    }
+
     /// Forgets what was found: it does not answer any more.
     pub async fn forget(&self) {
         self.found.lock().await.clear();
@@ -154,6 +159,8 @@ mod tests {
             locator.any().await.unwrap();
         }
         assert_eq!(stub.seen().len(), looked);
+        a.leave().await;
+        assert_eq!(a.found.lock().await.len(), 3, "the usual one, and those of the others");
         let flagged = Locator::new(stub.api_server(), "", Some("http://127.0.0.1:9"));
         assert_eq!(flagged.of("a").any().await.unwrap().describe(), "http://127.0.0.1:9");
         assert_eq!(stub.seen().len(), looked);
