@@ -347,6 +347,26 @@ async fn what_the_api_forbids_is_said_in_its_own_words() {
         assert_eq!((end.code, end.err.lines().count()), (Some(2), 1), "{line}: {end:?}");
         assert!(end.err.contains("forbidden"), "{line}: {end:?}");
     }
+    let everywhere = cluster.run("controller -A").await;
+    assert_eq!((everywhere.code, everywhere.err.lines().count()), (Some(2), 1), "{everywhere:?}");
+    let why = "you may not list canaries.flagger.app in all namespaces, which controller -A must";
+    assert!(everywhere.err.contains(why) && everywhere.err.contains("-n NAMESPACE"), "{everywhere:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_of_all_namespaces_says_which_it_drives() {
+    let cluster = Cluster::with("Initialized", "present").await;
+    let mut driver =
+        cluster.command("controller --all-namespaces").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let mut next = async || said.next_line().await.unwrap().expect("it goes on");
+    assert_eq!(next().await, "driving the rollouts of all namespaces");
+    while next().await != "driving the rollouts of prod" {}
+    cluster.sandbox.store().delete("Canary", Some(NAMESPACE), "web", &Default::default()).unwrap();
+    while next().await != "no canary is left in prod" {}
+    let pid = rustix::process::Pid::from_raw(i32::try_from(driver.id().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(driver.wait().await.unwrap().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

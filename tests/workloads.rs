@@ -6,6 +6,7 @@ mod rehearsal;
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::{Outcome, Wish};
 use canary_tui::cluster::{CanaryRecord, Clock, Mirror, World};
+use canary_tui::controller::Says;
 use canary_tui::sandbox::store::DeleteOptions;
 use rehearsal::{APP, Rehearsal, hurried};
 use serde_json::{Value, json};

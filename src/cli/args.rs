@@ -28,6 +28,10 @@ pub struct Cli {
     #[arg(long)]
     pub no_controller: bool,
 
+    // Taken here for what stands after it, and to say which command knows it.
+    #[arg(short = 'A', long, hide = true, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -106,7 +110,7 @@ impl DriverArgs {
 pub enum Command {
     /// Serve the embedded cluster for kubectl and other consoles
     Sandbox(SandboxArgs),
-    /// Drive the rollouts of a namespace without a screen
+    /// Drive the rollouts of a namespace, or of all of them, without a screen
     Controller(ControllerArgs),
     /// List the canaries, or show one
     Get(GetArgs),
@@ -166,6 +170,9 @@ pub struct SandboxArgs {
 
 #[derive(Args, Debug)]
 pub struct ControllerArgs {
+    /// Drive all namespaces, each under a lease of its own; it takes rights in all of them
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
     /// Serve /metrics (Flagger's series), /healthz and /readyz here, as on 0.0.0.0:8080 in a pod
     /// [default: no port is opened]
     #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
@@ -295,7 +302,7 @@ pub struct Ask {
 pub enum Run {
     Console { sandbox: bool, cluster: ClusterArgs, driver: DriverArgs, no_controller: bool },
     Sandbox(SandboxArgs),
-    Controller { cluster: ClusterArgs, driver: DriverArgs, listen: Option<SocketAddr> },
+    Controller { cluster: ClusterArgs, driver: DriverArgs, everywhere: bool, listen: Option<SocketAddr> },
     Get(GetArgs),
     Events(EventsArgs),
     Status(StatusArgs),
@@ -315,7 +322,13 @@ impl Cli {
     /// # Errors
     /// Where the two do not go together.
     pub fn resolve(self) -> Result<Run, String> {
-        let Cli { sandbox, cluster: before, driver: driving, no_controller, command } = self;
+        let Cli { sandbox, cluster: before, driver: driving, no_controller, all_namespaces, command } = self;
+        if all_namespaces && !matches!(command, Some(Command::Controller(_))) {
+            let what = if command.is_none() { "the console shows" } else { "this command asks" };
+            return Err(format!(
+                "{what} one namespace at a time, given with -n: only canary-tui controller takes -A (--all-namespaces)"
+            ));
+        }
         let Some(command) = command else {
             return Ok(Run::Console { sandbox, cluster: before, driver: driving, no_controller });
         };
@@ -332,11 +345,14 @@ impl Cli {
         };
         Ok(match command {
             Command::Sandbox(args) => Run::Sandbox(args),
-            Command::Controller(args) => Run::Controller {
-                cluster: args.cluster.or(before),
-                driver: args.driver.or(driving),
-                listen: args.listen,
-            },
+            Command::Controller(args) => {
+                let everywhere = args.all_namespaces || all_namespaces;
+                let cluster = args.cluster.or(before);
+                if everywhere && cluster.namespace.is_some() {
+                    return Err("-A (--all-namespaces) drives every namespace: it does not go with -n".into());
+                }
+                Run::Controller { cluster, driver: args.driver.or(driving), everywhere, listen: args.listen }
+            }
             Command::Get(args) => Run::Get(GetArgs { cluster: args.cluster.or(before), ..args }),
             Command::Events(args) => Run::Events(EventsArgs { cluster: args.cluster.or(before), ..args }),
             Command::Status(args) => Run::Status(StatusArgs { cluster: args.cluster.or(before), ..args }),
@@ -469,23 +485,42 @@ mod tests {
 
     #[test]
     fn the_controllers_pod_is_started_as_the_command_line_has_it() {
-        let Run::Manifests(args) = run("canary-tui --prometheus http://p:9090 manifests --namespaced prod") else {
-            panic!()
-        };
-        assert_eq!((args.namespaced.as_deref(), args.prometheus.as_deref()), (Some("prod"), Some("http://p:9090")));
-        let options = crate::api::manifests::Options {
-            namespaced: args.namespaced,
-            prometheus: args.prometheus,
-            ..Default::default()
-        };
-        let documents = crate::api::manifests::all(&options);
-        let deployment = &documents.last().unwrap().object;
-        let line = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
-        let line: Vec<&str> = std::iter::once("canary-tui").chain(line.iter().filter_map(|a| a.as_str())).collect();
-        let Run::Controller { cluster, listen, .. } = run(&line.join(" ")) else { panic!("{line:?}") };
-        assert_eq!(cluster.namespace.as_deref(), Some("prod"));
-        assert_eq!(cluster.prometheus.as_deref(), Some("http://p:9090"));
-        assert_eq!(listen, Some(SocketAddr::from(([0, 0, 0, 0], 8080))));
+        for (manifests, namespace) in [("manifests --namespaced prod", Some("prod")), ("manifests", None)] {
+            let Run::Manifests(args) = run(&format!("canary-tui --prometheus http://p:9090 {manifests}")) else {
+                panic!()
+            };
+            assert_eq!((args.namespaced.as_deref(), args.prometheus.as_deref()), (namespace, Some("http://p:9090")));
+            let options = crate::api::manifests::Options {
+                namespaced: args.namespaced,
+                prometheus: args.prometheus,
+                ..Default::default()
+            };
+            let documents = crate::api::manifests::all(&options);
+            let deployment = &documents.last().unwrap().object;
+            let line = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+            let line: Vec<&str> = std::iter::once("canary-tui").chain(line.iter().filter_map(|a| a.as_str())).collect();
+            let Run::Controller { cluster, everywhere, listen, .. } = run(&line.join(" ")) else { panic!("{line:?}") };
+            assert_eq!((cluster.namespace.as_deref(), everywhere), (namespace, namespace.is_none()));
+            assert_eq!(cluster.prometheus.as_deref(), Some("http://p:9090"));
+            assert_eq!(listen, Some(SocketAddr::from(([0, 0, 0, 0], 8080))));
+        }
+    }
+
+    #[test]
+    fn all_namespaces_are_the_controllers_alone() {
+        for line in ["canary-tui controller -A", "canary-tui -A controller", "canary-tui controller --all-namespaces"] {
+            assert!(matches!(run(line), Run::Controller { everywhere: true, .. }), "{line}");
+        }
+        assert!(matches!(run("canary-tui controller"), Run::Controller { everywhere: false, .. }));
+        for line in ["canary-tui controller -A -n prod", "canary-tui -A -n prod controller"] {
+            assert_eq!(refused(line), ErrorKind::ArgumentConflict, "{line}");
+        }
+        let why = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().resolve().unwrap_err();
+        assert!(why("canary-tui -A").starts_with("the console shows one namespace at a time"));
+        assert!(why("canary-tui -A get").starts_with("this command asks one namespace at a time"));
+        for line in ["canary-tui -n prod controller -A", "canary-tui -A controller -n prod"] {
+            assert!(why(line).contains("does not go with -n"), "{line}");
+        }
     }
 
     #[test]

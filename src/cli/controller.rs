@@ -6,17 +6,20 @@ use super::exit::Exit;
 use super::plain::escaped;
 use super::session::Session;
 use super::signals::Ending;
-use crate::cluster::{Clock, Mirror};
-use crate::controller::{Controller, Endpoint, Role};
+use crate::cluster::{Clock, Fleet, Mirror, access};
+use crate::controller::{Controller, Endpoint, Everywhere, Options, Role, Says};
 use crate::metrics::{Locator, Prometheus};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 
-/// Drives until SIGINT, SIGTERM or SIGHUP, then gives the lease back. With `listen` it serves its metrics and probes there.
+/// Drives one namespace, or `everywhere` all of them, until SIGINT, SIGTERM or SIGHUP, then gives the leases back. With
+/// `listen` it serves its metrics and probes there.
 pub async fn run(
     cluster: ClusterArgs,
     driver: DriverArgs,
+    everywhere: bool,
     listen: Option<SocketAddr>,
     clock: Clock,
     out: &mut dyn Write,
@@ -32,26 +35,34 @@ pub async fn run(
         None => None,
     };
     let session = Session::open(&cluster).await?;
+    let prometheus = cluster.prometheus.as_deref();
+    match everywhere {
+        true => drive_everywhere(session, prometheus, options, endpoint, clock, &mut ending, out).await?,
+        false => drive_one(session, prometheus, options, endpoint, clock, &mut ending, out).await,
+    }
+    Ok(Exit::Done)
+}
+
+async fn drive_one(
+    session: Session,
+    prometheus: Option<&str>,
+    options: Options,
+    endpoint: Option<Endpoint>,
+    clock: Clock,
+    ending: &mut Ending,
+    out: &mut dyn Write,
+) {
     let namespace = session.namespace().to_string();
     let Session { connection, kinds } = session;
     let mirror = Mirror::start(&connection.client, &kinds, &namespace, clock.clone(), true);
-    let locator = Locator::new(connection.client.clone(), &namespace, cluster.prometheus.as_deref());
+    let locator = Locator::new(connection.client.clone(), &namespace, prometheus);
     let controller = Controller::start(connection, kinds, mirror, locator, clock, options);
-    if let Some(endpoint) = endpoint {
-        let _ = writeln!(out, "serving /metrics, /healthz and /readyz on http://{}", endpoint.address());
-        // Ends with the process: until the lease is given back, it answers.
-        tokio::spawn(endpoint.serve(controller.report()));
-    }
+    serve(endpoint, controller.report(), out);
 
     let mut role = controller.role();
     let end = loop {
-        let text = match &*role.borrow_and_update() {
-            Role::Waiting => format!("waiting for the lease of {namespace}"),
-            Role::Driving => format!("driving the rollouts of {namespace}"),
-            Role::Observing(why) => format!("not driving {namespace}: {why}"),
-        };
-        // Whoever read this may have gone; the rollouts go on.
-        let _ = writeln!(out, "{}", escaped(&text)).and_then(|()| out.flush());
+        let text = said(&namespace, &role.borrow_and_update());
+        say(&text, out);
         tokio::select! {
             signal = ending.wait() => break signal,
             changed = role.changed() => if changed.is_err() { break "the controller's end" },
@@ -59,7 +70,69 @@ pub async fn run(
     };
     tracing::info!(%namespace, "stopping after {end}");
     controller.stop().await;
-    Ok(Exit::Done)
+}
+
+async fn drive_everywhere(
+    session: Session,
+    prometheus: Option<&str>,
+    options: Options,
+    endpoint: Option<Endpoint>,
+    clock: Clock,
+    ending: &mut Ending,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let Session { connection, kinds } = session;
+    if let Some(right) = access::lacks(&connection.client, access::EVERYWHERE, &access::TO_WATCH).await {
+        bail!(
+            "you may not {right} in all namespaces, which controller -A must: grant it, or drive one namespace with \
+             controller -n NAMESPACE, which needs no right outside it"
+        );
+    }
+    let fleet = Fleet::start(&connection.client, &kinds, clock.clone());
+    let locator = Locator::new(connection.client.clone(), access::EVERYWHERE, prometheus);
+    let controllers = Everywhere::start(connection, kinds, fleet, locator, clock, options);
+    serve(endpoint, controllers.report(), out);
+    say("driving the rollouts of all namespaces", out);
+
+    let mut roles = controllers.roles();
+    let mut before = BTreeMap::new();
+    let end = loop {
+        let present = roles.borrow_and_update().clone();
+        for (namespace, role) in present.iter().filter(|(namespace, role)| before.get(*namespace) != Some(*role)) {
+            say(&said(namespace, role), out);
+        }
+        for namespace in before.keys().filter(|namespace| !present.contains_key(*namespace)) {
+            say(&format!("no canary is left in {namespace}"), out);
+        }
+        before = present;
+        tokio::select! {
+            signal = ending.wait() => break signal,
+            changed = roles.changed() => if changed.is_err() { break "the controllers' end" },
+        }
+    };
+    tracing::info!("stopping after {end}");
+    controllers.stop().await;
+    Ok(())
+}
+
+/// Serves what is said of itself; it ends with the process: until the leases are given back, it answers.
+fn serve(endpoint: Option<Endpoint>, report: impl Says, out: &mut dyn Write) {
+    let Some(endpoint) = endpoint else { return };
+    say(&format!("serving /metrics, /healthz and /readyz on http://{}", endpoint.address()), out);
+    tokio::spawn(endpoint.serve(report));
+}
+
+fn said(namespace: &str, role: &Role) -> String {
+    match role {
+        Role::Waiting => format!("waiting for the lease of {namespace}"),
+        Role::Driving => format!("driving the rollouts of {namespace}"),
+        Role::Observing(why) => format!("not driving {namespace}: {why}"),
+    }
+}
+
+fn say(text: &str, out: &mut dyn Write) {
+    // Whoever read this may have gone; the rollouts go on.
+    let _ = writeln!(out, "{}", escaped(text)).and_then(|()| out.flush());
 }
 
 async fn bind(address: SocketAddr) -> Result<Endpoint> {

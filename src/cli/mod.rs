@@ -44,7 +44,9 @@ pub async fn run(cli: Cli) -> Exit {
             console::run(sandbox, cluster, driver, no_controller, clock).await
         }
         Run::Sandbox(args) => sandbox::run(args, out).await,
-        Run::Controller { cluster, driver, listen } => controller::run(cluster, driver, listen, clock, out).await,
+        Run::Controller { cluster, driver, everywhere, listen } => {
+            controller::run(cluster, driver, everywhere, listen, clock, out).await
+        }
         Run::Get(args) => get::run(args, out).await,
         Run::Events(args) => events::run(args, out).await,
         Run::Status(args) => status::run(args, clock, out).await,

@@ -26,6 +26,9 @@ pub async fn whoami(client: &Client) -> Result<String, String> {
 /// A right: verb, group, resource (with `/status` where it is that), as in an RBAC rule.
 pub type Right = (&'static str, &'static str, &'static str);
 
+/// All namespaces, where one is asked for.
+pub const EVERYWHERE: &str = "";
+
 /// What a request needs.
 pub const TO_REQUEST: [Right; 1] = [("patch", "flagger.app", "canaries")];
 
@@ -46,6 +49,22 @@ pub const TO_DRIVE: [Right; 13] = [
     ("patch", "", "events"),
 ];
 
+/// What driving needs to know of all namespaces, where it is done in all of them.
+pub const TO_WATCH: [Right; 12] = [
+    ("list", "flagger.app", "canaries"),
+    ("watch", "flagger.app", "canaries"),
+    ("list", "apps", "deployments"),
+    ("watch", "apps", "deployments"),
+    ("list", "apps", "replicasets"),
+    ("watch", "apps", "replicasets"),
+    ("list", "", "services"),
+    ("watch", "", "services"),
+    ("list", "", "events"),
+    ("watch", "", "events"),
+    ("list", "coordination.k8s.io", "leases"),
+    ("watch", "coordination.k8s.io", "leases"),
+];
+
 /// What driving a Canary of this provider needs beside that.
 pub fn to_route(provider: Provider) -> Vec<Right> {
     let kinds = [Some(provider.routes_kind()), provider.rules_kind()];
@@ -53,7 +72,8 @@ pub fn to_route(provider: Provider) -> Vec<Right> {
     kinds.into_iter().flatten().flat_map(rights).collect()
 }
 
-/// The first of these rights that the caller lacks in a namespace, as `verb resource.group`. Where the API server does
+/// The first of these rights that the caller lacks in a namespace ([`EVERYWHERE`]: in all of them at once), as
+/// `verb resource.group`. Where the API server does
 /// not answer, the rights are taken for granted: the writes themselves will say.
 pub async fn lacks(client: &Client, namespace: &str, rights: &[Right]) -> Option<String> {
     let asked = rights.iter().map(|right| may(client, namespace, *right));

@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
-use kube::core::ApiResource;
+use kube::core::{ApiResource, ObjectList};
 use kube::{Api, Client};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Namespaces in which Flagger is usually installed.
@@ -44,6 +45,53 @@ pub async fn at_work(client: &Client, namespace: &str, now: DateTime<Utc>) -> Re
     unknown.map_or(Ok(None), Err)
 }
 
+/// The namespaces that show Flagger at work, each with the sign, by three questions about the whole cluster.
+///
+/// # Errors
+/// As for [`at_work`].
+pub async fn everywhere(client: &Client, now: DateTime<Utc>) -> Result<BTreeMap<String, String>, String> {
+    let of = |kind: &ApiResource| -> Api<Object> { Api::all_with(client.clone(), kind) };
+    let (deployments, leases) = (of(&ApiResource::erase::<Deployment>(&())), of(&ApiResource::erase::<Lease>(&())));
+    let named = |name: &str| ListParams::default().fields(&format!("metadata.name={name}"));
+    let (of_leases, of_flagger, labels) =
+        (named(LEASE), named("flagger"), ListParams::default().labels("app.kubernetes.io/name=flagger"));
+    let asked =
+        async { futures::join!(leases.list(&of_leases), deployments.list(&of_flagger), deployments.list(&labels)) };
+    let asked = tokio::time::timeout(LIMIT, asked).await;
+    let (leases, named, labelled) = asked.map_err(|_| "the API server does not answer in time".to_string())?;
+    let items = |list: Option<ObjectList<Object>>| list.map(|list| list.items).unwrap_or_default().into_iter();
+    let mut signs = BTreeMap::new();
+    let namespace_of =
+        |o: &Object| o.value.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("").to_string();
+    for lease in items(readable(leases)?).filter(|lease| lease_runs(&lease.value, now)) {
+        let namespace = namespace_of(&lease);
+        signs.insert(namespace.clone(), held(&namespace));
+    }
+    for deployment in items(readable(named)?).chain(items(readable(labelled)?)).filter(runs) {
+        let namespace = namespace_of(&deployment);
+        signs.entry(namespace.clone()).or_insert_with(|| running(&deployment, &namespace));
+    }
+    Ok(signs)
+}
+
+/// The sign that counts for a namespace, of those [`everywhere`].
+pub fn concerning<'a>(signs: &'a BTreeMap<String, String>, namespace: &str) -> Option<&'a String> {
+    NAMESPACES.into_iter().chain([namespace]).find_map(|namespace| signs.get(namespace))
+}
+
+fn runs(deployment: &Object) -> bool {
+    deployment.value.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1) > 0
+}
+
+fn held(namespace: &str) -> String {
+    format!("its lease {LEASE} in {namespace} is held")
+}
+
+fn running(deployment: &Object, namespace: &str) -> String {
+    let name = deployment.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("flagger");
+    format!("its deployment {name} in {namespace} runs")
+}
+
 async fn sign_in(client: &Client, namespace: &str, now: DateTime<Utc>) -> Result<Option<String>, String> {
     let of = |kind: &ApiResource| -> Api<Object> { Api::namespaced_with(client.clone(), namespace, kind) };
     let (deployments, leases) = (of(&ApiResource::erase::<Deployment>(&())), of(&ApiResource::erase::<Lease>(&())));
@@ -53,15 +101,11 @@ async fn sign_in(client: &Client, namespace: &str, now: DateTime<Utc>) -> Result
     if let Some(lease) = readable(lease)?.flatten()
         && lease_runs(&lease.value, now)
     {
-        return Ok(Some(format!("its lease {LEASE} in {namespace} is held")));
+        return Ok(Some(held(namespace)));
     }
     let labelled = readable(labelled)?.map(|list| list.items).unwrap_or_default();
     let mut deployments = readable(named)?.flatten().into_iter().chain(labelled);
-    let runs = |d: &Object| d.value.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1) > 0;
-    Ok(deployments.find(runs).map(|running| {
-        let name = running.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("flagger");
-        format!("its deployment {name} in {namespace} runs")
-    }))
+    Ok(deployments.find(runs).map(|deployment| running(&deployment, namespace)))
 }
 
 /// An answer; None where the caller may not read it, or there is no such namespace.

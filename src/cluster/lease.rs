@@ -163,6 +163,7 @@ impl Tenure {
             holding: holding_in,
             seen: None,
             nonce: format!("{:016x}", rand::random::<u64>()),
+            phase: RENEWAL.mul_f64(rand::random::<f64>()),
         };
         let task = tokio::spawn(candidate.run(stopped));
         Self { fence, holding, stop, task }
@@ -196,6 +197,8 @@ struct Candidate {
     seen: Option<(String, Duration)>,
     /// Tells this tenure from another of the same identity: in containers every first process is `(1)`.
     nonce: String,
+    /// From the taking, and from the end of a failure, to the next renewal; another one for each tenure.
+    phase: Duration,
 }
 
 /// On the Lease: which tenure of its holder it is.
@@ -205,6 +208,7 @@ impl Candidate {
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut version: Option<String> = None;
         let mut renewed: Option<Duration> = None;
+        let mut in_step = false;
         loop {
             let asked = self.clock.since_boot();
             if renewed.is_some_and(|renewed| asked.saturating_sub(renewed) > RENEWAL + LATENESS) {
@@ -213,14 +217,18 @@ impl Candidate {
                 renewed = None;
             }
             let turn = tokio::time::timeout(WRITE_LIMIT, self.turn(version.clone())).await;
+            in_step &= matches!(turn, Ok(Ok(Some(_))));
             let wait = match turn {
                 Ok(Ok(Some((object, term)))) => {
                     version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_string);
                     self.fence.set(Some(Held { renewed: asked, term }));
+                    // The first time comes early: who drives many namespaces takes all of their leases at once, and is
+                    // answered again for all of them at once when the API server comes back.
+                    let next = if std::mem::replace(&mut in_step, true) { RENEWAL } else { self.phase };
                     renewed = Some(asked);
                     self.announce(true);
                     // Counted from the question, as the lease is: a slow API server must not shut the fence.
-                    RENEWAL.saturating_sub(self.clock.since_boot().saturating_sub(asked))
+                    next.saturating_sub(self.clock.since_boot().saturating_sub(asked))
                 }
                 Ok(Ok(None)) => {
                     version = None;

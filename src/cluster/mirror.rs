@@ -15,6 +15,7 @@ use crate::api::shapes::ConfigKind;
 use crate::api::{Provider, Revision, Spec};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::api::PartialObjectMeta;
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event};
@@ -199,120 +200,82 @@ pub struct Changed {
     pub name: String,
 }
 
-/// The watches of one namespace and what they have brought.
+/// What the watches have brought of one namespace.
 #[derive(Clone)]
 pub struct Mirror {
     shared: Arc<Shared>,
-    /// Ends the watches with the last clone.
-    _tasks: Arc<JoinSet<()>>,
-    watches: Arc<[AbortHandle]>,
+    watches: Watches,
 }
 
-struct Shared {
+/// Watches that run. They end with the last clone.
+#[derive(Clone)]
+pub(super) struct Watches {
+    _tasks: Arc<JoinSet<()>>,
+    handles: Arc<[AbortHandle]>,
+}
+
+/// How many changes a reader may be behind before it looks at everything.
+const BEHIND: usize = 4096;
+
+/// A world that is being written, and who is told.
+pub(super) struct Shared {
     world: RwLock<World>,
     changed: broadcast::Sender<Changed>,
     count: watch::Sender<u64>,
     relist: watch::Sender<u64>,
     listing: Semaphore,
     clock: Clock,
+    /// Lists everything anew where the watches are not this world's own.
+    lister: Option<Lister>,
+}
+
+/// Has everything listed anew by whoever watches.
+pub(super) type Lister = Box<dyn Fn() + Send + Sync>;
+
+/// Where watches bring what they see.
+pub(super) trait Sink: Send + Sync + 'static {
+    /// A list begins.
+    fn begins(&self, _source: Source) {}
+    /// Whether anything of a namespace is kept.
+    fn keeps(&self, _source: Source, _namespace: &str) -> bool {
+        true
+    }
+    /// A list has ended.
+    fn replace(&self, source: Source, objects: Vec<Value>);
+    /// An object is new or has changed.
+    fn apply(&self, source: Source, object: &Value);
+    /// An object is gone.
+    fn remove(&self, source: Source, object: &Value);
+    /// A watch has broken off and is tried again.
+    fn failed(&self, source: Source, error: &watcher::Error);
+    /// What the watches wait for: their turn to list, and a wish to list anew.
+    fn turns(&self) -> &Shared;
 }
 
 impl Mirror {
     /// Begins to watch. With `driving`, the objects that only a driver looks at are watched too.
     pub fn start(client: &Client, kinds: &Kinds, namespace: &str, clock: Clock, driving: bool) -> Self {
-        let mut sources = vec![
-            (Source::Canaries, Some(&kinds.canary)),
-            (Source::Deployments, Some(&kinds.deployment)),
-            (Source::Events, Some(&kinds.event)),
-        ];
-        for provider in Provider::all() {
-            let routes = Source::Routes(provider);
-            sources.insert(2, (routes, kinds.of(routes)));
-        }
-        if driving {
-            sources.push((Source::Services, Some(&kinds.service)));
-            for provider in Provider::all().filter(|provider| provider.rules_kind().is_some()) {
-                let rules = Source::Rules(provider);
-                sources.push((rules, kinds.of(rules)));
-            }
-            sources.push((Source::ConfigMaps, Some(&kinds.config_map)));
-            sources.push((Source::Secrets, Some(&kinds.secret)));
-            sources.push((Source::Scalers, Some(&kinds.scaler)));
-        }
+        let sources = sources(kinds, driving);
         // Complete before the first watch begins: a watch that is quick already writes to it.
-        let mut world = World::default();
-        for (source, kind) in &sources {
-            let health = match kind {
-                Some(_) => Health::Connecting,
-                None => Health::Forbidden { error: not_served(*source) },
-            };
-            world.health.insert(*source, health);
-        }
-        world.health.insert(Source::ReplicaSets, Health::Connecting);
-        world.health.insert(Source::Lease, Health::Connecting);
-        let shared = Arc::new(Shared {
-            world: RwLock::new(world),
-            changed: broadcast::channel(4096).0,
-            count: watch::channel(0).0,
-            relist: watch::channel(0).0,
-            listing: Semaphore::new(1),
-            clock,
-        });
+        let shared = Arc::new(Shared::new(World::awaited(&sources), clock, BEHIND, None));
+        let tasks = (JoinSet::new(), Vec::new());
+        let watches = Watches::start(&shared, client, Some(namespace), &sources, tasks, |_| std::future::ready(()));
+        Self { shared, watches }
+    }
 
-        let mut tasks = JoinSet::new();
-        let mut watches = Vec::new();
-        for (source, kind) in sources {
-            let Some(kind) = kind else { continue };
-            let mut config = watcher::Config::default().page_size(PAGE);
-            let whole: fn(Object) -> Value = |object| object.value;
-            let value = match source {
-                Source::ConfigMaps | Source::Secrets => |object: Object| configs::reduced(object.value),
-                _ => whole,
-            };
-            match source {
-                Source::Events => config = config.fields("involvedObject.kind=Canary"),
-                Source::Secrets => config = config.fields(configs::SECRETS_LOOKED_AT),
-                _ => {}
-            }
-            let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
-            watches.push(tasks.spawn(follow(shared.clone(), source, api, config, value)));
-        }
-        let api: Api<PartialObjectMeta<k8s_openapi::api::apps::v1::ReplicaSet>> =
-            Api::namespaced(client.clone(), namespace);
-        watches.push(tasks.spawn(follow(
-            shared.clone(),
-            Source::ReplicaSets,
-            api,
-            watcher::Config::default().page_size(PAGE),
-            |mut object| {
-                object.metadata.managed_fields = None;
-                serde_json::json!({ "metadata": object.metadata })
-            },
-        )));
-        let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
-        let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &lease);
-        let config = watcher::Config::default().fields(&format!("metadata.name={}", super::lease::NAME));
-        watches.push(tasks.spawn(follow(shared.clone(), Source::Lease, api, config, |object| object.value)));
-        Self { shared, _tasks: Arc::new(tasks), watches: watches.into() }
+    /// A mirror of what others watch.
+    pub(super) fn fed(shared: Arc<Shared>, watches: Watches) -> Self {
+        Self { shared, watches }
     }
 
     /// A mirror that watches nothing and holds what a test puts there.
     pub fn of(world: World, clock: Clock) -> Self {
-        let shared = Shared {
-            world: RwLock::new(world),
-            changed: broadcast::channel(16).0,
-            count: watch::channel(0).0,
-            relist: watch::channel(0).0,
-            listing: Semaphore::new(1),
-            clock,
-        };
-        Self { shared: Arc::new(shared), _tasks: Arc::new(JoinSet::new()), watches: [].into() }
+        Self { shared: Arc::new(Shared::new(world, clock, 16, None)), watches: Watches::none() }
     }
 
     /// What is known now. Hold it only while reading.
     pub fn read(&self) -> RwLockReadGuard<'_, World> {
-        // A thread that panicked while writing left whole records behind: each is replaced at one stroke.
-        self.shared.world.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.shared.read()
     }
 
     /// Says which object has changed, each time one has.
@@ -338,20 +301,18 @@ impl Mirror {
     /// Lists everything anew: after a time in which this process did not run, a watch may be dead and not know it. Until
     /// the lists are there nothing counts as live.
     pub fn relist(&self) {
-        self.shared.with(|world| {
-            world.health.values_mut().for_each(|health| {
-                if *health == Health::Live {
-                    *health = Health::Connecting;
-                }
-            })
-        });
-        self.shared.relist.send_modify(|count| *count += 1);
-        self.shared.announce(Source::Canaries, "");
+        match &self.shared.lister {
+            Some(lister) => lister(),
+            None => {
+                self.shared.doubt();
+                self.shared.list_anew();
+            }
+        }
     }
 
     /// Whether every watch still runs, however the API server is. One ends before the mirror only by a panic.
     pub fn is_watching(&self) -> bool {
-        !self.watches.iter().any(AbortHandle::is_finished)
+        !self.watches.handles.iter().any(AbortHandle::is_finished)
     }
 
     /// Waits until every watch has its first list or says why not.
@@ -362,6 +323,99 @@ impl Mirror {
                 return;
             }
         }
+    }
+}
+
+/// What is watched, in the order in which it is asked for, and the kind where the cluster serves it.
+pub(super) fn sources(kinds: &Kinds, driving: bool) -> Vec<(Source, Option<ApiResource>)> {
+    let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
+    let mut sources = vec![Source::Canaries, Source::Deployments];
+    sources.extend(Provider::all().map(Source::Routes));
+    sources.push(Source::Events);
+    if driving {
+        sources.push(Source::Services);
+        sources.extend(Provider::all().filter(|provider| provider.rules_kind().is_some()).map(Source::Rules));
+        sources.extend([Source::ConfigMaps, Source::Secrets, Source::Scalers]);
+    }
+    sources.push(Source::ReplicaSets);
+    let kind = |source| kinds.of(source).cloned();
+    let mut sources: Vec<_> = sources.into_iter().map(|source| (source, kind(source))).collect();
+    sources.push((Source::Lease, Some(lease)));
+    sources
+}
+
+/// Which objects of a kind are looked at.
+pub(super) fn selected(source: Source) -> Option<String> {
+    match source {
+        Source::Events => Some("involvedObject.kind=Canary".into()),
+        Source::Secrets => Some(configs::SECRETS_LOOKED_AT.into()),
+        Source::Lease => Some(format!("metadata.name={}", super::lease::NAME)),
+        _ => None,
+    }
+}
+
+/// What is left of an object that has just arrived.
+pub(super) fn left_of(source: Source, object: Object) -> Value {
+    match source {
+        Source::ConfigMaps | Source::Secrets => configs::reduced(object.value),
+        _ => object.value,
+    }
+}
+
+/// What is left of a ReplicaSet, of which only the metadata is asked for.
+pub(super) fn left_of_metadata<K>(mut object: PartialObjectMeta<K>) -> Value {
+    object.metadata.managed_fields = None;
+    serde_json::json!({ "metadata": object.metadata })
+}
+
+impl Watches {
+    /// Follows each source that is served, in one namespace or in all of them, once what `first` waits for is there.
+    /// `tasks` run already and end with the watches.
+    pub(super) fn start<F: Future<Output = ()> + Send + 'static>(
+        sink: &Arc<impl Sink>,
+        client: &Client,
+        namespace: Option<&str>,
+        sources: &[(Source, Option<ApiResource>)],
+        (mut tasks, mut handles): (JoinSet<()>, Vec<AbortHandle>),
+        first: impl Fn(Source) -> F,
+    ) -> Self {
+        for (source, kind) in sources {
+            let (source, Some(kind)) = (*source, kind) else { continue };
+            let mut config = watcher::Config::default().page_size(PAGE);
+            if let Some(fields) = selected(source) {
+                config = config.fields(&fields);
+            }
+            let (sink, client, namespace) = (sink.clone(), client.clone(), namespace.map(str::to_string));
+            let (first, kind) = (first(source), kind.clone());
+            handles.push(match source {
+                Source::ReplicaSets => {
+                    let api: Api<PartialObjectMeta<ReplicaSet>> = match &namespace {
+                        Some(namespace) => Api::namespaced(client, namespace),
+                        None => Api::all(client),
+                    };
+                    tasks.spawn(async move {
+                        first.await;
+                        follow(sink, source, api, config, left_of_metadata).await;
+                    })
+                }
+                _ => {
+                    let api: Api<Object> = match &namespace {
+                        Some(namespace) => Api::namespaced_with(client, namespace, &kind),
+                        None => Api::all_with(client, &kind),
+                    };
+                    tasks.spawn(async move {
+                        first.await;
+                        follow(sink, source, api, config, move |object| left_of(source, object)).await;
+                    })
+                }
+            });
+        }
+        Self { _tasks: Arc::new(tasks), handles: handles.into() }
+    }
+
+    /// None at all.
+    pub(super) fn none() -> Self {
+        Self { _tasks: Arc::new(JoinSet::new()), handles: [].into() }
     }
 }
 
@@ -376,25 +430,31 @@ fn not_served(source: Source) -> String {
 
 /// Objects in one answer to a list. What is read at once stays with the process as its peak, and a page more costs a round
 /// trip.
-const PAGE: u32 = 50;
+pub(super) const PAGE: u32 = 50;
 
 /// How long one list may keep the others waiting.
 const TURN: Duration = Duration::from_secs(1);
 
 /// Between two attempts: from a fifth of a second to five, because an operator waits for this.
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+pub(super) const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// Follows one kind for ever. After a failure everything is listed anew: a watch that merely resumes says nothing until
 /// an object changes, and until then nobody could tell that the connection stands again.
-async fn follow<K>(shared: Arc<Shared>, source: Source, api: Api<K>, config: watcher::Config, value: fn(K) -> Value)
-where
+async fn follow<K>(
+    sink: Arc<impl Sink>,
+    source: Source,
+    api: Api<K>,
+    config: watcher::Config,
+    value: impl Fn(K) -> Value + Send,
+) where
     K: kube::Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
+    let kept = |object: &K| sink.keeps(source, object.meta().namespace.as_deref().unwrap_or(""));
     let mut wait = RECONNECT.0;
-    let mut relist = shared.relist.subscribe();
+    let mut relist = sink.turns().relist.subscribe();
     loop {
         // One list at a time, for its peak; the canaries, which an operator waits for, were asked for first.
-        let mut listing = shared.listing.acquire().await.ok();
+        let mut listing = sink.turns().listing.acquire().await.ok();
         let turn_ends = tokio::time::Instant::now() + TURN;
         let stream = watcher::watcher(api.clone(), config.clone());
         futures::pin_mut!(stream);
@@ -413,17 +473,21 @@ where
             };
             let Some(event) = event else { break };
             match event {
-                Ok(Event::Init) => listed.clear(),
-                Ok(Event::InitApply(object)) => listed.push(value(object)),
+                Ok(Event::Init) => {
+                    sink.begins(source);
+                    listed.clear();
+                }
+                Ok(Event::InitApply(object)) if kept(&object) => listed.push(value(object)),
                 Ok(Event::InitDone) => {
-                    shared.replace(source, std::mem::take(&mut listed));
+                    sink.replace(source, std::mem::take(&mut listed));
                     listing = None;
                     wait = RECONNECT.0;
                 }
-                Ok(Event::Apply(object)) => shared.apply(source, &value(object)),
-                Ok(Event::Delete(object)) => shared.remove(source, &value(object)),
+                Ok(Event::Apply(object)) if kept(&object) => sink.apply(source, &value(object)),
+                Ok(Event::Delete(object)) if kept(&object) => sink.remove(source, &value(object)),
+                Ok(_of_a_namespace_that_is_not_kept) => {}
                 Err(error) => {
-                    shared.failed(source, &error);
+                    sink.failed(source, &error);
                     break;
                 }
             }
@@ -435,15 +499,95 @@ where
 }
 
 impl Shared {
-    fn with<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
+    pub(super) fn new(world: World, clock: Clock, behind: usize, lister: Option<Lister>) -> Self {
+        Self {
+            world: RwLock::new(world),
+            changed: broadcast::channel(behind).0,
+            count: watch::channel(0).0,
+            relist: watch::channel(0).0,
+            listing: Semaphore::new(1),
+            clock,
+            lister,
+        }
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, World> {
+        // A thread that panicked while writing left whole records behind: each is replaced at one stroke.
+        self.world.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn with<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
         change(&mut self.world.write().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    fn announce(&self, source: Source, name: &str) {
+    pub(super) fn announce(&self, source: Source, name: &str) {
         let _ = self.changed.send(Changed { source, name: name.to_string() });
         self.count.send_modify(|count| *count += 1);
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Wakes when anything has changed.
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.count.subscribe()
+    }
+
+    /// Nothing counts as live until it was listed anew.
+    pub(super) fn doubt(&self) {
+        self.with(|world| {
+            world.health.values_mut().for_each(|health| {
+                if *health == Health::Live {
+                    *health = Health::Connecting;
+                }
+            })
+        });
+        self.announce(Source::Canaries, "");
+    }
+
+    /// Makes the watches list everything anew.
+    pub(super) fn list_anew(&self) {
+        self.relist.send_modify(|count| *count += 1);
+    }
+
+    /// How often everything was asked for anew.
+    #[cfg(test)]
+    pub(super) fn relists(&self) -> u64 {
+        *self.relist.borrow()
+    }
+
+    /// Takes in part of what there is, in addition to what is kept.
+    pub(super) fn add(&self, source: Source, objects: &[Value], health: Health) {
+        let now = self.clock.now();
+        self.with(|world| {
+            for object in objects {
+                if !world.is_older(source, object) {
+                    world.put(source, object, now);
+                }
+            }
+            world.health.insert(source, health);
+            world.listed.insert(source);
+        });
+        self.announce(source, "");
+    }
+
+    pub(super) fn gone(&self, source: Source, name: &str) {
+        self.with(|world| world.take(source, name));
+        self.announce(source, name);
+    }
+
+    /// A source stands so; whoever reads it is told, if that is new.
+    pub(super) fn stands(&self, source: Source, health: Health) -> bool {
+        let changed = self.with(|world| world.health.insert(source, health.clone()) != Some(health));
+        if changed {
+            self.announce(source, "");
+        }
+        changed
+    }
+}
+
+impl Sink for Shared {
     fn replace(&self, source: Source, objects: Vec<Value>) {
         let now = self.clock.now();
         self.with(|world| {
@@ -469,11 +613,6 @@ impl Shared {
         self.gone(source, name_of(object));
     }
 
-    fn gone(&self, source: Source, name: &str) {
-        self.with(|world| world.take(source, name));
-        self.announce(source, name);
-    }
-
     fn failed(&self, source: Source, error: &watcher::Error) {
         let api = match error {
             watcher::Error::InitialListFailed(e)
@@ -489,29 +628,36 @@ impl Shared {
         }
         let text = api.map_or_else(|| error.to_string(), explain);
         let now = self.clock.now();
-        let changed = self.with(|world| {
-            let health = world.health.entry(source).or_insert(Health::Connecting);
-            let next = match (&*health, api.and_then(code)) {
-                (_, Some(403)) => Health::Forbidden { error: text },
-                (Health::Lost { since, .. }, _) => Health::Lost { since: *since, error: text },
-                _ => Health::Lost { since: now, error: text },
-            };
-            let changed = *health != next;
-            *health = next;
-            changed
-        });
-        if changed {
+        let before = self.read().health.get(&source).cloned();
+        let health = match (before, api.and_then(code)) {
+            (_, Some(403)) => Health::Forbidden { error: text },
+            (Some(Health::Lost { since, .. }), _) => Health::Lost { since, error: text },
+            _ => Health::Lost { since: now, error: text },
+        };
+        if self.stands(source, health) {
             tracing::warn!(%source, %error, "watch failed");
-            self.announce(source, "");
         }
+    }
+
+    fn turns(&self) -> &Shared {
+        self
     }
 }
 
-fn name_of(object: &Value) -> &str {
+pub(super) fn name_of(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("")
 }
 
 impl World {
+    /// A world of which nothing has arrived.
+    pub(super) fn awaited(sources: &[(Source, Option<ApiResource>)]) -> Self {
+        let health = sources.iter().map(|(source, kind)| match kind {
+            Some(_) => (*source, Health::Connecting),
+            None => (*source, Health::Forbidden { error: not_served(*source) }),
+        });
+        Self { health: health.collect(), ..Self::default() }
+    }
+
     fn clear(&mut self, source: Source) {
         match source {
             Source::Canaries => self.canaries.clear(),

@@ -10,7 +10,7 @@ use super::webhooks::Caller;
 use super::worker::Worker;
 use crate::cluster::lease::{Tenure, identity};
 use crate::cluster::writes::Writer;
-use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, access, flagger};
+use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, Survey, access, flagger};
 use crate::metrics::Locator;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,6 +71,19 @@ impl Controller {
         clock: Clock,
         options: Options,
     ) -> Self {
+        Self::begin(connection, kinds, mirror, locator, clock, options, None)
+    }
+
+    /// Starts one of several; what they all ask is asked once by `survey`.
+    pub(super) fn begin(
+        connection: Connection,
+        kinds: Kinds,
+        mirror: Mirror,
+        locator: Locator,
+        clock: Clock,
+        options: Options,
+        survey: Option<Survey>,
+    ) -> Self {
         let (role_in, role) = watch::channel(Role::Waiting);
         let (stop, stopped) = watch::channel(false);
         let telemetry = Telemetry::default();
@@ -82,7 +95,7 @@ impl Controller {
             clock: clock.clone(),
             began: clock.now(),
         };
-        let seat = Seat { connection, kinds, mirror, locator, clock, options, telemetry, role: role_in };
+        let seat = Seat { connection, kinds, mirror, locator, clock, options, survey, telemetry, role: role_in };
         let task = tokio::spawn(seat.run(stopped));
         Self { role, report, stop, task }
     }
@@ -111,6 +124,7 @@ struct Seat {
     locator: Locator,
     clock: Clock,
     options: Options,
+    survey: Option<Survey>,
     telemetry: Telemetry,
     role: watch::Sender<Role>,
 }
@@ -119,7 +133,12 @@ impl Seat {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
         let identity = identity();
         while !*stopped.borrow() {
-            if let Some(why) = self.obstacle().await {
+            let obstacle = tokio::select! {
+                obstacle = self.obstacle() => obstacle,
+                // It may wait for lists that never come.
+                _ = stopped.changed() => break,
+            };
+            if let Some(why) = obstacle {
                 self.set(Role::Observing(why));
                 tokio::select! {
                     () = tokio::time::sleep(OBSTACLE) => continue,
@@ -139,11 +158,14 @@ impl Seat {
 
     /// What forbids driving here, in words.
     async fn obstacle(&self) -> Option<String> {
-        let (client, namespace) = (&self.connection.client, &self.connection.namespace);
-        let (flagger, right) = futures::join!(
-            flagger::at_work(client, namespace, self.clock.now()),
-            access::lacks(client, namespace, &access::TO_DRIVE)
-        );
+        let Connection { client, namespace, .. } = &self.connection;
+        let flagger = async {
+            match &self.survey {
+                Some(survey) => survey.flagger_at_work(namespace).await,
+                None => flagger::at_work(client, namespace, self.clock.now()).await,
+            }
+        };
+        let (flagger, right) = futures::join!(flagger, self.lacks(&access::TO_DRIVE));
         match flagger {
             Ok(Some(sign)) => return Some(format!("Flagger is at work: {sign}")),
             Ok(None) => {}
@@ -154,11 +176,19 @@ impl Seat {
         }
         self.mirror.ready().await;
         let rights = self.mirror.read().providers().into_iter().flat_map(access::to_route).collect::<Vec<_>>();
-        if let Some(right) = access::lacks(client, namespace, &rights).await {
+        if let Some(right) = self.lacks(&rights).await {
             return Some(format!("you may not {right} in {namespace}"));
         }
         let wrote = flagger::wrote_recently(&self.mirror.read(), self.clock.now());
         wrote.map(|sign| format!("Flagger is at work: {sign}"))
+    }
+
+    async fn lacks(&self, rights: &[access::Right]) -> Option<String> {
+        let Connection { client, namespace, .. } = &self.connection;
+        match &self.survey {
+            Some(survey) => survey.lacks(namespace, rights).await,
+            None => access::lacks(client, namespace, rights).await,
+        }
     }
 
     /// Drives whenever the lease is held, until something forbids it or the process stops.
@@ -191,7 +221,10 @@ impl Seat {
                     tokio::time::sleep(AFTER_PANIC).await;
                 }
                 _ = review.tick() => {
-                    let obstacle = self.obstacle().await;
+                    let obstacle = tokio::select! {
+                        obstacle = self.obstacle() => obstacle,
+                        _ = stopped.changed() => return,
+                    };
                     // What cannot be told now was told before: the lease is not given up for it.
                     if let Some(why) = obstacle.filter(|why| !why.starts_with("cannot tell")) {
                         tracing::warn!(namespace = %self.connection.namespace, "no longer driving: {why}");

@@ -4,7 +4,7 @@
 //! hold connections open never take the descriptors that the rollouts need.
 
 use super::exposition::MEDIA_TYPE;
-use super::report::Report;
+use super::report::Says;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -26,6 +26,8 @@ const CONNECTIONS: usize = 32;
 const CONNECTION_LIMIT: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be taken: file descriptors, most likely, and others may be freed in a moment.
 const AFTER_REFUSAL: Duration = Duration::from_millis(50);
+
+type Speaker = Arc<dyn Says>;
 
 /// An address that is listened on.
 pub struct Endpoint {
@@ -50,12 +52,12 @@ impl Endpoint {
     }
 
     /// Answers what the report says, one question a connection, until dropped.
-    pub async fn serve(self, report: Report) {
+    pub async fn serve(self, report: impl Says) {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
-            .with_state(report);
+            .with_state(Arc::new(report) as Speaker);
         let free = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
         loop {
@@ -89,15 +91,15 @@ async fn answer(stream: TcpStream, router: Router) {
     }
 }
 
-async fn metrics(State(report): State<Report>) -> impl IntoResponse {
+async fn metrics(State(report): State<Speaker>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, MEDIA_TYPE)], report.series())
 }
 
-async fn healthz(State(report): State<Report>) -> (StatusCode, String) {
+async fn healthz(State(report): State<Speaker>) -> (StatusCode, String) {
     verdict(report.alive())
 }
 
-async fn readyz(State(report): State<Report>) -> (StatusCode, String) {
+async fn readyz(State(report): State<Speaker>) -> (StatusCode, String) {
     verdict(report.ready())
 }
 

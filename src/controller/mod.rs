@@ -10,6 +10,7 @@ mod drive;
 mod effects;
 mod endpoint;
 mod errands;
+mod everywhere;
 mod exposition;
 mod facts;
 mod readings;
@@ -23,4 +24,5 @@ mod workloads;
 
 pub use drive::{Controller, Options, Role};
 pub use endpoint::Endpoint;
-pub use report::Report;
+pub use everywhere::{Everywhere, Reports};
+pub use report::{Report, Says};

@@ -2,8 +2,8 @@
 //! changes nothing.
 
 use super::drive::Role;
-use super::telemetry::Telemetry;
-use crate::cluster::lease;
+use super::telemetry::{Series, Telemetry};
+use crate::cluster::lease::{self, LeaseRecord};
 use crate::cluster::{Clock, Driver, Health, Mirror, World};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
@@ -12,6 +12,24 @@ use tokio::sync::watch;
 /// How long the API server may be lost before the controller does not count as ready: twice as long as a lease runs, so
 /// that by then another one could drive.
 const LOST_FOR_LONG: Duration = Duration::from_secs(2 * lease::DURATION.as_secs());
+
+/// Who says of itself what an endpoint serves.
+pub trait Says: Send + Sync + 'static {
+    /// All series, in Prometheus' text format.
+    fn series(&self) -> String;
+
+    /// Whether the loops run without which nothing is ever driven again.
+    ///
+    /// # Errors
+    /// A sentence that says which has ended.
+    fn alive(&self) -> Result<(), String>;
+
+    /// Whether the work can be done.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing.
+    fn ready(&self) -> Result<(), String>;
+}
 
 /// The state of one controller, as it is at each question.
 #[derive(Clone)]
@@ -27,19 +45,46 @@ pub struct Report {
 }
 
 impl Report {
-    /// All series, in Prometheus' text format. Of Canaries there are some only while this process drives: where two
-    /// wait for one lease, each series comes from one of them.
-    pub fn series(&self) -> String {
-        let driving = !self.ended() && *self.role.borrow() == Role::Driving;
-        let world = driving.then(|| self.mirror.read());
-        self.telemetry.text(&self.namespace, world.as_deref())
+    /// Adds the controller's series. There are some only while this process drives: where two wait for one lease, each
+    /// series comes from one of them.
+    pub(super) fn add_to(&self, series: &mut Series) {
+        if !self.ended() && *self.role.borrow() == Role::Driving {
+            series.add(&self.telemetry, &self.namespace, &self.mirror.read());
+        }
     }
 
-    /// Whether the loops run without which nothing is ever driven again.
-    ///
-    /// # Errors
-    /// A sentence that says which has ended.
-    pub fn alive(&self) -> Result<(), String> {
+    /// Whether the controller's own loop has ended; its last role stays in the channel.
+    fn ended(&self) -> bool {
+        self.role.has_changed().is_err()
+    }
+
+    /// An API server that takes connections and answers nothing leaves the watches as they are, for minutes. But a lease
+    /// that has run out is taken over by whoever waits for it: where nobody does, nobody here can.
+    fn deaf(&self, world: &World) -> Option<String> {
+        let now = self.clock.now();
+        let free = |lease: &&LeaseRecord| !matches!(lease.driver(now), Driver::Somebody(_));
+        let lease = world.lease.as_ref().filter(free)?;
+        let since = now.signed_duration_since(lease.ends().max(self.began)).to_std().unwrap_or_default();
+        let waits = *self.role.borrow() == Role::Waiting;
+        let how = if lease.driver(now) == Driver::Nobody { "was given back" } else { "has run out" };
+        (waits && since > LOST_FOR_LONG).then(|| {
+            format!(
+                "the lease of {} {how} and cannot be taken for {} s: does the API server answer?",
+                self.namespace,
+                since.as_secs()
+            )
+        })
+    }
+}
+
+impl Says for Report {
+    fn series(&self) -> String {
+        let mut series = Series::default();
+        self.add_to(&mut series);
+        series.text()
+    }
+
+    fn alive(&self) -> Result<(), String> {
         if self.ended() {
             return Err(format!("the controller of {} has ended", self.namespace));
         }
@@ -49,17 +94,9 @@ impl Report {
         Ok(())
     }
 
-    /// Whether the controller's own loop has ended; its last role stays in the channel.
-    fn ended(&self) -> bool {
-        self.role.has_changed().is_err()
-    }
-
     /// Whether the cluster is known: everything was listed, and the API server is not lost for long. A controller that
     /// waits for the lease is ready.
-    ///
-    /// # Errors
-    /// A sentence that says what is missing.
-    pub fn ready(&self) -> Result<(), String> {
+    fn ready(&self) -> Result<(), String> {
         let now = self.clock.now();
         let world = self.mirror.read();
         let mut counted = world.health.iter().filter(|(source, _)| world.depends_on(**source));
@@ -80,29 +117,12 @@ impl Report {
         });
         missing.or_else(|| self.deaf(&world)).map_or(Ok(()), Err)
     }
-
-    /// An API server that takes connections and answers nothing leaves the watches as they are, for minutes. But a lease
-    /// that has run out is taken over by whoever waits for it: where nobody does, nobody here can.
-    fn deaf(&self, world: &World) -> Option<String> {
-        let now = self.clock.now();
-        let lease = world.lease.as_ref().filter(|lease| matches!(lease.driver(now), Driver::Expired(_)))?;
-        let since = now.signed_duration_since(lease.ends().max(self.began)).to_std().unwrap_or_default();
-        let waits = *self.role.borrow() == Role::Waiting;
-        (waits && since > LOST_FOR_LONG).then(|| {
-            format!(
-                "the lease of {} has run out and cannot be taken for {} s: does the API server answer?",
-                self.namespace,
-                since.as_secs()
-            )
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::Source;
-    use crate::cluster::lease::LeaseRecord;
     use serde_json::json;
 
     fn report(world: World, now: DateTime<Utc>) -> (Report, watch::Sender<Role>) {
@@ -156,7 +176,9 @@ mod tests {
         assert_eq!(ready(fresh(), Role::Waiting, 46), Err(why.into()));
         assert_eq!(ready(fresh(), Role::Driving, 46), Ok(()), "the watch is behind the renewals");
         assert_eq!(ready(fresh(), Role::Observing("Flagger is at work".into()), 46), Ok(()), "it does not want it");
-        assert_eq!(ready(lease("", "1970-01-01T00:00:00Z"), Role::Waiting, 46), Ok(()), "given back");
+        assert_eq!(ready(lease("", "1970-01-01T00:00:00Z"), Role::Waiting, 45), Ok(()), "given back");
+        let why = "the lease of prod was given back and cannot be taken for 31 s: does the API server answer?";
+        assert_eq!(ready(lease("", "1970-01-01T00:00:00Z"), Role::Waiting, 46), Err(why.into()));
         let old = || lease("me@here (1)", "1969-12-31T00:00:00Z");
         assert_eq!(ready(old(), Role::Waiting, 30), Ok(()), "one that is found so is watched before it is taken");
     }

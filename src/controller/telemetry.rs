@@ -99,75 +99,6 @@ impl Telemetry {
         self.lock().retain(|name, _| canaries.contains_key(name));
     }
 
-    /// All series as Prometheus reads them; those of Canaries only with the `world` in which they are driven.
-    pub fn text(&self, namespace: &str, world: Option<&World>) -> String {
-        let mut info = Family::new("flagger_info", Kind::Gauge, "Version and mesh of this controller; always 1.");
-        info.sample(&[("version", env!("CARGO_PKG_VERSION")), ("mesh_provider", Provider::default().name())], 1.0);
-        let canaries = world.map_or_else(String::new, |world| self.of_canaries(namespace, world));
-        info.text() + &canaries
-    }
-
-    fn of_canaries(&self, namespace: &str, world: &World) -> String {
-        let mut total = Family::new("flagger_canary_total", Kind::Gauge, "Canaries that are driven in the namespace.");
-        let mut status = Family::new(
-            "flagger_canary_status",
-            Kind::Gauge,
-            "How the last rollout stands: 0 in progress, 1 at rest or in any other phase, 2 failed.",
-        );
-        let mut weight = Family::new("flagger_canary_weight", Kind::Gauge, "Percent of the traffic on a workload.");
-        let mut duration = Family::new(
-            "flagger_canary_duration_seconds",
-            Kind::Histogram,
-            "Seconds that one turn of the analysis took.",
-        );
-        let mut values = Family::new(
-            "flagger_canary_metric_analysis",
-            Kind::Gauge,
-            "Last value of a check: percent of requests that succeeded, or seconds.",
-        );
-        let mut successes =
-            Family::new("flagger_canary_successes_total", Kind::Counter, "Rollouts that ended with a promotion.");
-        let mut failures =
-            Family::new("flagger_canary_failures_total", Kind::Counter, "Rollouts that were rolled back or aborted.");
-
-        let driven = driven(world);
-        total.sample(&[("namespace", namespace)], driven.len() as f64);
-        let tallies = self.lock();
-        let nothing = Tally::default();
-        for (canary, spec) in driven {
-            let target = spec.target.as_str();
-            let labels = [("name", target), ("namespace", namespace)];
-            status.sample(&labels, standing(canary.status.phase));
-            if let Some(weights) = world.live(spec).and_then(|live| live.weights) {
-                let of = |workload: &str, percent: u8, family: &mut Family| {
-                    family.sample(&[("workload", workload), ("namespace", namespace)], f64::from(percent));
-                };
-                of(&spec.primary(), weights.primary, &mut weight);
-                of(target, weights.canary, &mut weight);
-            }
-            let tally = tallies.get(&canary.name).unwrap_or(&nothing);
-            if tally.turns > 0 {
-                let buckets: Vec<(f64, u64)> = BOUNDS.into_iter().zip(tally.took).collect();
-                duration.histogram(&labels, &buckets, tally.seconds, tally.turns);
-            }
-            let checks: BTreeSet<&str> = spec.analysis.checks.iter().map(|check| check.name.as_str()).collect();
-            for check in checks {
-                if let Some(value) = tally.values.get(check) {
-                    values.sample(&[labels[0], labels[1], ("metric", check)], *value);
-                }
-            }
-            // There from the beginning: increase() over a counter that begins at 1 would miss the first.
-            let mut ends = tally.ends.clone();
-            ends.entry(Way::of(spec)).or_default();
-            for (Way { strategy, analysis }, Ends { promoted, failed }) in ends {
-                let way = [labels[0], labels[1], ("deployment_strategy", strategy), ("analysis_status", analysis)];
-                successes.sample(&way, promoted as f64);
-                failures.sample(&way, failed as f64);
-            }
-        }
-        [total, status, weight, duration, values, successes, failures].iter().map(Family::text).collect()
-    }
-
     fn tally(&self, canary: &str, count: impl FnOnce(&mut Tally)) {
         count(self.lock().entry(canary.to_string()).or_default());
     }
@@ -175,6 +106,103 @@ impl Telemetry {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Tally>> {
         // Numbers that are each whole, whatever happened to the thread that held them.
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The series of this process, namespace by namespace: Prometheus wants all samples of a metric in one place.
+pub struct Series {
+    info: Family,
+    total: Family,
+    status: Family,
+    weight: Family,
+    duration: Family,
+    values: Family,
+    successes: Family,
+    failures: Family,
+}
+
+impl Default for Series {
+    /// What the process says of itself, and nothing of any Canary.
+    fn default() -> Self {
+        let mut info = Family::new("flagger_info", Kind::Gauge, "Version and mesh of this controller; always 1.");
+        info.sample(&[("version", env!("CARGO_PKG_VERSION")), ("mesh_provider", Provider::default().name())], 1.0);
+        Self {
+            info,
+            total: Family::new("flagger_canary_total", Kind::Gauge, "Canaries that are driven in the namespace."),
+            status: Family::new(
+                "flagger_canary_status",
+                Kind::Gauge,
+                "How the last rollout stands: 0 in progress, 1 at rest or in any other phase, 2 failed.",
+            ),
+            weight: Family::new("flagger_canary_weight", Kind::Gauge, "Percent of the traffic on a workload."),
+            duration: Family::new(
+                "flagger_canary_duration_seconds",
+                Kind::Histogram,
+                "Seconds that one turn of the analysis took.",
+            ),
+            values: Family::new(
+                "flagger_canary_metric_analysis",
+                Kind::Gauge,
+                "Last value of a check: percent of requests that succeeded, or seconds.",
+            ),
+            successes: Family::new(
+                "flagger_canary_successes_total",
+                Kind::Counter,
+                "Rollouts that ended with a promotion.",
+            ),
+            failures: Family::new(
+                "flagger_canary_failures_total",
+                Kind::Counter,
+                "Rollouts that were rolled back or aborted.",
+            ),
+        }
+    }
+}
+
+impl Series {
+    /// Adds those of a namespace's Canaries: of the `world` in which they are driven, and of what was counted there.
+    pub fn add(&mut self, telemetry: &Telemetry, namespace: &str, world: &World) {
+        let driven = driven(world);
+        self.total.sample(&[("namespace", namespace)], driven.len() as f64);
+        let tallies = telemetry.lock();
+        let nothing = Tally::default();
+        for (canary, spec) in driven {
+            let target = spec.target.as_str();
+            let labels = [("name", target), ("namespace", namespace)];
+            self.status.sample(&labels, standing(canary.status.phase));
+            if let Some(weights) = world.live(spec).and_then(|live| live.weights) {
+                let of = |workload: &str, percent: u8, family: &mut Family| {
+                    family.sample(&[("workload", workload), ("namespace", namespace)], f64::from(percent));
+                };
+                of(&spec.primary(), weights.primary, &mut self.weight);
+                of(target, weights.canary, &mut self.weight);
+            }
+            let tally = tallies.get(&canary.name).unwrap_or(&nothing);
+            if tally.turns > 0 {
+                let buckets: Vec<(f64, u64)> = BOUNDS.into_iter().zip(tally.took).collect();
+                self.duration.histogram(&labels, &buckets, tally.seconds, tally.turns);
+            }
+            let checks: BTreeSet<&str> = spec.analysis.checks.iter().map(|check| check.name.as_str()).collect();
+            for check in checks {
+                if let Some(value) = tally.values.get(check) {
+                    self.values.sample(&[labels[0], labels[1], ("metric", check)], *value);
+                }
+            }
+            // There from the beginning: increase() over a counter that begins at 1 would miss the first.
+            let mut ends = tally.ends.clone();
+            ends.entry(Way::of(spec)).or_default();
+            for (Way { strategy, analysis }, Ends { promoted, failed }) in ends {
+                let way = [labels[0], labels[1], ("deployment_strategy", strategy), ("analysis_status", analysis)];
+                self.successes.sample(&way, promoted as f64);
+                self.failures.sample(&way, failed as f64);
+            }
+        }
+    }
+
+    /// The text in which Prometheus reads them.
+    pub fn text(&self) -> String {
+        let Self { info, total, status, weight, duration, values, successes, failures } = self;
+        [info, total, status, weight, duration, values, successes, failures].map(Family::text).concat()
     }
 }
 
@@ -225,6 +253,13 @@ mod tests {
         })
     }
 
+    /// All series of one namespace.
+    fn text(telemetry: &Telemetry, world: &World) -> String {
+        let mut series = Series::default();
+        series.add(telemetry, "prod", world);
+        series.text()
+    }
+
     /// The samples, without what is said about them.
     fn samples(text: &str) -> Vec<&str> {
         text.lines().filter(|line| !line.starts_with('#')).collect()
@@ -232,10 +267,10 @@ mod tests {
 
     #[test]
     fn a_process_that_drives_nothing_only_says_what_it_is() {
-        let text = Telemetry::default().text("prod", None);
+        let text = Series::default().text();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(samples(&text), [format!("flagger_info{{version=\"{version}\",mesh_provider=\"istio\"}} 1")]);
-        let empty = Telemetry::default().text("prod", Some(&world(&[])));
+        let empty = super::tests::text(&Telemetry::default(), &world(&[]));
         assert_eq!(samples(&empty)[1..], [r#"flagger_canary_total{namespace="prod"} 0"#]);
     }
 
@@ -258,7 +293,7 @@ mod tests {
         for milliseconds in [5, 20, 60_000] {
             telemetry.analysed("release", Duration::from_millis(milliseconds));
         }
-        let text = telemetry.text("prod", Some(&world));
+        let text = text(&telemetry, &world);
         let expected = r#"flagger_canary_total{namespace="prod"} 1
 flagger_canary_status{name="web",namespace="prod"} 0
 flagger_canary_weight{workload="web-primary",namespace="prod"} 70
@@ -285,11 +320,34 @@ flagger_canary_failures_total{name="web",namespace="prod",deployment_strategy="c
     }
 
     #[test]
+    fn the_series_of_several_namespaces_stand_together() {
+        let mut series = Series::default();
+        let (a, b) = (Telemetry::default(), Telemetry::default());
+        let failed = world(&[canary("web", "web", "Failed")]);
+        let spec = failed.canaries["web"].spec.clone().unwrap();
+        a.moved("web", &spec, Phase::Progressing, Phase::Failed);
+        series.add(&a, "a", &failed);
+        series.add(&b, "b", &world(&[canary("web", "web", "Succeeded"), canary("x", "x", "Progressing")]));
+        let text = series.text();
+        assert_eq!(text.matches("# TYPE flagger_canary_status gauge").count(), 1);
+        for line in [
+            r#"flagger_canary_total{namespace="a"} 1"#,
+            r#"flagger_canary_total{namespace="b"} 2"#,
+            r#"flagger_canary_status{name="web",namespace="a"} 2"#,
+            r#"flagger_canary_status{name="web",namespace="b"} 1"#,
+        ] {
+            assert!(samples(&text).contains(&line), "{line}: {text}");
+        }
+        let failures = samples(&text).into_iter().filter(|line| line.starts_with("flagger_canary_failures_total"));
+        assert_eq!(failures.map(|line| line.rsplit_once(' ').unwrap().1).collect::<Vec<_>>(), ["1", "0", "0"]);
+    }
+
+    #[test]
     fn the_status_has_three_values() {
         for (phase, value) in
             [("Progressing", 0), ("Failed", 2), ("Succeeded", 1), ("Waiting", 1), ("Promoting", 1), ("", 1)]
         {
-            let text = Telemetry::default().text("prod", Some(&world(&[canary("web", "web", phase)])));
+            let text = text(&Telemetry::default(), &world(&[canary("web", "web", phase)]));
             let line = format!("flagger_canary_status{{name=\"web\",namespace=\"prod\"}} {value}");
             assert!(samples(&text).contains(&line.as_str()), "{phase}: {text}");
         }
@@ -301,7 +359,7 @@ flagger_canary_failures_total{name="web",namespace="prod",deployment_strategy="c
         let world = world(&[canary("web", "web", "Succeeded")]);
         let spec = world.canaries["web"].spec.clone().unwrap();
         let counts = || {
-            let text = telemetry.text("prod", Some(&world));
+            let text = text(&telemetry, &world);
             let of = |name: &str| {
                 let line = samples(&text).into_iter().find(|line| line.starts_with(name)).map(str::to_string);
                 line.and_then(|line| line.rsplit_once(' ').map(|(_, value)| value.to_string())).unwrap()
@@ -334,7 +392,7 @@ flagger_canary_failures_total{name="web",namespace="prod",deployment_strategy="c
         let telemetry = Telemetry::default();
         let spec = world.canaries["web"].spec.clone().unwrap();
         telemetry.moved("web", &spec, Phase::Finalising, Phase::Succeeded);
-        let text = telemetry.text("prod", Some(&world));
+        let text = text(&telemetry, &world);
         let labels = r#"{name="web",namespace="prod",deployment_strategy="blue-green",analysis_status="skipped"}"#;
         let wanted = format!("flagger_canary_successes_total{labels} 1");
         assert!(samples(&text).contains(&wanted.as_str()), "{text}");
@@ -347,7 +405,7 @@ flagger_canary_failures_total{name="web",namespace="prod",deployment_strategy="c
         let mut going = canary("going", "going", "Failed");
         going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         let world = world(&[canary("a", "web", "Failed"), canary("b", "web", "Progressing"), other, going]);
-        let text = Telemetry::default().text("prod", Some(&world));
+        let text = text(&Telemetry::default(), &world);
         let statuses: Vec<&str> =
             samples(&text).into_iter().filter(|line| line.starts_with("flagger_canary_status")).collect();
         assert_eq!(statuses, [r#"flagger_canary_status{name="web",namespace="prod"} 2"#]);

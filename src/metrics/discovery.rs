@@ -35,6 +35,16 @@ pub enum FindError {
 }
 
 impl Prometheus {
+    /// Whether a namespace that is none of the usual ones may have a Prometheus of its own. Where its Services cannot be
+    /// listed, none is found in it either.
+    pub(super) async fn is_in(client: &kube::Client, namespace: &str) -> bool {
+        if namespace.is_empty() || NAMESPACES.contains(&namespace) {
+            return false;
+        }
+        let services = services(client.clone(), namespace).await;
+        services.is_ok_and(|services| services.iter().any(|service| candidate(service).is_some()))
+    }
+
     /// Looks for the cluster's Prometheus: one pass over the Services of the usual namespaces and of `namespace`, then,
     /// where there are several, one query of each for Istio's metrics. Takes 5 s at most.
     ///

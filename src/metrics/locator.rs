@@ -26,10 +26,22 @@ pub struct Locator {
     client: kube::Client,
     namespace: String,
     flag: Option<String>,
-    /// By the address that a Canary names; None for the one that no Canary names.
-    found: Arc<Mutex<HashMap<Option<String>, Prometheus>>>,
+    /// Whether what was found is shared with other namespaces.
+    shared: bool,
+    found: Arc<Mutex<HashMap<Wanted, Prometheus>>>,
     answers: Once<Question, Arc<Values>, QueryError>,
     templates: Templates,
+}
+
+/// Which Prometheus is meant.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Wanted {
+    /// The one at the address that a Canary names.
+    Named(String),
+    /// The one of the Canaries of a namespace that name none.
+    Of(String),
+    /// The one that is found without looking into any Canary's own namespace.
+    Usual,
 }
 
 impl Locator {
@@ -40,9 +52,15 @@ impl Locator {
             client,
             namespace: namespace.to_string(),
             flag: flag.map(str::to_string),
+            shared: false,
             found: Arc::default(),
             answers: Once::new(FRESH, FRESH),
         }
+    }
+
+    /// The locator of another namespace, which shares what this one finds: what both have in common is asked once.
+    pub fn of(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_string(), shared: true, ..self.clone() }
     }
 
     /// Runs a query for the present time, or takes the answer of the last second. Its values by the label `by`.
@@ -85,17 +103,39 @@ impl Locator {
     pub async fn named(&self, named: Option<&str>) -> Result<Prometheus, String> {
         // Held while looking, so that a hundred canaries look once.
         let mut found = self.found.lock().await;
-        let key = named.map(str::to_string);
-        if let Some(prometheus) = found.get(&key) {
+        let wanted = match named {
+            Some(address) => Wanted::Named(address.to_string()),
+            None => Wanted::Of(self.namespace.clone()),
+        };
+        if let Some(prometheus) = found.get(&wanted) {
             return Ok(prometheus.clone());
         }
-        let prometheus = match (named, &self.flag) {
-            (Some(address), _) => Prometheus::at(self.client.clone(), address).map_err(|e| e.to_string())?,
-            (None, Some(url)) => Prometheus::from_flag(url).map_err(|e| e.to_string())?,
-            (None, None) => Prometheus::find(self.client.clone(), &self.namespace).await.map_err(|e| e.to_string())?,
+        let prometheus = match named {
+            Some(address) => Prometheus::at(self.client.clone(), address).map_err(|e| e.to_string())?,
+            None if self.has_the_usual().await => match found.get(&Wanted::Usual) {
+                Some(usual) => usual.clone(),
+                None => {
+                    let usual = self.find("").await?;
+                    found.insert(Wanted::Usual, usual.clone());
+                    usual
+                }
+            },
+            None => self.find(&self.namespace).await?,
         };
-        found.insert(key, prometheus.clone());
+        found.insert(wanted, prometheus.clone());
         Ok(prometheus)
+    }
+
+    /// Whether the answer is the one that other namespaces get.
+    async fn has_the_usual(&self) -> bool {
+        self.shared && (self.flag.is_some() || !Prometheus::is_in(&self.client, &self.namespace).await)
+    }
+
+    async fn find(&self, namespace: &str) -> Result<Prometheus, String> {
+        match &self.flag {
+            Some(url) => Prometheus::from_flag(url).map_err(|e| e.to_string()),
+            None => Prometheus::find(self.client.clone(), namespace).await.map_err(|e| e.to_string()),
+        }
     }
 
     /// The Prometheus for the screen: of the command line, else the one that is found.
@@ -104,6 +144,11 @@ impl Locator {
     /// A sentence that says why there is none and what to do.
     pub async fn any(&self) -> Result<Prometheus, String> {
         self.named(None).await
+    }
+
+    /// Forgets this namespace: nothing is left in it to be checked.
+    pub async fn leave(&self) {
+        self.found.lock().await.remove(&Wanted::Of(self.namespace.clone()));
     }
 
     /// Forgets what was found: it does not answer any more.
@@ -143,5 +188,44 @@ mod tests {
         assert_eq!(locator.named(Some("prom.mon:9090")).await.unwrap().describe(), "prom.mon:9090");
         assert_eq!(locator.any().await.unwrap().describe(), "http://127.0.0.1:9");
         assert!(stub.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn namespaces_without_a_prometheus_of_their_own_share_the_one_that_is_found() {
+        let list = |namespace: &str| {
+            json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {}, "items": [
+                {"metadata": {"name": "prometheus", "namespace": namespace}, "spec": {"ports": [{"port": 9090}]}}]})
+        };
+        let stub = Stub::serving(move |call| {
+            let known = json!({"status": "success", "data": {"resultType": "vector",
+                "result": [{"metric": {}, "value": [1, "1"]}]}});
+            match call.path.as_str() {
+                path if path.contains("/own/") && path.contains("/proxy/") => (200, known.to_string()),
+                path if path.contains("/proxy/") => (503, String::new()),
+                path if path.contains("/istio-system/") => (200, list("istio-system").to_string()),
+                path if path.contains("/own/") => (200, list("own").to_string()),
+                _ => {
+                    let none = json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {}, "items": []});
+                    (200, none.to_string())
+                }
+            }
+        });
+        let locator = Locator::new(stub.api_server(), "", None);
+        let (a, b, own) = (locator.of("a"), locator.of("b"), locator.of("own"));
+        assert_eq!(a.any().await.unwrap().describe(), "prometheus.istio-system:9090");
+        assert_eq!(stub.seen().len(), 5, "the namespace itself, and the usual ones");
+        assert_eq!(b.any().await.unwrap().describe(), "prometheus.istio-system:9090");
+        assert_eq!(stub.seen().len(), 6, "the namespace itself");
+        assert_eq!(own.any().await.unwrap().describe(), "prometheus.own:9090");
+        let looked = stub.seen().len();
+        for locator in [&a, &b, &own] {
+            locator.any().await.unwrap();
+        }
+        assert_eq!(stub.seen().len(), looked);
+        a.leave().await;
+        assert_eq!(a.found.lock().await.len(), 3, "the usual one, and those of the others");
+        let flagged = Locator::new(stub.api_server(), "", Some("http://127.0.0.1:9"));
+        assert_eq!(flagged.of("a").any().await.unwrap().describe(), "http://127.0.0.1:9");
+        assert_eq!(stub.seen().len(), looked);
     }
 }

@@ -11,6 +11,7 @@ mod rights;
 
 use canary_tui::api::{Request, VERSIONS, Verb, annotation};
 use chrono::Utc;
+use ground::plane::ControlPlane;
 use ground::program::Program;
 use ground::{APP, Ground, NEVER, PATIENCE, SOON};
 use installed::{AUTHOR, DRIVER, FLAGGER, OPERATOR, Users, VIEWER, install};
@@ -84,6 +85,62 @@ async fn a_controller_of_one_namespace_drives_it_and_may_do_nothing_elsewhere() 
     let here = |verb: &str, resource: &str| resource != "namespaces." && rights::driver(verb, resource);
     assert_eq!(rights::differing(&client, namespace, here).await, [""; 0]);
     assert_eq!(rights::differing(&client, "default", |_, _| false).await, [""; 0]);
+}
+
+/// On a control plane of its own: elsewhere it would take the rollouts of the other tests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(all(go, kubectl)), ignore = "Go or kubectl is not installed")]
+async fn the_deployments_command_line_drives_every_namespace() {
+    let plane = ControlPlane::start().await;
+    let one = Ground::on(&plane.kubeconfig(), "one").await;
+    let other = Ground::on(&plane.kubeconfig(), "other").await;
+    let metrics = one.watched.metrics_url();
+    let printed = installed::manifests(&["--prometheus", &metrics]).await;
+    installed::apply_on(&plane, printed.clone()).await;
+    let account = installed::account_on(&plane, &one, "canary-tui-system").await;
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&printed).expect("YAML");
+    let deployment = documents.last().expect("the Deployment comes last");
+    let line = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+    let mut line: Vec<&str> = line.as_array().expect("a line").iter().filter_map(Value::as_str).collect();
+    // A port that is free here, and shorter steps than in earnest.
+    let port = line.iter_mut().find(|argument| **argument == "0.0.0.0:8080").expect("a port");
+    *port = "127.0.0.1:0";
+    line.extend(["--min-interval", "200ms"]);
+
+    one.plant(SOON).await;
+    let controller = Program::start(&line, &account, one.home.path());
+    one.until_phase("Initialized").await;
+    // Its first Canary comes while the controller runs, and it has a Prometheus of its own.
+    let mut canary = ground::canary(SOON);
+    canary["spec"]["metricsServer"] = json!(other.watched.metrics_url());
+    other.create(ground::target()).await;
+    other.create(canary).await;
+    other.until_phase("Initialized").await;
+    for ground in [&one, &other] {
+        ground.set_version("1.1.0").await;
+    }
+    for ground in [&one, &other] {
+        ground.until_phase("Succeeded").await;
+        let said = format!("driving the rollouts of {}", ground.namespace);
+        assert!(controller.said().contains(&said), "{}", controller.said());
+        let refused: Vec<_> = ground.watched.messages(APP).into_iter().filter(|m| m.contains("forbidden")).collect();
+        assert_eq!(refused, [""; 0]);
+    }
+    let said = controller.said();
+    let address = said.lines().find_map(|line| line.split_once(" on http://")).expect("where it serves").1.to_string();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let ready = client.get(format!("http://{address}/readyz")).send().await.expect("an answer");
+    assert_eq!(ready.status(), 200, "{:?}", ready.text().await);
+    let series = client.get(format!("http://{address}/metrics")).send().await.expect("an answer");
+    let series = series.text().await.expect("a text");
+    for ground in [&one, &other] {
+        let line = format!("flagger_canary_total{{namespace=\"{}\"}} 1\n", ground.namespace);
+        assert!(series.contains(&line), "{series}");
+    }
+    // With less than that it says what is missing.
+    let nobody = plane.user("nobody", &[]).await;
+    let (code, said) = ground::program::run(&["controller", "-A"], &nobody, one.home.path()).await;
+    assert!(code == 2 && said.contains("you may not list canaries.flagger.app in all namespaces"), "{code} {said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

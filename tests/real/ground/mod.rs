@@ -205,9 +205,13 @@ impl Ground {
 
 /// The kubeconfig of a user of the shared control plane, who may do what RBAC grants to the name and the groups.
 pub async fn user(name: &str, groups: &[&str]) -> PathBuf {
+    user_of(&cluster(), name, groups).await
+}
+
+async fn user_of(cluster: &Path, name: &str, groups: &[&str]) -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/user");
     let mut command = tokio::process::Command::new(script);
-    let output = command.arg(cluster()).arg(name).args(groups).output().await.expect("it starts");
+    let output = command.arg(cluster).arg(name).args(groups).output().await.expect("it starts");
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("a path").trim_end().into()
 }

@@ -21,6 +21,11 @@ impl ControlPlane {
         self.folder.path().join("kubeconfig")
     }
 
+    /// The kubeconfig of a user, who may do what RBAC grants to the name and the groups.
+    pub async fn user(&self, name: &str, groups: &[&str]) -> PathBuf {
+        super::user_of(self.folder.path(), name, groups).await
+    }
+
     /// `stop`, `kill` or `start`.
     pub async fn api_server(&self, what: &str) {
         self.run("apiserver", &[what]).await;

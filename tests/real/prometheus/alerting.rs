@@ -6,7 +6,7 @@ use super::scraping::{SCRAPE, promtool_reads, until};
 use super::server::Server;
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::Outcome;
-use canary_tui::controller::Endpoint;
+use canary_tui::controller::{Endpoint, Says};
 use canary_tui::metrics::Prometheus;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

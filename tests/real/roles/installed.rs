@@ -1,5 +1,6 @@
 //! The manifests on the shared control plane, and users with each of their roles in a test's namespace.
 
+use super::ground::plane::ControlPlane;
 use super::ground::{self, APP, Ground, PATIENCE, cluster, program};
 use super::{annotated, change};
 use canary_tui::api::annotation;
@@ -69,9 +70,24 @@ impl Users {
 
 /// The controller's account in a namespace.
 pub async fn account(ground: &Ground, namespace: &str) -> PathBuf {
-    let name = format!("system:serviceaccount:{namespace}:canary-tui");
-    let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+    let (name, groups) = subject(namespace);
     let made = ground::user(&name, &groups.each_ref().map(String::as_str)).await;
+    copied(ground, &made, namespace)
+}
+
+/// The same on a control plane of the test's own.
+pub async fn account_on(plane: &ControlPlane, ground: &Ground, namespace: &str) -> PathBuf {
+    let (name, groups) = subject(namespace);
+    let made = plane.user(&name, &groups.each_ref().map(String::as_str)).await;
+    copied(ground, &made, namespace)
+}
+
+fn subject(namespace: &str) -> (String, [String; 2]) {
+    let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+    (format!("system:serviceaccount:{namespace}:canary-tui"), groups)
+}
+
+fn copied(ground: &Ground, made: &Path, namespace: &str) -> PathBuf {
     // To KUBECONFIG a colon parts two files, and this user's name has some.
     let copy = ground.home.path().join(format!("{namespace}-kubeconfig"));
     std::fs::copy(made, &copy).expect("it is copied");
@@ -155,6 +171,12 @@ pub async fn kubectl(arguments: &[&str], input: Option<String>) -> String {
     let (done, said) = run(&cluster().join("kubeconfig"), arguments, input).await;
     assert!(done, "kubectl {arguments:?}: {said}");
     said
+}
+
+/// Applies manifests on a control plane of the test's own.
+pub async fn apply_on(plane: &ControlPlane, printed: String) {
+    let (done, said) = run(&plane.kubeconfig(), &["apply", "-f", "-"], Some(printed)).await;
+    assert!(done, "{said}");
 }
 
 /// Runs kubectl with a patch as a user; it must fail.
