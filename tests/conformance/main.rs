@@ -10,7 +10,7 @@ mod scenarios;
 
 use receiver::Receiver;
 use rehearsal::{Rehearsal, hurried};
-use scenarios::{Cluster, ownership, promotion, routes, skipping};
+use scenarios::{Cluster, leaving, ownership, promotion, routes, skipping};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,10 +27,13 @@ async fn driven() -> (Arc<Rehearsal>, Cluster, Receiver) {
 
 macro_rules! scenario {
     ($name:ident, $run:path) => {
+        scenario!($name, $run, scenarios::APP);
+    };
+    ($name:ident, $run:path, $app:expr) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
             let (_rehearsal, cluster, receiver) = driven().await;
-            $run(&cluster, &receiver).await;
+            $run(&cluster.of($app), &receiver).await;
         }
     };
 }
@@ -46,3 +49,5 @@ scenario!(a_good_image_is_promoted_without_analysis, skipping::good_image);
 scenario!(a_bad_image_fails_without_analysis_too, skipping::bad_image);
 scenario!(a_delegate_is_promoted_under_the_routes_that_delegate_to_it, routes::delegation);
 scenario!(session_affinity_keeps_each_user_with_a_version_until_the_promotion, routes::session_affinity);
+scenario!(what_stands_after_a_promotion_is_what_flagger_leaves, leaving::promoted, leaving::APP);
+scenario!(what_stands_after_a_rollback_is_what_flagger_leaves, leaving::rolled_back, leaving::APP);

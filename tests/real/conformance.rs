@@ -11,7 +11,7 @@ mod receiver;
 use ground::Ground;
 use ground::program::Program;
 use receiver::Receiver;
-use scenarios::{Cluster, ownership, promotion, routes, skipping};
+use scenarios::{Cluster, leaving, ownership, promotion, routes, skipping};
 use std::sync::Arc;
 
 /// A namespace of the test's own, driven.
@@ -26,11 +26,14 @@ async fn driven(name: &str) -> (Arc<Ground>, Cluster, Receiver, Program) {
 
 macro_rules! scenario {
     ($name:ident, $namespace:literal, $run:path) => {
+        scenario!($name, $namespace, $run, scenarios::APP);
+    };
+    ($name:ident, $namespace:literal, $run:path, $app:expr) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         #[cfg_attr(not(go), ignore = "Go is not installed")]
         async fn $name() {
             let (_ground, cluster, receiver, _program) = driven($namespace).await;
-            $run(&cluster, &receiver).await;
+            $run(&cluster.of($app), &receiver).await;
         }
     };
 }
@@ -54,3 +57,5 @@ scenario!(a_good_image_is_promoted_without_analysis, "skip", skipping::good_imag
 scenario!(a_bad_image_fails_without_analysis_too, "skipbad", skipping::bad_image);
 scenario!(a_delegate_is_promoted_under_the_routes_that_delegate_to_it, "delegate", routes::delegation);
 scenario!(session_affinity_keeps_each_user_with_a_version_until_the_promotion, "affinity", routes::session_affinity);
+scenario!(what_stands_after_a_promotion_is_what_flagger_leaves, "promoted", leaving::promoted, leaving::APP);
+scenario!(what_stands_after_a_rollback_is_what_flagger_leaves, "rolledback", leaving::rolled_back, leaving::APP);

@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // Each ring uses its own part of this.
 
+pub mod leaving;
 pub mod ownership;
 pub mod promotion;
 pub mod routes;
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub const SOON: &str = "700ms";
 
 /// The kinds that the scenarios touch, by version.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 10] = [
     ("flagger.app/v1beta1", "Canary"),
     ("networking.istio.io/v1", "VirtualService"),
     ("apps/v1", "Deployment"),
@@ -38,6 +39,7 @@ const KINDS: [(&str, &str); 9] = [
     ("apps/v1", "ReplicaSet"),
     ("networking.istio.io/v1", "DestinationRule"),
     ("v1", "Secret"),
+    ("v1", "ConfigMap"),
     ("flagger.app/v1alpha3", "Canary"),
 ];
 const WATCHED: usize = 5;
@@ -46,6 +48,8 @@ const WATCHED: usize = 5;
 pub struct Cluster {
     client: Client,
     pub namespace: String,
+    /// Name of the Canary that is looked at, and of its target.
+    pub app: &'static str,
     seen: Arc<Seen>,
     count: watch::Receiver<u64>,
     lost: Box<dyn Fn() -> u64 + Send + Sync>,
@@ -69,7 +73,13 @@ impl Cluster {
             let api = Api::namespaced_with(client.clone(), namespace, &resource(version, kind));
             tasks.spawn(seen.clone().follow(kind, api, sender.clone()));
         }
-        Self { client: client.clone(), namespace: namespace.into(), seen, count, lost: Box::new(lost), _tasks: tasks }
+        let lost = Box::new(lost);
+        Self { client: client.clone(), namespace: namespace.into(), app: APP, seen, count, lost, _tasks: tasks }
+    }
+
+    /// The same, looked at for another app.
+    pub fn of(self, app: &'static str) -> Self {
+        Self { app, ..self }
     }
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {
@@ -141,29 +151,34 @@ impl Cluster {
             }
         });
         if waited.await.is_err() {
-            let (status, weights) = (self.get("Canary", APP)["status"].clone(), self.weights());
+            let (status, weights) = (self.get("Canary", self.app)["status"].clone(), self.weights());
             panic!("{what}: {status:#}\nweights {weights:?}\n{:#?}", self.said().await);
         }
     }
 
     /// Waits until the app's Canary is in this phase.
     pub async fn until_phase(&self, phase: &str) {
-        self.until(&format!("not {phase}"), |c| c.get("Canary", APP)["status"]["phase"] == phase).await;
+        self.until(&format!("not {phase}"), |c| c.get("Canary", c.app)["status"]["phase"] == phase).await;
     }
 
     /// Waits until the app's primary has this version.
     pub async fn until_primary(&self, tag: &str) {
-        self.until(&format!("the primary has not {tag}"), |c| tag_of(&c.get("Deployment", "podinfo-primary")) == tag)
-            .await;
+        let primary = format!("{}-primary", self.app);
+        self.until(&format!("the primary has not {tag}"), |c| tag_of(&c.get("Deployment", &primary)) == tag).await;
+    }
+
+    /// A message with the namespace's name, where it follows another name, as `NS`.
+    fn neutral(&self, message: &str) -> String {
+        message.replace(&format!(".{}", self.namespace), ".NS")
     }
 
     /// Waits until an Event says so, of which the namespace's name is `NS`.
     pub async fn until_said(&self, message: &str) {
         self.until(message, |c| {
             let changes = c.seen.changes.lock().expect("changes");
-            let of_app = changes.iter().filter(|(k, e)| *k == "Event" && e["involvedObject"]["name"] == APP);
+            let of_app = changes.iter().filter(|(k, e)| *k == "Event" && e["involvedObject"]["name"] == c.app);
             let mut said = of_app.filter_map(|(_, e)| e["message"].as_str());
-            said.any(|said| said.replace(&c.namespace, "NS") == message)
+            said.any(|said| c.neutral(said) == message)
         })
         .await;
     }
@@ -173,11 +188,11 @@ impl Cluster {
         let list = self.api("Event").list(&Default::default()).await.expect("the events");
         let read = |event: DynamicObject| serde_json::to_value(event).expect("it came as JSON");
         let mut events: Vec<Value> = list.items.into_iter().map(read).collect();
-        events.retain(|event| event["involvedObject"]["name"] == APP);
+        events.retain(|event| event["involvedObject"]["name"] == self.app);
         let number = |e: &Value| e["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse::<u64>().ok());
         let created = |e: &Value| e["metadata"]["creationTimestamp"].as_str().map(str::to_owned);
         events.sort_by_key(|event| (created(event), number(event)));
-        events.iter().filter_map(|e| Some(e["message"].as_str()?.replace(&self.namespace, "NS"))).collect()
+        events.iter().filter_map(|e| Some(self.neutral(e["message"].as_str()?))).collect()
     }
 
     /// Holds that these were said in this order, whatever was said between them.
@@ -192,20 +207,22 @@ impl Cluster {
 
     /// Sets the app's version, as `kubectl set image` does.
     pub async fn set_version(&self, tag: &str) {
-        self.edit("Deployment", APP, |target| {
-            target["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image(tag));
+        self.edit("Deployment", self.app, |target| {
+            let image = &mut target["spec"]["template"]["spec"]["containers"][0]["image"];
+            let (repository, _) = image.as_str().and_then(|image| image.rsplit_once(':')).expect("an image with a tag");
+            *image = json!(format!("{repository}:{tag}"));
         })
         .await;
     }
 
     /// Replaces the app's Canary's spec, as `kubectl apply` does.
     pub async fn apply(&self, canary: &Value) {
-        self.edit("Canary", APP, |object| object["spec"] = canary["spec"].clone()).await;
+        self.edit("Canary", self.app, |object| object["spec"] = canary["spec"].clone()).await;
     }
 
     /// The canary's shares of the app's traffic so far, each change once.
     pub fn weights(&self) -> Vec<u64> {
-        let routes = self.versions("VirtualService", APP);
+        let routes = self.versions("VirtualService", self.app);
         let mut weights: Vec<u64> = routes.iter().map(|routes| share(routes, &[])).collect();
         weights.dedup();
         weights
@@ -277,7 +294,7 @@ pub fn route_of<'a>(routes: &'a Value, headers: &[(&str, &str)]) -> &'a Value {
 /// The canary's share of the requests with these headers. A single destination gets all, whatever its weight.
 pub fn share(routes: &Value, headers: &[(&str, &str)]) -> u64 {
     let to = route_of(routes, headers)["route"].as_array().map_or(&[][..], Vec::as_slice);
-    let is_canary = |to: &&Value| to["destination"]["host"] == "podinfo-canary";
+    let is_canary = |to: &&Value| to["destination"]["host"].as_str().is_some_and(|host| host.ends_with("-canary"));
     match to {
         [only] => u64::from(is_canary(&only)) * 100,
         _ => to.iter().find(is_canary).and_then(|to| to["weight"].as_u64()).unwrap_or_default(),
