@@ -2,6 +2,7 @@
 //! untouched. Here on the embedded cluster: every scenario of Flagger's end-to-end tests, and what the two find when one
 //! takes over from the other.
 
+mod handover;
 #[path = "../receiver/mod.rs"]
 mod receiver;
 #[path = "../rehearsal/mod.rs"]
