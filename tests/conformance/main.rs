@@ -11,7 +11,7 @@ mod scenarios;
 
 use receiver::Receiver;
 use rehearsal::{Rehearsal, hurried};
-use scenarios::{Cluster, leaving, ownership, promotion, routes, skipping};
+use scenarios::{Cluster, leaving, ownership, promotion, routes, rules, skipping};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,3 +52,6 @@ scenario!(a_delegate_is_promoted_under_the_routes_that_delegate_to_it, routes::d
 scenario!(session_affinity_keeps_each_user_with_a_version_until_the_promotion, routes::session_affinity);
 scenario!(what_stands_after_a_promotion_is_what_flagger_leaves, leaving::promoted, leaving::APP);
 scenario!(what_stands_after_a_rollback_is_what_flagger_leaves, leaving::rolled_back, leaving::APP);
+scenario!(what_the_canary_owns_is_put_right_when_others_touch_it, rules::repair);
+scenario!(a_template_is_a_revision_and_nothing_else_of_the_target_is, rules::triggers);
+scenario!(the_primary_is_left_as_it_is_between_promotions, rules::drift);

@@ -11,7 +11,7 @@ mod receiver;
 use ground::Ground;
 use ground::program::Program;
 use receiver::Receiver;
-use scenarios::{Cluster, leaving, ownership, promotion, routes, skipping};
+use scenarios::{Cluster, leaving, ownership, promotion, routes, rules, skipping};
 use std::sync::Arc;
 
 /// A namespace of the test's own, driven.
@@ -59,3 +59,6 @@ scenario!(a_delegate_is_promoted_under_the_routes_that_delegate_to_it, "delegate
 scenario!(session_affinity_keeps_each_user_with_a_version_until_the_promotion, "affinity", routes::session_affinity);
 scenario!(what_stands_after_a_promotion_is_what_flagger_leaves, "promoted", leaving::promoted, leaving::APP);
 scenario!(what_stands_after_a_rollback_is_what_flagger_leaves, "rolledback", leaving::rolled_back, leaving::APP);
+scenario!(what_the_canary_owns_is_put_right_when_others_touch_it, "repair", rules::repair);
+scenario!(a_template_is_a_revision_and_nothing_else_of_the_target_is, "trigger", rules::triggers);
+scenario!(the_primary_is_left_as_it_is_between_promotions, "drift", rules::drift);

@@ -197,6 +197,17 @@ pub async fn promoted(cluster: &Cluster, _: &Receiver) {
         differing.extend(differences(&theirs, &ours));
     }
     assert!(differing.is_empty(), "{differing:#?}");
+    let canary = cluster.read("Canary", APP).await;
+    for event in cluster.events().await {
+        let (metadata, about) = (&event["metadata"], &event["involvedObject"]);
+        assert!(text(&metadata["name"]).starts_with(&format!("{APP}.")), "{event}");
+        assert_eq!((&about["kind"], &about["uid"]), (&json!("Canary"), &canary["metadata"]["uid"]));
+        assert_eq!((text(&about["apiVersion"]), text(&about["name"])), ("flagger.app/v1beta1", APP));
+        assert_eq!(event["reason"], "Synced", "{event}");
+        // All but who speaks.
+        assert_eq!(event["source"]["component"], "canary-tui");
+        assert_eq!(event["reportingComponent"], "canary-tui");
+    }
     let primary = cluster.read("Deployment", &format!("{APP}-primary")).await;
     let id = &primary["spec"]["template"]["metadata"]["annotations"]["flagger-id"];
     assert!(text(id).starts_with(text(&hash)), "{id} names the revision, so that a repeated promotion rolls nothing");

@@ -7,6 +7,7 @@ pub mod leaving;
 pub mod ownership;
 pub mod promotion;
 pub mod routes;
+pub mod rules;
 pub mod skipping;
 
 use futures::StreamExt;
@@ -183,15 +184,22 @@ impl Cluster {
         .await;
     }
 
-    /// What the app's Events say, in the order in which they were written, with the namespace's name as `NS`.
-    pub async fn said(&self) -> Vec<String> {
+    /// The app's Events, in the order in which they were written.
+    pub async fn events(&self) -> Vec<Value> {
         let list = self.api("Event").list(&Default::default()).await.expect("the events");
         let read = |event: DynamicObject| serde_json::to_value(event).expect("it came as JSON");
         let mut events: Vec<Value> = list.items.into_iter().map(read).collect();
-        events.retain(|event| event["involvedObject"]["name"] == self.app);
+        events
+            .retain(|event| event["involvedObject"]["kind"] == "Canary" && event["involvedObject"]["name"] == self.app);
         let number = |e: &Value| e["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse::<u64>().ok());
         let created = |e: &Value| e["metadata"]["creationTimestamp"].as_str().map(str::to_owned);
         events.sort_by_key(|event| (created(event), number(event)));
+        events
+    }
+
+    /// What they say, with the namespace's name as `NS`.
+    pub async fn said(&self) -> Vec<String> {
+        let events = self.events().await;
         events.iter().filter_map(|e| Some(self.neutral(e["message"].as_str()?))).collect()
     }
 
