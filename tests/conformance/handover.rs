@@ -426,3 +426,33 @@ async fn a_name_of_another_cluster_mid_rollout_is_a_new_revision_where_the_statu
     assert_eq!(taken.cluster.weights(), [20, 0, 10, 20, 30, 40, 50, 0]);
     assert_eq!(taken.said("New revision detected! Restarting analysis"), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn taken_over_after_a_failed_promotion_the_canary_serves_on_and_a_fix_can_be_promoted() {
+    // As Flagger leaves it where the primary never got ready: the canary has all the traffic.
+    let status = json!({"canaryWeight": 100});
+    let how = Left { phase: "Failed", tag: "0.0.3", replicas: 2, weight: 100, status, ..Left::default() };
+    let mut taken = left(how).await;
+    let broken = taken.store().modify("Deployment", NAMESPACE, PRIMARY, |primary| {
+        primary["spec"]["strategy"] = json!({"type": "Recreate"});
+        set_tag(primary, "1.4.0");
+    });
+    broken.expect("the primary");
+    taken.rehearsal.until("the primary serves on", |w| w.workloads[PRIMARY].available == 0).await;
+    taken.lost = taken.rehearsal.sandbox.lost_requests();
+    taken.drive().await;
+    assert_eq!(
+        (taken.cluster.weights(), taken.get("Deployment", APP)["spec"]["replicas"].clone()),
+        (vec![100], json!(2))
+    );
+    assert_eq!(taken.rehearsal.sandbox.lost_requests(), taken.lost);
+    taken.rehearsal.set_version("0.0.4").await;
+    // No step is taken beside a primary that cannot serve, and the canary keeps what it has: an operator promotes the fix.
+    let waits = format!("{PRIMARY}.jx-production not ready: waiting for rollout to finish");
+    taken.rehearsal.until("it does not wait", |w| w.events.values().any(|e| e.message.starts_with(&waits))).await;
+    assert_eq!(taken.cluster.weights(), [100]);
+    let outcome = taken.rehearsal.ask(Verb::Promote).await;
+    assert!(matches!(outcome, Outcome::CarriedOut(_)), "{outcome:?}");
+    taken.ends("0.0.4").await;
+    assert_eq!(taken.cluster.weights(), [100, 0]);
+}

@@ -182,6 +182,19 @@ pub async fn promoted(cluster: &Cluster, _: &Receiver) {
     let hash = cluster.read("Canary", APP).await["status"]["lastAppliedSpec"].clone();
     let set = cluster.read("ReplicaSet", &format!("{APP}-{}", text(&hash))).await;
     assert_eq!(set["metadata"]["labels"]["pod-template-hash"], hash, "as Flagger's is wherever its API types match");
+    // In the middle of it too: the fields are there, and the routes differ in nothing but the weights.
+    let fields = |status: &Value| status.as_object().expect("a status").keys().cloned().collect::<Vec<_>>();
+    let (status, routes) = (&recorded(CANARIES)[0]["status"], &recorded(ROUTES)[0]);
+    for canary in cluster.versions("Canary", APP).iter().filter(|c| c["status"]["lastAppliedSpec"].is_string()) {
+        assert_eq!(fields(&canary["status"]), fields(status));
+    }
+    for version in cluster.versions("VirtualService", APP) {
+        let mut ours = (*version).clone();
+        let to = ours["spec"]["http"][0]["route"].as_array_mut().expect("destinations");
+        assert_eq!(to.iter().filter_map(|to| to["weight"].as_u64()).sum::<u64>(), 100);
+        (to[0]["weight"], to[1]["weight"]) = (json!(100), json!(0));
+        assert_eq!(differences(routes, &ours), Vec::<String>::new());
+    }
     let mut differing = Vec::new();
     for mut theirs in [CANARIES, CONFIG_MAPS, DEPLOYMENTS, RULES, ROUTES, SERVICES].into_iter().flat_map(recorded) {
         if theirs["kind"] == "Canary" {
