@@ -456,3 +456,64 @@ async fn taken_over_after_a_failed_promotion_the_canary_serves_on_and_a_fix_can_
     taken.ends("0.0.4").await;
     assert_eq!(taken.cluster.weights(), [100, 0]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn taken_over_with_session_affinity_users_keep_the_cookies_that_they_were_given() {
+    let (ours, theirs) = ("canary=abcdefghij", "primary=klmnopqrst");
+    let analysis = json!({"sessionAffinity": {"cookieName": "canary", "primaryCookieName": "primary"}});
+    let status = json!({"canaryWeight": 20, "sessionAffinityCookie": ours, "primarySessionAffinityCookie": theirs});
+    let how = Left { phase: "Progressing", tag: "0.0.3", replicas: 2, weight: 20, status, analysis, ..Left::default() };
+    let mut taken = left(how).await;
+    let canary = format!("{APP}-canary");
+    // As Flagger writes them: who bears a cookie, then everybody else, who is given one.
+    let to = |host: &str, weight: u64| json!({"destination": {"host": host}, "weight": weight});
+    let given = |host: &str, weight: u64, cookie: String| {
+        let mut to = to(host, weight);
+        to["headers"] = json!({"response": {"add": {"Set-Cookie": cookie}}});
+        to
+    };
+    let bears = |regex: &str| json!([{"headers": {"Cookie": {"regex": regex}}}]);
+    let http = json!([
+        {"match": bears(".*canary.*abcdefghij.*"), "route": [to(PRIMARY, 0), to(&canary, 100)]},
+        {"match": bears(".*primary.*klmnopqrst.*"), "route": [to(PRIMARY, 100), to(&canary, 0)]},
+        {"route": [given(PRIMARY, 80, format!("{theirs}; Max-Age=10")), given(&canary, 20, format!("{ours}; Max-Age=86400"))]},
+    ]);
+    let written = taken.store().modify("VirtualService", NAMESPACE, APP, |routes| routes["spec"]["http"] = http);
+    written.expect("the routes");
+    taken.cluster.until("the cookies", |c| c.get("VirtualService", APP)["spec"]["http"][1].is_object()).await;
+    taken.rehearsal.drive();
+    taken.ends("0.0.3").await;
+    let routes = taken.cluster.versions("VirtualService", APP);
+    let with_cookies = routes.iter().filter(|routes| share(routes, &[]) > 0 && routes["spec"]["http"][1].is_object());
+    let mut shares = Vec::new();
+    for routes in with_cookies {
+        assert_eq!((share(routes, &[("Cookie", ours)]), share(routes, &[("Cookie", theirs)])), (100, 0));
+        shares.push(share(routes, &[]));
+    }
+    shares.dedup();
+    assert_eq!(shares, [20, 30, 40, 50]);
+    assert_eq!(taken.get("Canary", APP)["status"]["previousSessionAffinityCookie"], ours);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn taken_over_in_waiting_the_revision_waits_until_it_is_approved() {
+    let receiver = Receiver::start().await;
+    receiver.answer("/gate", Answer::Status(403, "Forbidden"));
+    let hook = json!({"name": "gate", "type": "confirm-rollout", "url": receiver.url("/gate"), "timeout": "5s"});
+    let analysis = json!({"webhooks": [hook]});
+    let mut taken = left(Left { phase: "Waiting", tag: "0.0.3", analysis, ..Left::default() }).await;
+    // Flagger has not taken it into account yet.
+    let promoted = taken.promoted.clone();
+    let set = taken.store().modify_status("Canary", NAMESPACE, APP, |canary| {
+        canary["status"]["lastAppliedSpec"] = json!(promoted);
+    });
+    set.expect("the status");
+    taken.rehearsal.drive();
+    receiver.until_called("/gate", 2).await;
+    assert_eq!(taken.get("Canary", APP)["status"]["phase"], "Waiting");
+    assert_eq!(taken.said("Halt"), 0, "Flagger has said it");
+    assert_eq!(taken.get("Deployment", APP)["spec"]["replicas"], 0);
+    receiver.answer("/gate", Answer::Status(200, "OK"));
+    taken.ends("0.0.3").await;
+    assert_eq!(taken.cluster.weights(), [0, 10, 20, 30, 40, 50, 0]);
+}
