@@ -301,6 +301,35 @@ mod tests {
     }
 
     #[test]
+    fn the_condition_says_flaggers_words_in_every_phase() {
+        for (phase, value, message) in [
+            (Phase::Initializing, "Unknown", "New Deployment detected, starting initialization."),
+            (Phase::Initialized, "True", "Deployment initialization completed."),
+            (Phase::Waiting, "Unknown", "Waiting for approval."),
+            (Phase::WaitingPromotion, "Unknown", "Waiting for approval."),
+            (Phase::Progressing, "Unknown", "New revision detected, progressing canary analysis."),
+            (Phase::Promoting, "Unknown", "Canary analysis completed, starting primary rolling update."),
+            (Phase::Finalising, "Unknown", "Canary analysis completed, routing all traffic to primary."),
+            (Phase::Succeeded, "True", "Canary analysis completed successfully, promotion finished."),
+            (Phase::Failed, "False", "Canary analysis failed, Deployment scaled to zero."),
+        ] {
+            let written = Status { phase, ..Default::default() }.patch(DateTime::UNIX_EPOCH, &Status::default());
+            assert_eq!(written["phase"], phase.name());
+            let condition = &written["conditions"][0];
+            assert_eq!((&condition["type"], &condition["reason"]), (&json!("Promoted"), &json!(phase.name())));
+            assert_eq!((&condition["status"], &condition["message"]), (&json!(value), &json!(message)), "{phase}");
+            for counter in ["failedChecks", "canaryWeight", "iterations"] {
+                assert_eq!(written[counter], 0, "zeros are written too");
+            }
+        }
+    }
+
+    #[test]
+    fn flaggers_minus_one_iteration_is_none() {
+        assert_eq!(Status::read(&json!({"phase": "WaitingPromotion", "iterations": -1})).iterations, 0);
+    }
+
+    #[test]
     fn nonsense_in_a_status_is_no_panic() {
         let read = Status::read(&json!({"phase": 7, "failedChecks": -1e300, "canaryWeight": 1e300, "conditions": "x"}));
         assert_eq!((read.phase, read.failed_checks, read.canary_weight), (Phase::New, 0, 100));

@@ -54,7 +54,10 @@ pub fn failure(check: &Check, reading: &Reading, canary: &str, target: &str, nam
         CheckKind::Duration => ("request duration", milliseconds(value), milliseconds),
         CheckKind::Custom | CheckKind::Template => (name.as_str(), two_decimals(value), shortest),
     };
-    let comparison = match (check.min, check.max) {
+    // A duration is of whole milliseconds, and so are its limits, as in Flagger: what reads 500ms is not above 500ms.
+    let whole = |number: f64| if check.kind == CheckKind::Duration { number.trunc() } else { number };
+    let (value, min, max) = (whole(value), check.min.map(whole), check.max.map(whole));
+    let comparison = match (min, max) {
         (Some(min), _) if value < min => format!("< {}", limit(min)),
         (_, Some(max)) if value > max => format!("> {}", limit(max)),
         _ => return None,
@@ -182,6 +185,16 @@ mod tests {
         ] {
             assert_eq!(shortest(value), wanted);
         }
+    }
+
+    #[test]
+    fn a_duration_is_judged_by_whole_milliseconds() {
+        let duration = check(CheckKind::Duration, Some(0.5), Some(500.0));
+        assert_eq!([0.4, 500.0, 500.9].map(|value| said(&duration, Reading::Value(value))), [None, None, None]);
+        let slow = said(&duration, Reading::Value(501.0));
+        assert_eq!(slow.as_deref(), Some("Halt app.prod advancement request duration 501ms > 500ms"));
+        let rate = check(CheckKind::SuccessRate, Some(99.5), None);
+        assert!(said(&rate, Reading::Value(99.4)).is_some(), "a rate is not rounded");
     }
 
     #[test]

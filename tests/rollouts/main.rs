@@ -1,5 +1,6 @@
 //! A great many random rollouts through the pure decision, and its rules one by one, on a small model of the cluster.
 
+mod phases;
 mod rules;
 mod world;
 

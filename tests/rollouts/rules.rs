@@ -11,7 +11,7 @@ const GOOD: Version = Version { gets_ready: true, good: true };
 const BAD: Version = Version { gets_ready: true, good: false };
 
 /// An initialized world, without faults, with this beside the interval, the threshold and the metric.
-fn world(analysis: Value, more: Value) -> World {
+pub(super) fn world(analysis: Value, more: Value) -> World {
     let mut all = json!({"interval": "10s", "threshold": 2,
         "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}}]});
     all.as_object_mut().unwrap().extend(analysis.as_object().cloned().unwrap());
@@ -27,13 +27,13 @@ fn hook(kind: &str) -> Value {
     json!({"name": kind, "type": kind, "url": "http://gate/"})
 }
 
-fn set(world: &mut World, version: Version) {
+pub(super) fn set(world: &mut World, version: Version) {
     world.versions.push(version);
     world.set_target(world.versions.len() - 1);
 }
 
 /// Distinct messages of Flagger's, in their order, those about readiness left out.
-fn said(world: &World) -> Vec<&str> {
+pub(super) fn said(world: &World) -> Vec<&str> {
     let mut said: Vec<&str> = Vec::new();
     for (_, message) in &world.synced {
         if !message.contains("not ready") && !said.contains(&message.as_str()) {

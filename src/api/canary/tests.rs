@@ -190,6 +190,34 @@ fn a_field_that_asks_for_nothing_is_no_problem() {
 }
 
 #[test]
+fn what_is_not_said_is_flaggers_default() {
+    let mut spec = good();
+    let analysis = json!({"threshold": 0, "maxWeight": 0, "stepWeight": 10,
+        "metrics": [{"name": "request-success-rate", "threshold": 99}],
+        "sessionAffinity": {"cookieName": "a", "maxAge": 0}});
+    spec["analysis"] = analysis;
+    let read = Spec::read(&spec).unwrap();
+    assert_eq!(read.progress_deadline, Duration::from_secs(600));
+    assert_eq!((read.skip_analysis, read.revert_on_deletion, read.suspend), (false, false, false));
+    let analysis = read.analysis;
+    assert_eq!((analysis.interval, analysis.threshold, analysis.max_weight), (Duration::from_secs(60), 1, 100));
+    assert_eq!((analysis.primary_ready_threshold, analysis.canary_ready_threshold), (100, 100));
+    assert_eq!((analysis.step_weight_promotion, analysis.iterations, analysis.mirror_weight), (0, 0, 0));
+    assert_eq!(analysis.affinity.unwrap().max_age, 86400);
+    let check = &analysis.checks[0];
+    assert_eq!((check.interval, check.min, check.max), (Duration::from_secs(60), Some(99.0), None), "the old limit");
+    spec["analysis"]["canaryReadyThreshold"] = json!(0);
+    assert_eq!(Spec::read(&spec).unwrap().analysis.canary_ready_threshold, 0, "a zero that is said counts");
+}
+
+#[test]
+fn two_cookies_of_one_name_are_refused() {
+    let mut spec = good();
+    spec["analysis"]["sessionAffinity"] = json!({"cookieName": "a", "primaryCookieName": "a"});
+    assert_eq!(fields(&spec), ["spec.analysis.sessionAffinity.primaryCookieName"]);
+}
+
+#[test]
 fn nonsense_is_named_field_by_field() {
     for (pointer, value, field) in [
         ("/analysis/interval", json!("soon"), "spec.analysis.interval"),
