@@ -378,6 +378,20 @@ async fn the_autoscaler_gets_a_copy_for_the_primary_and_the_primary_keeps_its_po
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_is_made_anew_gives_its_primary_as_many_pods_as_served() {
+    let shop = Shop::open(Duration::from_millis(50), json!({})).await;
+    let store = shop.0.sandbox.store();
+    let before = shop.get("Canary", "shop");
+    store.delete("Canary", NAMESPACE, "shop", &DeleteOptions::default()).expect("a deletion");
+    shop.0.until("its primary stays", |w| !w.workloads.contains_key("shop-primary")).await;
+    let mut again = before.as_ref().clone();
+    again["metadata"] = json!({"name": "shop"});
+    again.as_object_mut().expect("an object").remove("status");
+    shop.create("Canary", again);
+    shop.0.until("no primary again", |w| w.workloads.get("shop-primary").is_some_and(|p| p.desired == 2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_goes_back_to_service_gets_what_was_promoted() {
     for own_is_gone in [false, true] {
         let shop = Shop::open(AT_ONCE, json!({"revertOnDeletion": true})).await;

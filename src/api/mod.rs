@@ -75,6 +75,9 @@ pub mod annotation {
     pub const FLAGGER_ORIGINAL: &str = "flagger.kubernetes.io/original-configuration";
     /// What kubectl last applied; kubectl's.
     pub const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    /// Pods that the primary had when the target was scaled to zero, on the target: what a Canary that is made anew gives
+    /// its primary.
+    pub const REPLICAS: &str = "canary-tui/replicas";
     /// What an Event's last count stands for, on the Event.
     pub const OCCURRENCE: &str = "canary-tui/occurrence";
 }

@@ -82,6 +82,8 @@ pub struct WorkloadRecord {
     /// What the copies held that it mounts, as far as `revision` is known (primary).
     pub promoted_configs: Option<Configs>,
     pub request_id: Option<String>,
+    /// On the target: pods that the primary had when the target was scaled to zero.
+    pub served_with: Option<u32>,
     /// Revision of the template that is kept beside the present one.
     pub last_promoted: Option<String>,
     /// Versions that may be offered for a start: tag and note.
@@ -333,6 +335,7 @@ impl WorkloadRecord {
             revision,
             promoted_configs,
             request_id: annotation_of(object, annotation::REQUEST_ID),
+            served_with: annotation_of(object, annotation::REPLICAS).and_then(|count| count.parse().ok()),
             last_promoted: annotation_of(object, annotation::LAST_PROMOTED)
                 .and_then(|json| serde_json::from_str::<Value>(&json).ok())
                 .and_then(|kept| text(&kept, "/revision")),

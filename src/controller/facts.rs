@@ -256,6 +256,7 @@ fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {
         last_promoted: record.last_promoted.clone(),
         request_id: record.request_id.clone(),
         strayed: false,
+        served_with: record.served_with,
         foreign: record.owner.as_deref() != Some(&canary.uid),
     }
 }

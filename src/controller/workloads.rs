@@ -187,6 +187,10 @@ impl Hands {
     pub(super) async fn scale(&mut self, replicas: u32, request: Option<&str>, spec: &Spec) -> Result<(), EffectError> {
         let version = self.version(Source::Deployments, &spec.target)?;
         let mut patch = json!({ "spec": { "replicas": replicas } });
+        let serving = self.mirror.read().workloads.get(&spec.primary()).map(|primary| primary.desired);
+        if let Some(serving) = serving.filter(|serving| replicas == 0 && *serving > 0) {
+            patch["metadata"]["annotations"][annotation::REPLICAS] = json!(serving.to_string());
+        }
         mark(&mut patch, request);
         let write = self.writer.merge(&self.kinds.deployment, &spec.target, &version, patch).await;
         self.done(Source::Deployments, &spec.target, write, &format!("scaling to {replicas} pods")).await

@@ -395,13 +395,16 @@ impl<'a> Plan<'a> {
     }
 
     /// Pods that the canary gets: what it was asked for, else what its autoscaler asks for at least, else as many as the
-    /// primary.
+    /// primary; where there is none any more, as many as the one before had.
     pub fn canary_replicas(&self) -> u32 {
         let facts = self.facts;
         match facts.target.as_ref().map_or(0, |t| t.desired) {
             0 => match &facts.scaler {
                 Some(scaler) if scaler.found => scaler.min_replicas.max(1),
-                _ => facts.primary.as_ref().map_or(1, |p| p.desired).max(1),
+                _ => {
+                    let before = facts.target.as_ref().and_then(|t| t.served_with);
+                    facts.primary.as_ref().map(|p| p.desired).or(before).unwrap_or(1).max(1)
+                }
             },
             desired => desired,
         }

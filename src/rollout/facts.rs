@@ -99,6 +99,8 @@ pub struct Workload {
     pub last_promoted: Option<String>,
     /// The last request that was carried out on it.
     pub request_id: Option<String>,
+    /// On the target: pods that the primary had when the target was scaled to zero.
+    pub served_with: Option<u32>,
     /// On the primary: whether copies that it mounts hold something else than they held when it got its template.
     pub strayed: bool,
     /// On the primary: whether it belongs to someone else.
