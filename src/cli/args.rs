@@ -312,9 +312,14 @@ pub enum Run {
 
 impl Cli {
     /// Threads for what waits on the network: one is enough for that, and keeps the process small; an embedded cluster
-    /// has work of its own.
+    /// has work of its own, and hundreds of leases must be renewed in time whatever else is to be done.
     pub fn threads(&self) -> usize {
-        if self.sandbox || matches!(self.command, Some(Command::Sandbox(_))) { 2 } else { 1 }
+        match &self.command {
+            Some(Command::Controller(args)) if args.all_namespaces || self.all_namespaces => 2,
+            Some(Command::Sandbox(_)) => 2,
+            _ if self.sandbox => 2,
+            _ => 1,
+        }
     }
 
     /// What the line asks for, with what stands before the command carried over to it.

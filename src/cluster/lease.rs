@@ -197,7 +197,7 @@ struct Candidate {
     seen: Option<(String, Duration)>,
     /// Tells this tenure from another of the same identity: in containers every first process is `(1)`.
     nonce: String,
-    /// From the taking, and from the end of a failure, to the next renewal; another one for each tenure.
+    /// When it renews, within each [`RENEWAL`] since boot; another one for each tenure.
     phase: Duration,
 }
 
@@ -208,7 +208,6 @@ impl Candidate {
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut version: Option<String> = None;
         let mut renewed: Option<Duration> = None;
-        let mut in_step = false;
         loop {
             let asked = self.clock.since_boot();
             if renewed.is_some_and(|renewed| asked.saturating_sub(renewed) > RENEWAL + LATENESS) {
@@ -217,18 +216,14 @@ impl Candidate {
                 renewed = None;
             }
             let turn = tokio::time::timeout(WRITE_LIMIT, self.turn(version.clone())).await;
-            in_step &= matches!(turn, Ok(Ok(Some(_))));
             let wait = match turn {
                 Ok(Ok(Some((object, term)))) => {
                     version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).map(str::to_string);
                     self.fence.set(Some(Held { renewed: asked, term }));
-                    // The first time comes early: who drives many namespaces takes all of their leases at once, and is
-                    // answered again for all of them at once when the API server comes back.
-                    let next = if std::mem::replace(&mut in_step, true) { RENEWAL } else { self.phase };
                     renewed = Some(asked);
                     self.announce(true);
                     // Counted from the question, as the lease is: a slow API server must not shut the fence.
-                    next.saturating_sub(self.clock.since_boot().saturating_sub(asked))
+                    until_next(asked, self.phase).saturating_sub(self.clock.since_boot().saturating_sub(asked))
                 }
                 Ok(Ok(None)) => {
                     version = None;
@@ -367,6 +362,15 @@ impl Candidate {
     }
 }
 
+/// From `asked` to the next renewal: [`RENEWAL`] at most. It does not go by when the last one was: who drives many
+/// namespaces takes all their leases at once, and whatever holds it up for a moment holds up many renewals, which would go
+/// on together from then on.
+fn until_next(asked: Duration, phase: Duration) -> Duration {
+    let period = RENEWAL.as_nanos();
+    let past = (asked.as_nanos() + period - phase.as_nanos() % period) % period;
+    RENEWAL.saturating_sub(Duration::from_nanos(past as u64))
+}
+
 fn with_term(object: Value) -> (Value, i64) {
     let term = object.pointer("/spec/leaseTransitions").and_then(Value::as_i64).unwrap_or(0);
     (object, term)
@@ -392,6 +396,19 @@ mod tests {
             assert_eq!(fence.check().is_ok(), open, "at {now}");
         }
         const { assert!(RENEWAL.as_secs() + LATENESS.as_secs() + WRITE_LIMIT.as_secs() < DURATION.as_secs()) };
+    }
+
+    #[test]
+    fn renewals_that_were_held_up_together_come_apart_again() {
+        let next =
+            |asked: u64, phase: u64| until_next(Duration::from_millis(asked), Duration::from_millis(phase)).as_millis();
+        // In step, and a little late.
+        assert_eq!((next(11_000, 1000), next(11_020, 1000)), (5000, 4980));
+        // Held up until the same moment, each is back in its own place with the next one.
+        for phase in [0, 1, 1000, 3400, 4999] {
+            assert_eq!((13_400 + next(13_400, phase)) % 5000, u128::from(phase));
+            assert!((1..=5000).contains(&next(13_400, phase)), "{phase}");
+        }
     }
 
     #[test]
