@@ -95,6 +95,75 @@ async fn a_version_whose_query_exceeds_its_threshold_is_rolled_back_with_flagger
     assert_eq!(world.workloads[&format!("{APP}-primary")].version(), "1.0.0");
 }
 
+/// Puts a template into a namespace, which asks the cluster's own Prometheus.
+fn set_template(rehearsal: &Rehearsal, namespace: &str, name: &str, provider: Value) {
+    let template = json!({
+        "apiVersion": "flagger.app/v1beta1", "kind": "MetricTemplate",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"provider": provider, "query": SHARE},
+    });
+    rehearsal.sandbox.store().create("MetricTemplate", Some(namespace), template).expect("a template");
+}
+
+fn own_prometheus() -> Value {
+    json!({"type": "prometheus", "address": "http://prometheus.istio-system:9090"})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_of_another_namespace_judges_in_place_of_what_is_built_in() {
+    let metric = json!({
+        "name": "request-success-rate", "interval": "30s", "thresholdRange": {"min": 99, "max": 100},
+        "templateRef": {"name": "share", "namespace": "istio-system"}, "templateVariables": {"code": "2.."},
+    });
+    let rehearsal = Rehearsal::driving(hurried(STEP)).await;
+    set_template(&rehearsal, "istio-system", "share", own_prometheus());
+    set_metric(&rehearsal, APP, &metric);
+    rehearsal
+        .until("the template is not seen", |w| {
+            w.canaries[APP].spec.as_ref().is_ok_and(|spec| spec.analysis.checks.iter().all(|check| check.kind.is_own()))
+        })
+        .await;
+    rehearsal.set_version("1.1.0").await;
+    rehearsal.until_phase(Phase::Succeeded).await;
+    let said = rehearsal.messages();
+    assert!(said.iter().any(|m| m.ends_with("canary weight 50")), "{said:#?}");
+    rehearsal.set_version("5xx").await;
+    rehearsal.until_phase(Phase::Failed).await;
+    let said = rehearsal.messages();
+    let start = format!("Halt {APP}.jx-production advancement request-success-rate ");
+    assert!(said.iter().any(|m| m.starts_with(&start) && m.ends_with(" < 99")), "{said:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_that_cannot_be_asked_never_lets_a_version_pass_and_says_why() {
+    let rehearsal = Rehearsal::driving(hurried(STEP)).await;
+    set_template(
+        &rehearsal,
+        "jx-production",
+        "cloud",
+        json!({"type": "datadog", "address": "https://api.datadoghq.com"}),
+    );
+    let locked =
+        json!({"type": "prometheus", "address": "http://prometheus.istio-system:9090", "secretRef": {"name": "key"}});
+    set_template(&rehearsal, "jx-production", "locked", locked);
+    set_template(&rehearsal, "jx-production", "share", own_prometheus());
+    for (name, tag, said) in [
+        ("missing", "1.1.0", "Metric template missing.jx-production error: "),
+        ("cloud", "1.1.1", "Metric template cloud.jx-production provider datadog error: "),
+        ("locked", "1.1.2", "Metric template locked.jx-production secret key error: "),
+        ("share", "1.1.3", "Metric template share.jx-production query render error: "),
+    ] {
+        set_metric(&rehearsal, APP, &json!({"name": "odd", "threshold": 1e9, "templateRef": {"name": name}}));
+        rehearsal.set_version(tag).await;
+        rehearsal.until_phase(Phase::Progressing).await;
+        rehearsal.until_phase(Phase::Failed).await;
+        let messages = rehearsal.messages();
+        assert!(messages.iter().any(|m| m.starts_with(said)), "{name}: {messages:#?}");
+        let world = rehearsal.mirror.read();
+        assert_eq!(world.workloads[&format!("{APP}-primary")].version(), "1.0.0", "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_without_an_answer_or_with_several_or_refused_never_lets_a_version_pass() {
     let rehearsal = Rehearsal::driving(hurried(STEP)).await;
@@ -170,7 +239,7 @@ async fn a_console_is_told_what_the_selected_canarys_query_answers() {
                 Reading::Value(value) => return assert_eq!(*value, 100.0),
                 // Before the first requests are sampled.
                 Reading::NoValues => {}
-                Reading::Unavailable(why) => panic!("{why}"),
+                Reading::Unavailable(why) | Reading::Unasked(why) => panic!("{why}"),
             }
         }
     };

@@ -1,10 +1,11 @@
 //! The metrics over a simulated Prometheus: the screen's numbers are the checks' numbers, and nothing else.
 
-use canary_tui::api::{Check, CheckKind, Era};
-use canary_tui::metrics::{Metric, Prometheus, checks};
+use canary_tui::api::{Check, CheckKind, Era, Spec};
+use canary_tui::metrics::{Locator, Metric, Prometheus, checks, reader};
 use canary_tui::rollout::Reading;
 use canary_tui::traffic::{Destination, Facts, PodFact, Route, Simulator, Traffic, Workload, api};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,30 @@ async fn the_screen_shows_the_numbers_that_the_checks_judge() {
             assert!(p99 > 0.0 && p99.fract() == 0.0, "{name} {era:?}: {p99}");
         }
     }
+}
+
+#[tokio::test]
+async fn many_canaries_by_one_query_read_what_flaggers_query_reads_for_each() {
+    let prometheus = prometheus().await;
+    let config = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
+    let client = kube::Client::try_from(config).unwrap();
+    let locator = Locator::new(client, NAMESPACE, Some(&prometheus.describe()));
+    let names = ["request-success-rate", "request-duration", "istio_request_duration_seconds_bucket"];
+    let metrics: Vec<_> = names.iter().map(|name| json!({"name": name, "interval": "60s", "threshold": 1})).collect();
+    let mut values = 0;
+    for target in ["web", "web-primary", "web-api", "web-api-primary", "idle", "idle-primary", "w.b", "nobody"] {
+        let spec = json!({"targetRef": {"kind": "Deployment", "name": target}, "service": {"port": 80},
+            "analysis": {"stepWeight": 10, "metrics": metrics}});
+        let spec = Spec::read(&spec).unwrap();
+        for (place, check) in spec.analysis.checks.iter().enumerate() {
+            let alone = checks::read(&prometheus, check, NAMESPACE, target).await;
+            let among_all = reader::read(&locator, &spec, target, NAMESPACE, place).await;
+            // To the last bit.
+            assert_eq!(among_all, alone, "{target} {}", check.name);
+            values += usize::from(matches!(alone, Reading::Value(_)));
+        }
+    }
+    assert_eq!(values, 12, "four of them have traffic");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ mod service;
 mod webhooks;
 
 pub use analysis::{Analysis, SessionAffinity, Strategy};
-pub use metrics::{Check, CheckKind, Era};
+pub use metrics::{Check, CheckKind, Era, TemplateRef, is_name};
 pub use service::{Metadata, Routing, Service, Unmanaged};
 pub use webhooks::{AlertRef, HookKind, Severity, Webhook};
 

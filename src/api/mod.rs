@@ -21,7 +21,7 @@ pub mod status;
 
 pub use canary::{
     AlertRef, Analysis, Autoscaler, Check, CheckKind, Era, HookKind, Metadata, Routing, Service, SessionAffinity,
-    Severity, Spec, Strategy, Unmanaged, Webhook,
+    Severity, Spec, Strategy, TemplateRef, Unmanaged, Webhook, is_name,
 };
 pub use problem::Problem;
 pub use providers::Provider;

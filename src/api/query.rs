@@ -1,7 +1,7 @@
 //! The queries that a Canary brings along, and the words that stand for its names in them.
 //!
 //! What Flagger documents is read: `{{ name }}` and the other words below, in any spacing, with Go's trim markers. All
-//! else between the braces is refused when the Canary is read, never left out: half a query would judge something else.
+//! else between the braces is refused when the query is read, never left out: half a query would judge something else.
 //! What is put in is put in as it is, as Flagger does; the text is its author's.
 
 use super::Spec;

@@ -55,7 +55,7 @@ impl Telemetry {
             for (check, reading) in checks.iter().zip(readings) {
                 if let Reading::Value(value) = reading {
                     let value = match check.kind {
-                        CheckKind::SuccessRate | CheckKind::Custom => *value,
+                        CheckKind::SuccessRate | CheckKind::Custom | CheckKind::Template => *value,
                         CheckKind::Duration => value / 1000.0,
                     };
                     tally.values.insert(check.name.clone(), value);

@@ -287,7 +287,9 @@ impl Worker {
                     self.telemetry.read(&self.name, &spec.analysis.checks, &readings);
                     answers.readings = Some(readings);
                 }
-                Need::MetricsServer => answers.metrics_server = Some(readings::probe(&self.locator, &spec).await),
+                Need::MetricsServer => {
+                    answers.metrics_server = Some(readings::probe(&self.locator, &spec, &facts.namespace).await);
+                }
                 Need::Hooks(kind) => {
                     let called = self.hands.errands.messenger.caller.ask(kind, facts, &self.hands.clock).await;
                     answers.hooks.insert(kind, called);

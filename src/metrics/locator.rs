@@ -1,14 +1,26 @@
 //! Which Prometheus is asked: the one that a Canary names, else the one of the command line, else the one that is found.
 //!
 //! What was found is kept until it stops answering, so that connections are kept open and a Prometheus that moves is
-//! found again.
+//! found again. And what one Canary asks at a moment, the others with the same question need not ask again.
 
-use super::Prometheus;
-use std::collections::HashMap;
+use super::once::Once;
+use super::templates::Templates;
+use super::{Prometheus, QueryError};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// Finds Prometheus once and remembers it. Clones share what was found.
+/// How old an answer may be that is used for another check.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The values of a query's series by one of their labels; by the empty name where they are not told apart.
+pub(super) type Values = BTreeMap<String, Vec<f64>>;
+
+/// Who is asked, the query, and the label.
+type Question = (Arc<str>, String, Option<&'static str>);
+
+/// Finds Prometheus once and remembers it. Clones share what was found and what was answered.
 #[derive(Clone)]
 pub struct Locator {
     client: kube::Client,
@@ -16,12 +28,54 @@ pub struct Locator {
     flag: Option<String>,
     /// By the address that a Canary names; None for the one that no Canary names.
     found: Arc<Mutex<HashMap<Option<String>, Prometheus>>>,
+    answers: Once<Question, Arc<Values>, QueryError>,
+    templates: Templates,
 }
 
 impl Locator {
     /// A locator for one namespace; `flag` is the address of the command line.
     pub fn new(client: kube::Client, namespace: &str, flag: Option<&str>) -> Self {
-        Self { client, namespace: namespace.to_string(), flag: flag.map(str::to_string), found: Arc::default() }
+        Self {
+            templates: Templates::new(client.clone()),
+            client,
+            namespace: namespace.to_string(),
+            flag: flag.map(str::to_string),
+            found: Arc::default(),
+            answers: Once::new(FRESH, FRESH),
+        }
+    }
+
+    /// Runs a query for the present time, or takes the answer of the last second. Its values by the label `by`.
+    ///
+    /// # Errors
+    /// As for [`Prometheus::instant`]; then this Prometheus is looked for anew, unless the query is what is wrong.
+    pub(super) async fn ask(
+        &self,
+        prometheus: &Prometheus,
+        query: String,
+        by: Option<&'static str>,
+    ) -> Result<Arc<Values>, QueryError> {
+        let question = (prometheus.identity(), query.clone(), by);
+        let asked = prometheus.clone();
+        let answer = self.answers.get(question, || async move {
+            let mut values = Values::new();
+            for sample in asked.instant(&query).await? {
+                let name = by.and_then(|label| sample.labels.get(label)).cloned().unwrap_or_default();
+                values.entry(name).or_default().push(sample.value);
+            }
+            Ok(Arc::new(values))
+        });
+        let answer = answer.await;
+        if answer.as_ref().is_err_and(|why| !why.is_of_the_query()) {
+            // Not what was found since.
+            self.found.lock().await.retain(|_, found| !Arc::ptr_eq(&found.identity(), &prometheus.identity()));
+        }
+        answer
+    }
+
+    /// The MetricTemplates of the cluster.
+    pub(super) fn templates(&self) -> &Templates {
+        &self.templates
     }
 
     /// The Prometheus that a Canary's checks are read from; `named` is its `spec.metricsServer`.

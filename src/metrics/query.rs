@@ -48,6 +48,13 @@ pub enum QueryError {
     Unreadable { from: String, why: String },
 }
 
+impl QueryError {
+    /// Whether Prometheus is there and it is the query that it cannot answer.
+    pub(super) fn is_of_the_query(&self) -> bool {
+        matches!(self, QueryError::Refused { status: 400 | 422, .. })
+    }
+}
+
 impl Prometheus {
     /// Runs a query for the present time.
     ///

@@ -2,9 +2,10 @@
 //! bastion that has nothing but a kubeconfig.
 
 use super::query::{self, QueryError};
-use http::{Method, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, Limited};
 use reqwest::Url;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -21,12 +22,30 @@ const BARE_NAMES: &str = "istio-system";
 #[derive(Clone)]
 pub struct Prometheus {
     way: Way,
+    /// Address and credentials: what is the same here answers the same. It holds secrets and is never shown.
+    identity: Arc<str>,
 }
 
 #[derive(Clone)]
 enum Way {
-    Direct { client: reqwest::Client, base: Url },
-    Proxy { client: kube::Client, service: ServiceAddress },
+    Direct { client: reqwest::Client, base: Url, headers: HeaderMap, login: Option<Login> },
+    Proxy { client: kube::Client, service: ServiceAddress, headers: HeaderMap },
+}
+
+/// Who asks, where Prometheus wants to know.
+#[derive(Clone)]
+pub(super) enum Login {
+    Bearer(String),
+    Basic { username: String, password: String },
+}
+
+/// How a Prometheus is asked, beyond its address.
+#[derive(Clone, Default)]
+pub(super) struct Manner {
+    pub headers: HeaderMap,
+    pub login: Option<Login>,
+    /// Whether its certificate may be anybody's.
+    pub insecure: bool,
 }
 
 /// A Service that is reached through the API server.
@@ -51,8 +70,25 @@ pub enum ReachError {
          its address as seen from here with --prometheus URL"
     )]
     Credentials { service: String },
+    #[error(
+        "{service} is reached through the API server's proxy, which does not pass {what} on: give an address that can be \
+         reached from where the driver runs"
+    )]
+    NotPassedOn { service: String, what: String },
     #[error("cannot prepare a connection to {to}: {why}")]
     Client { to: String, why: String },
+}
+
+impl Manner {
+    /// All of it, to tell it from others. It holds secrets and is never shown.
+    pub(super) fn identity(&self) -> String {
+        let login = match &self.login {
+            None => String::new(),
+            Some(Login::Bearer(token)) => format!("bearer {token:?}"),
+            Some(Login::Basic { username, password }) => format!("basic {username:?} {password:?}"),
+        };
+        format!("{login} {:?} {}", self.headers, self.insecure)
+    }
 }
 
 impl Prometheus {
@@ -62,7 +98,7 @@ impl Prometheus {
     /// # Errors
     /// Where `url` is no HTTP address.
     pub fn from_flag(url: &str) -> Result<Self, ReachError> {
-        Self::direct(parsed(url)?)
+        Self::direct(parsed(url)?, Manner::default())
     }
 
     /// The Prometheus that `spec.metricsServer` names. An address inside the cluster (`http://prometheus:9090`,
@@ -74,29 +110,60 @@ impl Prometheus {
     pub fn at(client: kube::Client, metrics_server: &str) -> Result<Self, ReachError> {
         let url = parsed(metrics_server)?;
         match service_of(&url) {
-            None => Self::direct(url),
-            Some(service) if !url.username().is_empty() || url.password().is_some() => {
-                Err(ReachError::Credentials { service: service.to_string() })
-            }
+            None => Self::direct(url, Manner::default()),
+            Some(service) if has_credentials(&url) => Err(ReachError::Credentials { service: service.to_string() }),
             Some(service) => Ok(Self::through(client, service)),
         }
     }
 
-    pub(crate) fn through(client: kube::Client, service: ServiceAddress) -> Self {
-        Self { way: Way::Proxy { client, service } }
+    /// The Prometheus that a MetricTemplate names; its address is read as that of `spec.metricsServer`.
+    ///
+    /// # Errors
+    /// Where it is no HTTP address, or the API server's proxy does not pass on what is to be sent.
+    pub(super) fn in_manner(client: kube::Client, address: &str, manner: Manner) -> Result<Self, ReachError> {
+        let url = parsed(address)?;
+        let Some(service) = service_of(&url) else { return Self::direct(url, manner) };
+        let not_passed_on = |what: &str| ReachError::NotPassedOn { service: service.to_string(), what: what.into() };
+        if manner.login.is_some() || has_credentials(&url) {
+            return Err(not_passed_on("credentials"));
+        }
+        // These say to the API server itself who we are.
+        let ours =
+            |name: &str| name == "authorization" || name.starts_with("impersonate-") || name.starts_with("x-remote-");
+        if let Some(name) = manner.headers.keys().find(|name| ours(name.as_str())) {
+            return Err(not_passed_on(&format!("the header {name}")));
+        }
+        // How a certificate is checked there is the API server's to say: it checks none.
+        let identity = format!("{service} {}", manner.identity()).into();
+        Ok(Self { way: Way::Proxy { client, service, headers: manner.headers }, identity })
     }
 
-    fn direct(base: Url) -> Result<Self, ReachError> {
+    pub(crate) fn through(client: kube::Client, service: ServiceAddress) -> Self {
+        let identity = format!("{service}").into();
+        Self { way: Way::Proxy { client, service, headers: HeaderMap::new() }, identity }
+    }
+
+    /// What tells this Prometheus, and who asks it, from others. Not for the screen.
+    pub(super) fn identity(&self) -> Arc<str> {
+        self.identity.clone()
+    }
+
+    fn direct(base: Url, manner: Manner) -> Result<Self, ReachError> {
         // Without a provider reqwest panics; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let identity = format!("{base} {}", manner.identity()).into();
+        let Manner { headers, login, insecure } = manner;
         let mut builder = reqwest::Client::builder().timeout(TIMEOUT);
+        if insecure {
+            builder = builder.danger_accept_invalid_certs(true);
+        }
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
         let client = builder
             .build()
             .map_err(|e| ReachError::Client { to: shown(&base), why: query::causes(&e.without_url()) })?;
-        Ok(Self { way: Way::Direct { client, base } })
+        Ok(Self { way: Way::Direct { client, base, headers, login }, identity })
     }
 
     /// Where this Prometheus is, for the screen; without credentials.
@@ -137,7 +204,7 @@ impl Prometheus {
         let encoded = encoded(parameters);
         let long = encoded.len() > LONGEST_GET;
         match &self.way {
-            Way::Direct { client, base } => {
+            Way::Direct { client, base, headers, login } => {
                 let mut url = base.clone();
                 url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
                 let request = if long {
@@ -145,6 +212,12 @@ impl Prometheus {
                 } else {
                     url.set_query(Some(&encoded));
                     client.get(url)
+                };
+                let request = request.headers(headers.clone());
+                let request = match login {
+                    None => request,
+                    Some(Login::Bearer(token)) => request.bearer_auth(token),
+                    Some(Login::Basic { username, password }) => request.basic_auth(username, Some(password)),
                 };
                 let failed = |e: reqwest::Error| unreachable(query::causes(&e.without_url()));
                 let mut response = request.send().await.map_err(failed)?;
@@ -157,7 +230,7 @@ impl Prometheus {
                 }
                 Ok((response.status().as_u16(), body))
             }
-            Way::Proxy { client, service } => {
+            Way::Proxy { client, service, headers } => {
                 let path = service.path(path);
                 let request = if long {
                     Request::builder()
@@ -168,7 +241,10 @@ impl Prometheus {
                 } else {
                     Request::builder().uri(format!("{path}?{encoded}")).body(Vec::new())
                 };
-                let request = request.map_err(|e| unreachable(e.to_string()))?;
+                let mut request = request.map_err(|e| unreachable(e.to_string()))?;
+                for (name, value) in headers {
+                    request.headers_mut().append(name, value.clone());
+                }
                 let response = client
                     .send(request.map(kube::client::Body::from))
                     .await
@@ -240,6 +316,10 @@ fn shown(url: &Url) -> String {
     let _ = url.set_password(None);
     url.set_query(None);
     url.as_str().trim_end_matches('/').to_string()
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 /// Whether an address is this machine's own: no proxy stands before it.

@@ -17,6 +17,7 @@ pub struct Call {
     pub query: String,
     pub parameters: BTreeMap<String, String>,
     pub authorization: Option<String>,
+    pub headers: axum::http::HeaderMap,
 }
 
 type Answer = dyn Fn(&Call) -> (u16, String) + Send + Sync;
@@ -91,6 +92,7 @@ async fn handle(State(stub): State<Stub>, request: Request) -> (StatusCode, Stri
         query: parameters.get("query").cloned().unwrap_or_default(),
         parameters,
         authorization: parts.headers.get("authorization").map(|v| v.to_str().unwrap().to_string()),
+        headers: parts.headers,
     };
     let (status, body) = (stub.answer)(&call);
     stub.calls.lock().unwrap().push(call);

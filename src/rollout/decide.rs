@@ -1,7 +1,7 @@
 //! The decision: what stands in the way of driving at all, what holds in every phase, then the phase's own turn.
 
 use super::readiness::expires;
-use super::{Decision, Effect, Facts, Mark, Need, Note, Occasion, Part, Traffic, next_check};
+use super::{Decision, Effect, Facts, Mark, Need, Note, Occasion, Part, Traffic, longest_wait, next_check};
 use crate::api::shapes::Role;
 use crate::api::status::Cookies;
 use crate::api::{Phase, Severity, Status, Verb};
@@ -169,7 +169,7 @@ impl<'a> Plan<'a> {
     /// When the next check is due. A time far ahead of this clock is another clock's: then it is due now.
     pub fn check_due(&self) -> DateTime<Utc> {
         let facts = self.facts;
-        let horizon = chrono::Duration::from_std(facts.interval).map(|i| facts.now + i);
+        let horizon = chrono::Duration::from_std(longest_wait(facts.interval)).map(|wait| facts.now + wait);
         match (next_check(&facts.status, facts.interval), horizon) {
             (Some(due), Ok(horizon)) if due <= horizon => due,
             _ => facts.now,

@@ -30,4 +30,4 @@ pub use facts::{Facts, Part, Routes, Scaler, Workload};
 pub use readiness::{Readiness, readiness};
 pub use reading::{Reading, failure};
 pub use request::{Standing, allowed, choose_container};
-pub use steps::{next_check, next_weight, steps};
+pub use steps::{longest_wait, next_check, next_weight, steps};

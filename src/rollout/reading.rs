@@ -12,36 +12,47 @@ pub enum Reading {
     NoValues,
     /// The query could not be run; the text says why.
     Unavailable(String),
+    /// There is no query to run: the whole message of the Event.
+    Unasked(String),
 }
 
 /// A check held against a reading: None when it passes, else the Event's message. The texts are Flagger's, because
 /// pipelines match on them; `canary` and `target` are names, `namespace` theirs.
 pub fn failure(check: &Check, reading: &Reading, canary: &str, target: &str, namespace: &str) -> Option<String> {
-    let custom = check.kind == CheckKind::Custom;
+    let name = &check.name;
     let value = match reading {
         Reading::Value(value) => *value,
-        Reading::NoValues if custom => {
-            return Some(format!("Halt advancement no values found for metric: {}", check.name));
-        }
+        Reading::Unasked(message) => return Some(message.clone()),
         Reading::NoValues => {
-            let (metric, tail) = match check.kind {
-                CheckKind::SuccessRate => ("request-success-rate", ": running query failed: no values found"),
-                CheckKind::Duration | CheckKind::Custom => ("request-duration", ""),
+            let no_traffic = |metric: &str, tail: &str| {
+                format!(
+                    "Halt advancement no values found for istio metric {metric} probably {target}.{namespace} is not \
+                     receiving traffic{tail}"
+                )
             };
-            return Some(format!(
-                "Halt advancement no values found for istio metric {metric} probably {target}.{namespace} is not \
-                 receiving traffic{tail}"
-            ));
+            return Some(match check.kind {
+                CheckKind::SuccessRate => no_traffic("request-success-rate", ": running query failed: no values found"),
+                CheckKind::Duration => no_traffic("request-duration", ""),
+                CheckKind::Custom => format!("Halt advancement no values found for metric: {name}"),
+                CheckKind::Template => {
+                    format!("Halt advancement no values found for custom metric: {name}: no values found")
+                }
+            });
         }
-        Reading::Unavailable(why) if custom => {
-            return Some(format!("Prometheus query failed for {}: {why}", check.name));
+        Reading::Unavailable(why) => {
+            return Some(match check.kind {
+                CheckKind::SuccessRate | CheckKind::Duration => {
+                    format!("Prometheus query failed: running query failed: {why}")
+                }
+                CheckKind::Custom => format!("Prometheus query failed for {name}: {why}"),
+                CheckKind::Template => format!("Metric query failed for {name}: {why}"),
+            });
         }
-        Reading::Unavailable(why) => return Some(format!("Prometheus query failed: running query failed: {why}")),
     };
     let (subject, shown, limit): (_, String, fn(f64) -> String) = match check.kind {
         CheckKind::SuccessRate => ("success rate", format!("{value:.2}%"), |limit| format!("{limit}%")),
         CheckKind::Duration => ("request duration", milliseconds(value), milliseconds),
-        CheckKind::Custom => (check.name.as_str(), two_decimals(value), shortest),
+        CheckKind::Custom | CheckKind::Template => (name.as_str(), two_decimals(value), shortest),
     };
     let comparison = match (check.min, check.max) {
         (Some(min), _) if value < min => format!("< {}", limit(min)),
@@ -136,6 +147,21 @@ mod tests {
                 Reading::Unavailable("parse error".into()),
                 Some("Prometheus query failed for 404s percentage: parse error"),
             ),
+        ] {
+            assert_eq!(said(&check, reading).as_deref(), wanted);
+        }
+    }
+
+    #[test]
+    fn a_template_is_said_in_words_of_its_own() {
+        let check = Check { name: "404s".into(), ..check(CheckKind::Template, Some(1.0), Some(5.0)) };
+        for (reading, wanted) in [
+            (Reading::Value(20.756), Some("Halt app.prod advancement 404s 20.76 > 5")),
+            (Reading::Value(0.5), Some("Halt app.prod advancement 404s 0.50 < 1")),
+            (Reading::Value(5.0), None),
+            (Reading::NoValues, Some("Halt advancement no values found for custom metric: 404s: no values found")),
+            (Reading::Unavailable("parse error".into()), Some("Metric query failed for 404s: parse error")),
+            (Reading::Unasked("Metric template t.ns error: x".into()), Some("Metric template t.ns error: x")),
         ] {
             assert_eq!(said(&check, reading).as_deref(), wanted);
         }

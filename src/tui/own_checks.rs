@@ -1,4 +1,4 @@
-//! The checks by a Canary's own queries: their limits, and what the queries answer.
+//! The checks by a Canary's own queries, or by a template's: their limits, and what the queries answer.
 //!
 //! Such a query is one Canary's alone, so only the selected canary's are asked, and only while its rollout is under
 //! way: what the screen costs must not grow with the number of canaries.
@@ -6,9 +6,9 @@
 use super::message::Msg;
 use super::source::Pace;
 use super::text::bounded;
-use crate::api::{CheckKind, Spec};
+use crate::api::Spec;
 use crate::cluster::Mirror;
-use crate::metrics::{Locator, checks};
+use crate::metrics::{Locator, reader};
 use crate::rollout::Reading;
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
@@ -26,7 +26,7 @@ pub struct OwnCheck {
 impl OwnCheck {
     /// The checks of a spec, in its order.
     pub fn of(spec: &Spec) -> Vec<Self> {
-        let own = spec.analysis.checks.iter().filter(|check| check.kind == CheckKind::Custom);
+        let own = spec.analysis.checks.iter().filter(|check| check.kind.is_own());
         own.map(|check| Self { name: bounded(&check.name), min: check.min, max: check.max }).collect()
     }
 
@@ -92,17 +92,12 @@ impl Judging {
             let (canary, spec) = with_specs.find(|(_, spec)| Some(spec.target.as_str()) == target)?;
             (canary.name.clone(), canary.namespace.clone(), spec.clone())
         };
-        let queries = &spec.analysis.queries;
-        if queries.is_empty() {
+        let own = spec.analysis.checks.iter().enumerate().filter(|(_, check)| check.kind.is_own());
+        let readings = own.map(|(place, _)| reader::read(&self.locator, &spec, &canary, &namespace, place));
+        let readings = join_all(readings).await;
+        if readings.is_empty() {
             return None;
         }
-        let readings = match self.locator.named(spec.metrics_server.as_deref()).await {
-            Ok(prometheus) => {
-                let texts: Vec<String> = queries.values().map(|query| query.text(&spec, &canary, &namespace)).collect();
-                join_all(texts.iter().map(|text| checks::value(&prometheus, text))).await
-            }
-            Err(why) => vec![Reading::Unavailable(why); queries.len()],
-        };
         Some(Judged { canary, checks: OwnCheck::of(&spec).into_iter().zip(readings).collect() })
     }
 }

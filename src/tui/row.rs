@@ -192,7 +192,7 @@ impl Row {
             next_check: interval.filter(|_| checked).and_then(|interval| rollout::next_check(status, interval)),
             interval,
             window: analysis.and_then(|analysis| {
-                let built_in = analysis.checks.iter().filter(|check| check.kind != CheckKind::Custom);
+                let built_in = analysis.checks.iter().filter(|check| !check.kind.is_own());
                 built_in.map(|check| check.interval).min()
             }),
             paused: canary.paused.as_ref().map(|paused| Held {

@@ -9,6 +9,8 @@
 mod alerting;
 #[path = "prometheus/answer.rs"]
 mod answer;
+#[path = "prometheus/batches.rs"]
+mod batches;
 #[path = "prometheus/judging.rs"]
 mod judging;
 #[path = "prometheus/queries.rs"]

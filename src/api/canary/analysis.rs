@@ -1,6 +1,6 @@
 //! `spec.analysis`: the strategy, its steps, and what each is judged by.
 
-use super::metrics::Check;
+use super::metrics::{Asked, Check, CheckKind, TemplateRef};
 use super::reader::Reader;
 use super::service::Service;
 use super::webhooks::{AlertRef, HookKind, Webhook};
@@ -38,9 +38,12 @@ pub struct Analysis {
     pub primary_ready_threshold: u8,
     /// The same of the canary.
     pub canary_ready_threshold: u8,
+    /// In the order in which they are held against what was read: as in Flagger those by templates come last.
     pub checks: Vec<Check>,
     /// The queries of the [`Custom`](super::CheckKind::Custom) checks, by their place in `checks`.
     pub queries: BTreeMap<usize, Query>,
+    /// The templates of the [`Template`](super::CheckKind::Template) checks, by their place in `checks`.
+    pub templates: BTreeMap<usize, TemplateRef>,
     pub webhooks: Vec<Webhook>,
     pub alerts: Vec<AlertRef>,
 }
@@ -165,18 +168,25 @@ impl Reader<'_> {
                 }
             }
         }
-        let (mut checks, mut queries) = (Vec::new(), BTreeMap::new());
+        let mut asked = Vec::new();
         match analysis.get("metrics") {
             None | Some(Value::Null) => {}
             Some(Value::Array(list)) => {
                 for (index, metric) in list.iter().enumerate() {
-                    for (check, query) in self.checks(&format!("{path}.metrics[{index}]"), metric) {
-                        queries.extend(query.map(|query| (checks.len(), query)));
-                        checks.push(check);
-                    }
+                    asked.extend(self.checks(&format!("{path}.metrics[{index}]"), metric));
                 }
             }
             Some(_) => self.problem(format!("{path}.metrics"), "is no list"),
+        }
+        asked.sort_by_key(|(check, _)| check.kind == CheckKind::Template);
+        let (mut checks, mut queries, mut templates) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        for (place, (check, asked)) in asked.into_iter().enumerate() {
+            checks.push(check);
+            match asked {
+                None => {}
+                Some(Asked::By(query)) => drop(queries.insert(place, query)),
+                Some(Asked::Through(template)) => drop(templates.insert(place, template)),
+            }
         }
         let webhooks = self.webhooks(&format!("{path}.webhooks"), analysis.get("webhooks"));
         let alerts = self.alerts(&format!("{path}.alerts"), analysis.get("alerts"));
@@ -201,6 +211,7 @@ impl Reader<'_> {
             canary_ready_threshold: canary_ready? as u8,
             checks,
             queries,
+            templates,
             webhooks,
             alerts,
         })

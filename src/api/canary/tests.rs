@@ -74,14 +74,12 @@ fn names_every_field_that_is_not_carried_out() {
     spec["service"]["retries"] = json!({"attempts": 3});
     spec["analysis"]["webhooks"] = json!([{"name": "gate", "url": "http://x"}]);
     spec["analysis"]["match"] = json!([{}]);
-    spec["analysis"]["metrics"][0]["templateRef"] = json!({"name": "x"});
     let mut fields = fields(&spec);
     fields.sort();
     assert_eq!(
         fields,
         [
             "spec.analysis.match",
-            "spec.analysis.metrics[0].templateRef",
             "spec.analysis.webhooks",
             "spec.autoscalerRef",
             "spec.service.retries",
@@ -118,6 +116,37 @@ fn a_query_is_a_check_of_its_own_beside_the_built_in_ones() {
 }
 
 #[test]
+fn a_template_takes_the_place_of_what_is_built_in_and_comes_last() {
+    let mut spec = good();
+    spec["analysis"]["metrics"] = json!([
+        {"name": "request-duration", "threshold": 7, "templateRef": {"name": "p99", "namespace": "shared"},
+         "templateVariables": {"code": "5.."}},
+        {"name": "request-success-rate", "thresholdRange": {"min": 99}},
+        {"name": "both", "query": "up", "interval": "30s", "thresholdRange": {"min": 1},
+         "templateRef": {"name": "share", "apiVersion": "flagger.app/v1beta1", "kind": "MetricTemplate"}},
+    ]);
+    let read = Spec::read(&spec).unwrap();
+    let checks: Vec<_> = read.analysis.checks.iter().map(|c| (c.name.as_str(), c.kind, c.min, c.max)).collect();
+    assert_eq!(
+        checks,
+        [
+            ("request-success-rate", CheckKind::SuccessRate, Some(99.0), None),
+            ("both", CheckKind::Custom, Some(1.0), None),
+            ("request-duration", CheckKind::Template, None, Some(7.0)),
+            ("both", CheckKind::Template, Some(1.0), None),
+        ]
+    );
+    assert_eq!(read.analysis.queries.keys().collect::<Vec<_>>(), [&1]);
+    let templates: Vec<_> = read
+        .analysis
+        .templates
+        .iter()
+        .map(|(place, t)| (*place, t.name.as_str(), t.namespace.as_deref(), t.interval.as_str(), t.variables.len()))
+        .collect();
+    assert_eq!(templates, [(2, "p99", Some("shared"), "", 1), (3, "share", None, "30s", 0)]);
+}
+
+#[test]
 fn a_query_that_cannot_be_carried_out_is_named() {
     for (change, field, why) in [
         (json!({"query": "up{pod=\"{{ pod }}\"}"}), "query", "uses {{ pod }}"),
@@ -126,7 +155,13 @@ fn a_query_that_cannot_be_carried_out_is_named() {
         (json!({"query": ["up"]}), "query", "is no text"),
         (json!({"query": " \n"}), "query", "is blank"),
         (json!({"query": "", "threshold": 1}), "name", "it has no query"),
-        (json!({"query": "up", "templateRef": {"name": "x"}}), "templateRef", "not supported"),
+        (json!({"templateRef": {"namespace": "x"}}), "templateRef.name", "is missing"),
+        (json!({"templateRef": "x"}), "templateRef", "no object"),
+        (json!({"templateRef": {"name": "../x"}}), "templateRef.name", "no name of an object"),
+        (json!({"templateRef": {"name": "x", "namespace": "A"}}), "templateRef.namespace", "no name of an object"),
+        (json!({"templateRef": {"name": "x", "key": "y"}}), "templateRef.key", "not supported"),
+        (json!({"templateRef": {"name": "x"}, "name": ""}), "name", "is missing"),
+        (json!({"templateRef": {"name": "x"}, "thresholdRange": {}}), "thresholdRange", "neither min nor max"),
         (json!({"query": "up", "thresholdRange": {}}), "thresholdRange", "neither min nor max"),
         (json!({"query": "up", "threshold": "5"}), "threshold", "no number"),
         (json!({"query": "up", "threshold": "5", "name": "request-duration"}), "threshold", "no number"),

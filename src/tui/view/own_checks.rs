@@ -62,7 +62,7 @@ fn draw_one(canvas: &mut Canvas, model: &Model, row: &Row, place: usize, check: 
     let (said, role) = match reading {
         Some(Reading::Value(value)) => (figures::number(*value), Role::Text),
         Some(Reading::NoValues) => (format!("{dash} no values"), Role::Dim),
-        Some(Reading::Unavailable(why)) => (format!("{dash} {why}"), Role::Dim),
+        Some(Reading::Unavailable(why) | Reading::Unasked(why)) => (format!("{dash} {why}"), Role::Dim),
         None if row.under_way() => (format!("{dash} asking Prometheus"), Role::Dim),
         None => (format!("{dash} no rollout"), Role::Dim),
     };
