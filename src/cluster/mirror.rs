@@ -8,6 +8,7 @@ use super::connect::{code, explain};
 use super::lease::{Driver, LeaseRecord};
 use super::object::Object;
 use super::records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};
+use super::replica_sets::ReplicaSets;
 use super::scalers::ScalerRecord;
 use super::{Clock, Kinds};
 use crate::api::routes::Live;
@@ -103,7 +104,7 @@ pub enum Health {
 pub struct World {
     pub canaries: BTreeMap<String, CanaryRecord>,
     pub workloads: BTreeMap<String, WorkloadRecord>,
-    pub replica_sets: BTreeMap<String, ReplicaSetRecord>,
+    pub replica_sets: ReplicaSets,
     /// By provider and name: an app that goes from one to another has routes of both.
     pub routes: BTreeMap<Provider, BTreeMap<String, RouteRecord>>,
     pub rules: BTreeMap<Provider, BTreeMap<String, PartRecord>>,
@@ -127,10 +128,8 @@ impl World {
             return None;
         }
         let number = workload.revision_number.as_deref()?;
-        self.replica_sets
-            .values()
-            .find(|r| r.owner == workload.uid && r.revision_number == number && !r.hash.is_empty())
-            .map(|r| r.hash.as_str())
+        let mut sets = self.replica_sets.of(&workload.uid);
+        sets.find(|r| r.revision_number == number && !r.hash.is_empty()).map(|r| r.hash.as_str())
     }
 
     /// The routes of a Canary.
@@ -557,7 +556,14 @@ impl World {
         match source {
             Source::Canaries => differs(&mut self.canaries, name, CanaryRecord::of(object)),
             Source::Deployments => differs(&mut self.workloads, name, WorkloadRecord::of(object)),
-            Source::ReplicaSets => differs(&mut self.replica_sets, name, ReplicaSetRecord::of(object)),
+            Source::ReplicaSets => {
+                let record = ReplicaSetRecord::of(object);
+                let same = self.replica_sets.get(name) == Some(&record);
+                if !same {
+                    self.replica_sets.insert(name.to_string(), record);
+                }
+                !same
+            }
             Source::Routes(provider) => {
                 differs(self.routes.entry(provider).or_default(), name, RouteRecord::of(object))
             }

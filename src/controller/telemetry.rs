@@ -75,6 +75,11 @@ impl Telemetry {
         self.tally(canary, counts);
     }
 
+    /// Forgets a Canary that is not there any more.
+    pub fn forget(&self, canary: &str) {
+        self.lock().remove(canary);
+    }
+
     /// Forgets the Canaries that are not there any more.
     pub fn forget_all_but(&self, canaries: &BTreeMap<String, CanaryRecord>) {
         self.lock().retain(|name, _| canaries.contains_key(name));
