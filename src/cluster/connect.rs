@@ -24,6 +24,7 @@ pub struct Connection {
     /// The context's name, or `in-cluster`.
     pub context: String,
     pub namespace: String,
+    config: Config,
 }
 
 /// Why there is no client.
@@ -79,9 +80,17 @@ impl Connection {
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config)
+        let client = Client::try_from(config.clone())
             .map_err(|e| ConnectError::Client { context: context.clone(), why: explain(&e) })?;
-        Ok(Self { client, context, namespace })
+        Ok(Self { client, context, namespace, config })
+    }
+
+    /// Another client for the same cluster, with connections of its own, for the runtime that this is called in.
+    ///
+    /// # Errors
+    /// No client can be made, in words.
+    pub fn separate(&self) -> Result<Client, String> {
+        Client::try_from(self.config.clone()).map_err(|e| explain(&e))
     }
 }
 

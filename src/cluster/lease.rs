@@ -4,17 +4,17 @@
 //! only after it has itself watched it stay unrenewed for the whole of its duration: no wall clock is trusted.
 
 use super::Clock;
-use super::connect::{code, explain};
+use super::connect::{Connection, code, explain};
 use super::object::Object;
 use chrono::{DateTime, SecondsFormat, Utc};
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
-use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// Name of the Lease in each driven namespace.
 pub const NAME: &str = "canary-tui";
@@ -144,28 +144,49 @@ pub struct Tenure {
     fence: Fence,
     holding: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
+    /// Closed when its thread has ended.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Tenure {
-    /// Begins to try. Nothing is held yet.
-    pub fn begin(client: &Client, namespace: &str, identity: &str, clock: Clock) -> Self {
+    /// Begins to try. Nothing is held yet. It runs in a thread and over a connection of its own: a driver that is busy
+    /// with a thousand rollouts must not lose its Lease for it.
+    pub fn begin(connection: &Connection, identity: &str, clock: Clock) -> Self {
         let fence = Fence::new(clock.clone());
         let (holding_in, holding) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
-        let kind = ApiResource::erase::<Lease>(&());
-        let candidate = Candidate {
-            api: Api::namespaced_with(client.clone(), namespace, &kind),
-            namespace: namespace.to_string(),
-            identity: identity.to_string(),
-            clock,
-            fence: fence.clone(),
-            holding: holding_in,
-            seen: None,
-            nonce: format!("{:016x}", rand::random::<u64>()),
+        let (connection, identity, fence_in) = (connection.clone(), identity.to_string(), fence.clone());
+        let (ended_in, ended) = oneshot::channel::<()>();
+        let run = move || {
+            // Dropped with the thread, however it ends.
+            let _ended = ended_in;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| error.to_string());
+            let tried = runtime.and_then(|runtime| {
+                runtime.block_on(async {
+                    let kind = ApiResource::erase::<Lease>(&());
+                    let candidate = Candidate {
+                        api: Api::namespaced_with(connection.separate()?, &connection.namespace, &kind),
+                        namespace: connection.namespace.clone(),
+                        identity,
+                        clock,
+                        fence: fence_in,
+                        holding: holding_in,
+                        seen: None,
+                        nonce: format!("{:016x}", rand::random::<u64>()),
+                    };
+                    candidate.run(stopped).await;
+                    Ok(())
+                })
+            });
+            if let Err(error) = tried {
+                tracing::error!(%error, "the lease cannot be tried for");
+            }
         };
-        let task = tokio::spawn(candidate.run(stopped));
-        Self { fence, holding, stop, task }
+        if let Err(error) = std::thread::Builder::new().name("lease".into()).spawn(run) {
+            tracing::error!(%error, "there is no thread for the lease");
+        }
+        Self { fence, holding, stop, ended }
     }
 
     /// What the driver's writes stand behind.
@@ -181,7 +202,7 @@ impl Tenure {
     /// Gives the Lease back, if held, so that the next driver need not wait for it to run out.
     pub async fn release(self) {
         let _ = self.stop.send(true);
-        let _ = tokio::time::timeout(WRITE_LIMIT, self.task).await;
+        let _ = tokio::time::timeout(WRITE_LIMIT, self.ended).await;
     }
 }
 

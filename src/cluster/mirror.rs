@@ -592,11 +592,14 @@ impl World {
         }
     }
 
-    /// Whether what is kept of this object is newer than what has come. Resource versions are compared as numbers,
-    /// which every API server's are; where one is not, the newcomer counts.
-    fn is_older(&self, source: Source, object: &Value) -> bool {
-        let name = name_of(object);
-        let kept = match source {
+    /// The version of an object as it is kept; None where there is none, or none is kept of its kind.
+    pub fn version(&self, source: Source, name: &str) -> Option<&str> {
+        self.kept(source, name).map(|(version, _)| version.as_str())
+    }
+
+    /// Version and, where it is kept, uid of an object.
+    fn kept(&self, source: Source, name: &str) -> Option<(&String, Option<&str>)> {
+        match source {
             Source::Canaries => self.canaries.get(name).map(|r| (&r.resource_version, Some(r.uid.as_str()))),
             Source::Deployments => self.workloads.get(name).map(|r| (&r.resource_version, Some(r.uid.as_str()))),
             Source::Routes(provider) => {
@@ -610,8 +613,13 @@ impl World {
             Source::Secrets => self.secrets.get(name).map(|r| (&r.resource_version, None)),
             Source::Scalers => self.scalers.get(name).map(|r| (&r.resource_version, None)),
             Source::ReplicaSets | Source::Events | Source::Lease => None,
-        };
-        let Some((kept, uid)) = kept else { return false };
+        }
+    }
+
+    /// Whether what is kept of this object is newer than what has come. Resource versions are compared as numbers,
+    /// which every API server's are; where one is not, the newcomer counts.
+    fn is_older(&self, source: Source, object: &Value) -> bool {
+        let Some((kept, uid)) = self.kept(source, name_of(object)) else { return false };
         if uid.is_some() && object.pointer("/metadata/uid").and_then(Value::as_str) != uid {
             return false;
         }

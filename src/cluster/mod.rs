@@ -10,6 +10,7 @@ pub mod connect;
 pub mod events;
 pub mod flagger;
 pub mod kinds;
+mod lanes;
 pub mod lease;
 pub mod mirror;
 pub mod object;

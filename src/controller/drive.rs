@@ -126,8 +126,7 @@ impl Seat {
                     _ = stopped.changed() => break,
                 }
             }
-            let tenure =
-                Tenure::begin(&self.connection.client, &self.connection.namespace, &identity, self.clock.clone());
+            let tenure = Tenure::begin(&self.connection, &identity, self.clock.clone());
             self.serve(&tenure, &mut stopped).await;
             tenure.release().await;
         }
@@ -183,7 +182,11 @@ impl Seat {
             }
             self.set(if holds { Role::Driving } else { Role::Waiting });
             tokio::select! {
-                changed = holding.changed() => if changed.is_err() { return },
+                changed = holding.changed() => if changed.is_err() {
+                    // Nobody tries for it any more.
+                    tokio::time::sleep(AFTER_PANIC).await;
+                    return;
+                },
                 _ = stopped.changed() => return,
                 ended = ended(&mut workers) => {
                     tracing::error!(namespace = %self.connection.namespace, ?ended, "the workers have ended: beginning anew");
@@ -269,14 +272,14 @@ impl Foreman {
                         _ => {}
                     }
                     let concerned = crew.concerns.concerned(&self.mirror.read(), change.source, &change.name);
-                    for (notify, _) in concerned.iter().filter_map(|name| crew.workers.get(name)) {
-                        notify.notify_one();
+                    for desk in concerned.iter().filter_map(|name| crew.desks.get(name)) {
+                        desk.changed.notify_one();
                     }
                 }
                 Err(RecvError::Lagged(missed)) => {
                     tracing::debug!(missed, "too many changes at once: looking at all canaries");
                     self.staff_all(&mut crew);
-                    crew.workers.values().for_each(|(notify, _)| notify.notify_one());
+                    crew.desks.values().for_each(|desk| desk.changed.notify_one());
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -288,23 +291,26 @@ impl Foreman {
         let world = self.mirror.read();
         self.telemetry.forget_all_but(&world.canaries);
         crew.concerns.renew(&world);
-        let known: BTreeSet<String> = crew.workers.keys().chain(world.canaries.keys()).cloned().collect();
+        let known: BTreeSet<String> = crew.desks.keys().chain(world.canaries.keys()).cloned().collect();
         known.iter().for_each(|name| self.staff(crew, &world, name));
     }
 
     /// A worker for this Canary if it is there, and none if it is not.
     fn staff(&self, crew: &mut Crew, world: &World, name: &str) {
         crew.concerns.note(world, name);
-        if !world.canaries.contains_key(name) {
+        let Some(canary) = world.canaries.get(name) else {
             self.telemetry.forget(name);
-            if let Some((_, task)) = crew.workers.remove(name) {
-                task.abort();
+            if let Some(desk) = crew.desks.remove(name) {
+                desk.task.abort();
             }
-        } else if crew.workers.get(name).is_none_or(|(_, task)| task.is_finished()) {
+            return;
+        };
+        if crew.desks.get(name).is_none_or(|desk| desk.task.is_finished()) {
             let changed = Arc::new(Notify::new());
+            let (urgent, is_urgent) = watch::channel(false);
             let (kinds, mirror, clock) = (self.kinds.clone(), self.mirror.clone(), self.clock.clone());
             let errands = Errands::new(self.messenger.clone(), clock.clone(), changed.clone());
-            let hands = Hands::new(self.writer.clone(), kinds, mirror, clock, errands);
+            let hands = Hands::new(self.writer.of(is_urgent), kinds, mirror, clock, errands);
             let worker = Worker {
                 name: name.to_string(),
                 hands,
@@ -318,15 +324,27 @@ impl Foreman {
                 answers: Default::default(),
             };
             let task = crew.tasks.spawn(worker.run());
-            crew.workers.insert(name.to_string(), (changed, task));
+            crew.desks.insert(name.to_string(), Desk { changed, urgent, task });
+        }
+        if let Some(desk) = crew.desks.get(name) {
+            desk.urgent.send_replace(canary.request_text.is_some());
         }
     }
 }
 
-/// The workers, what wakes each, and whom a change concerns. They end with it.
+/// The workers, and whom a change concerns. They end with it.
 #[derive(Default)]
 struct Crew {
     tasks: JoinSet<()>,
-    workers: BTreeMap<String, (Arc<Notify>, AbortHandle)>,
+    desks: BTreeMap<String, Desk>,
     concerns: Concerns,
+}
+
+/// Where one Canary's worker is reached.
+struct Desk {
+    /// Wakes it.
+    changed: Arc<Notify>,
+    /// Whether an operator waits for it.
+    urgent: watch::Sender<bool>,
+    task: AbortHandle,
 }

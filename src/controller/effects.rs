@@ -152,7 +152,13 @@ impl Hands {
             let write = self.writer.merge(&kind, name, &version, json!({})).await;
             match self.done(source, name, write, "taking over").await {
                 Err(conflict @ EffectError::Conflict(_)) if attempt < CLAIMS => {
-                    let Some(present) = self.refresh(source, name).await else { return Err(conflict) };
+                    // Of the version that the write met, a watch may have brought nothing.
+                    let known = self.newer(source, name).filter(|known| *known != version);
+                    let present = match known {
+                        Some(known) => Some(known),
+                        None => self.refresh(source, name).await,
+                    };
+                    let Some(present) = present else { return Err(conflict) };
                     version = present;
                 }
                 // Where nothing of this driver's is taken, it waits for nothing of the other's either.
@@ -208,7 +214,8 @@ impl Hands {
         match effect {
             Effect::Event(note) => {
                 self.event(note, canary, &revision_of(facts)).await;
-                Ok(())
+                // Without the lease nothing of this decision is recorded, or nobody would ever say what waits unsaid.
+                self.term().map(drop)
             }
             Effect::WriteService(role) => self.service(*role, canary, spec).await,
             Effect::WriteRule(role) => self.rule(*role, canary, spec).await,
@@ -320,7 +327,7 @@ impl Hands {
         version.ok_or_else(|| EffectError::Conflict(format!("{source} {name}")))
     }
 
-    /// Takes in the answer to a write. On a conflict the object is read afresh: the watch may be behind.
+    /// Takes in the answer to a write. On a conflict the object is read afresh where the watch is behind.
     pub(super) async fn done(
         &mut self,
         source: Source,
@@ -343,7 +350,10 @@ impl Hands {
         }
         if matches!(error.code(), Some(404 | 409 | 422)) {
             let decided = self.decided.version(source, name).map(str::to_string);
-            let present = self.refresh(source, name).await;
+            let present = match self.newer(source, name).filter(|_| error.code() == Some(409)) {
+                Some(newer) => Some(newer),
+                None => self.refresh(source, name).await,
+            };
             // 422 is a JSON patch whose test failed, or an object that is not valid: that is no conflict.
             let unchanged = error.code() == Some(422) && present.is_none_or(|p| Some(&p) == decided.as_ref());
             if !unchanged {
@@ -351,6 +361,12 @@ impl Hands {
             }
         }
         Err(EffectError::Write { doing: format!("{doing} {name}"), source: error })
+    }
+
+    /// The version that a watch has brought since the decision.
+    fn newer(&self, source: Source, name: &str) -> Option<String> {
+        let present = self.mirror.read().version(source, name).map(str::to_string);
+        present.filter(|present| self.decided.version(source, name).is_some_and(|decided| decided != present))
     }
 
     /// Reads an object afresh into the mirror; answers its version, None where it is gone or cannot be read.
