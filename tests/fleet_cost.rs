@@ -1,4 +1,4 @@
-//! What the controller asks of the API server and of Prometheus for a hundred canaries that roll out at once: the counts
+//! What the controller asks of the API server and of Prometheus for fifty canaries that roll out at once: the counts
 //! of `cargo bench --bench fleet`, without its times.
 
 mod fleet;
@@ -8,12 +8,14 @@ use fleet::{Fleet, What, count};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// As many as a machine drives that builds something else meanwhile.
+const CANARIES: usize = 50;
 const WRITES: [&str; 4] = ["create", "update", "patch", "delete"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_rollouts_cost_writes_and_what_they_read_is_shared() {
+async fn fifty_rollouts_cost_writes_and_what_they_read_is_shared() {
     // Two steps and the promotion.
-    let mut fleet = Fleet::start(100, 20).await;
+    let mut fleet = Fleet::start(CANARIES, 20).await;
     fleet.drive().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let idle = fleet.sandbox.requests();
@@ -43,7 +45,7 @@ async fn a_hundred_rollouts_cost_writes_and_what_they_read_is_shared() {
 
     // The promotion copies a whole template, which nothing keeps; beside that a conflict may ask what it has met.
     let reads = count(&requests, &["get"], is_of_rollouts);
-    assert!(reads <= 3 * 100, "{reads} reads: {requests:?}");
+    assert!(reads <= 3 * CANARIES as u64, "{reads} reads: {requests:?}");
     assert_eq!(count(&requests, &["get", "list"], is_event), 0, "{requests:?}");
 
     // Four at each slot of a second that any check was in.

@@ -39,6 +39,14 @@ impl Lanes {
         Self { urgent, ..self.clone() }
     }
 
+    /// Waits until it becomes urgent; for ever where it is already.
+    pub async fn becomes_urgent(&self) {
+        let mut urgent = self.urgent.clone();
+        if *urgent.borrow_and_update() || urgent.wait_for(|urgent| *urgent).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits for a place, which is held as long as the answer is. What becomes urgent meanwhile waits no longer.
     pub async fn enter(&self, lane: Lane) -> Option<SemaphorePermit<'_>> {
         let lane = match lane {

@@ -63,6 +63,11 @@ impl Writer {
         Self { lanes: self.lanes.of(urgent), ..self.clone() }
     }
 
+    /// Waits until an operator asks for something; for ever where one has asked already.
+    pub async fn becomes_urgent(&self) {
+        self.lanes.becomes_urgent().await;
+    }
+
     /// The driver's term, for what a JSON patch writes.
     pub fn term(&self) -> Result<i64, WriteError> {
         Ok(self.fence.check()?)

@@ -192,9 +192,12 @@ impl Hands {
         }
     }
 
-    /// Writes the Events that are left from before. Answers whether any still are.
+    /// Writes the Events that are left from before, unless an operator waits. Answers whether any still are.
     pub async fn catch_up(&mut self, canary: &CanaryRecord) -> bool {
         self.events_fail = false;
+        if canary.request.is_some() {
+            return !self.unsent.is_empty();
+        }
         while let Some(draft) = self.unsent.pop_front() {
             if !self.write_event(canary, draft).await {
                 break;
@@ -292,8 +295,14 @@ impl Hands {
 
     async fn write_event(&mut self, canary: &CanaryRecord, draft: Draft) -> bool {
         if !self.events_fail {
-            match events::write(&self.writer, &self.kinds.event, canary, &draft, self.clock.now()).await {
-                Ok(new) => {
+            let written = tokio::select! {
+                biased;
+                written = events::write(&self.writer, &self.kinds.event, canary, &draft, self.clock.now()) => Some(written),
+                // It may be written all the same; sent again it meets itself.
+                () = self.writer.becomes_urgent() => None,
+            };
+            match written {
+                Some(Ok(new)) => {
                     if new {
                         self.errands.post_event(canary, self.phase_told(canary, &draft), &draft);
                     }
@@ -303,7 +312,8 @@ impl Hands {
                     self.written.push_back((draft.name, draft.occurrence));
                     return true;
                 }
-                Err(error) => tracing::warn!(canary = %canary.name, "an event waits to be written: {error}"),
+                Some(Err(error)) => tracing::warn!(canary = %canary.name, "an event waits to be written: {error}"),
+                None => tracing::debug!(canary = %canary.name, "an event waits for what an operator asks"),
             }
         }
         self.events_fail = true;

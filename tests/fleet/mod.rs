@@ -178,12 +178,13 @@ impl Fleet {
         since
     }
 
-    /// Texts of the Events of a canary in this order of time, with its name taken out.
+    /// Texts of the Events of a canary in this order of time, with its name taken out; but those about waits for pods,
+    /// which one has and another has not.
     pub fn messages(&self, name: &str, from: DateTime<Utc>) -> Vec<String> {
         self.log(|log| {
             let of_it = log.iter().filter(|seen| seen.canary == name && seen.at >= from);
             let texts = of_it.filter_map(|seen| match &seen.what {
-                What::Event(text) => Some(text.replace(name, "IT")),
+                What::Event(text) if !text.contains(" not ready: ") => Some(text.replace(name, "IT")),
                 _ => None,
             });
             texts.collect()
