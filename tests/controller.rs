@@ -261,8 +261,7 @@ async fn the_chart_of_the_alpha_version_is_initialized_as_it_is() {
 async fn only_one_of_two_controllers_drives_and_the_other_takes_over() {
     let mut first = Rehearsal::driving(hurried(NEVER)).await;
     let other = canary_tui::cluster::lease::Tenure::begin(
-        &first.connection.client,
-        "jx-production",
+        &first.connection,
         "bob@elsewhere (1)",
         canary_tui::cluster::Clock::system(),
     );

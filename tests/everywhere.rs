@@ -6,7 +6,7 @@ mod rehearsal;
 use canary_tui::api::Verb;
 use canary_tui::cluster::lease::{RENEWAL, Tenure};
 use canary_tui::cluster::requests::{self, Outcome, Wish};
-use canary_tui::cluster::{Clock, Connection, Fleet};
+use canary_tui::cluster::{Clock, Fleet};
 use canary_tui::controller::{self, Everywhere, Role, Says};
 use canary_tui::metrics::Locator;
 use canary_tui::sandbox::Store;
@@ -190,7 +190,7 @@ async fn a_request_in_any_namespace_is_carried_out() {
     land.until_phase("shops", "shop", "Initialized").await;
     land.set_version("shops", "shop", "1.1.0");
     land.until_phase("shops", "shop", "Progressing").await;
-    let connection = Connection { namespace: "shops".into(), ..land.rehearsal.connection.clone() };
+    let connection = land.rehearsal.connection.of("shops");
     let status = land.store().get("Canary", Some("shops"), "shop").expect("a canary")["status"].clone();
     let wish = Wish {
         canary: "shop".into(),
@@ -308,9 +308,10 @@ async fn the_renewals_of_many_leases_do_not_come_at_once() {
     let store = rehearsal.sandbox.store();
     let namespaces: Vec<String> = (0..16).map(|number| format!("team-{number:02}")).collect();
     namespaces.iter().for_each(|namespace| found(store, namespace));
-    let client = &rehearsal.connection.client;
-    let tenures: Vec<Tenure> =
-        namespaces.iter().map(|namespace| Tenure::begin(client, namespace, "me@here (1)", Clock::system())).collect();
+    let tenures: Vec<Tenure> = namespaces
+        .iter()
+        .map(|namespace| Tenure::begin(&rehearsal.connection.of(namespace), "me@here (1)", Clock::system()))
+        .collect();
     let spec = |namespace: &String| {
         let lease = store.get("Lease", Some(namespace), "canary-tui");
         lease.map(|lease| lease["spec"].clone()).unwrap_or_default()

@@ -242,3 +242,32 @@ async fn a_write_without_an_answer_is_read_back_before_anything_is_decided() {
     rehearsal.sandbox.delay(None);
     rehearsal.until_phase(Phase::Failed).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_does_not_wait_for_an_event_that_hangs() {
+    let rehearsal = Rehearsal::driving(hurried(Duration::from_millis(300))).await;
+    rehearsal.set_version("1.1.0").await;
+    rehearsal.until("the first step", |w| weight(w) == 10).await;
+    let hangs = Duration::from_secs(3);
+    let slow = move |a: &canary_tui::sandbox::server::Attributes| {
+        if a.resource == "events" && a.verb == "create" { hangs } else { Duration::ZERO }
+    };
+    rehearsal.sandbox.delay(Some(Arc::new(slow)));
+    // Its Event is sent next.
+    rehearsal.until("the next step", |w| weight(w) > 10).await;
+    let began = std::time::Instant::now();
+    let asked = wish(Verb::Abort, rehearsal.revision());
+    requests::send(&rehearsal.connection, &rehearsal.kinds, "alice", &asked, chrono::Utc::now()).await.expect("sent");
+    rehearsal.until("all traffic is the primary's", |w| weight(w) == 0).await;
+    let took = began.elapsed();
+    rehearsal.sandbox.delay(None);
+    assert!(took < hangs / 2, "{took:?}");
+    rehearsal.until_phase(Phase::Failed).await;
+    // What was said of the step is not lost.
+    rehearsal
+        .until("its event", |w| {
+            let told = |text: &str| w.events.values().any(|e| e.canary == APP && e.message.ends_with(text));
+            told("canary weight 20") && w.canaries[APP].request.is_none()
+        })
+        .await;
+}

@@ -1,5 +1,6 @@
 //! From a kubeconfig to a client, and from an error of that client to words.
 
+use super::keeping::Keeping;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub struct Connection {
     /// The context's name, or `in-cluster`.
     pub context: String,
     pub namespace: String,
+    pub(super) keeping: Keeping,
 }
 
 /// Why there is no client.
@@ -79,9 +81,20 @@ impl Connection {
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config)
+        let client = Client::try_from(config.clone())
             .map_err(|e| ConnectError::Client { context: context.clone(), why: explain(&e) })?;
-        Ok(Self { client, context, namespace })
+        Ok(Self { client, context, namespace, keeping: Keeping::apart(config) })
+    }
+
+    /// The same way to the cluster, for another namespace.
+    pub fn of(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_string(), ..self.clone() }
+    }
+
+    /// A connection over a client of the caller's, by which its leases are kept too, in the caller's runtime.
+    pub fn over(client: Client, context: &str, namespace: &str) -> Self {
+        let keeping = Keeping::Here(client.clone());
+        Self { client, context: context.into(), namespace: namespace.into(), keeping }
     }
 }
 

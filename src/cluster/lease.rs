@@ -4,17 +4,18 @@
 //! only after it has itself watched it stay unrenewed for the whole of its duration: no wall clock is trusted.
 
 use super::Clock;
-use super::connect::{code, explain};
+use super::connect::{Connection, code, explain};
 use super::object::Object;
 use chrono::{DateTime, SecondsFormat, Utc};
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
-use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Name of the Lease in each driven namespace.
 pub const NAME: &str = "canary-tui";
@@ -144,28 +145,37 @@ pub struct Tenure {
     fence: Fence,
     holding: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
+    /// None where there is no place for it: then nothing is ever held.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Tenure {
-    /// Begins to try. Nothing is held yet.
-    pub fn begin(client: &Client, namespace: &str, identity: &str, clock: Clock) -> Self {
+    /// Begins to try. Nothing is held yet. It runs where the connection keeps its leases.
+    pub fn begin(connection: &Connection, identity: &str, clock: Clock) -> Self {
         let fence = Fence::new(clock.clone());
         let (holding_in, holding) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
         let kind = ApiResource::erase::<Lease>(&());
-        let candidate = Candidate {
-            api: Api::namespaced_with(client.clone(), namespace, &kind),
-            namespace: namespace.to_string(),
-            identity: identity.to_string(),
-            clock,
-            fence: fence.clone(),
-            holding: holding_in,
-            seen: None,
-            nonce: format!("{:016x}", rand::random::<u64>()),
-            phase: RENEWAL.mul_f64(rand::random::<f64>()),
+        let task = match connection.keeping.place() {
+            Ok((client, place)) => {
+                let candidate = Candidate {
+                    api: Api::namespaced_with(client, &connection.namespace, &kind),
+                    namespace: connection.namespace.clone(),
+                    identity: identity.to_string(),
+                    clock,
+                    fence: fence.clone(),
+                    holding: holding_in,
+                    seen: None,
+                    nonce: format!("{:016x}", rand::random::<u64>()),
+                    phase: RENEWAL.mul_f64(rand::random::<f64>()),
+                };
+                Some(place.spawn(candidate.run(stopped)))
+            }
+            Err(error) => {
+                tracing::error!(%error, "the lease cannot be tried for");
+                None
+            }
         };
-        let task = tokio::spawn(candidate.run(stopped));
         Self { fence, holding, stop, task }
     }
 
@@ -182,7 +192,9 @@ impl Tenure {
     /// Gives the Lease back, if held, so that the next driver need not wait for it to run out.
     pub async fn release(self) {
         let _ = self.stop.send(true);
-        let _ = tokio::time::timeout(WRITE_LIMIT, self.task).await;
+        if let Some(task) = self.task {
+            let _ = tokio::time::timeout(WRITE_LIMIT, task).await;
+        }
     }
 }
 

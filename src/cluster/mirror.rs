@@ -8,6 +8,7 @@ use super::connect::{code, explain};
 use super::lease::{Driver, LeaseRecord};
 use super::object::Object;
 use super::records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};
+use super::replica_sets::ReplicaSets;
 use super::scalers::ScalerRecord;
 use super::{Clock, Kinds};
 use crate::api::routes::Live;
@@ -104,7 +105,7 @@ pub enum Health {
 pub struct World {
     pub canaries: BTreeMap<String, CanaryRecord>,
     pub workloads: BTreeMap<String, WorkloadRecord>,
-    pub replica_sets: BTreeMap<String, ReplicaSetRecord>,
+    pub replica_sets: ReplicaSets,
     /// By provider and name: an app that goes from one to another has routes of both.
     pub routes: BTreeMap<Provider, BTreeMap<String, RouteRecord>>,
     pub rules: BTreeMap<Provider, BTreeMap<String, PartRecord>>,
@@ -128,10 +129,8 @@ impl World {
             return None;
         }
         let number = workload.revision_number.as_deref()?;
-        self.replica_sets
-            .values()
-            .find(|r| r.owner == workload.uid && r.revision_number == number && !r.hash.is_empty())
-            .map(|r| r.hash.as_str())
+        let mut sets = self.replica_sets.of(&workload.uid);
+        sets.find(|r| r.revision_number == number && !r.hash.is_empty()).map(|r| r.hash.as_str())
     }
 
     /// The routes of a Canary.
@@ -703,7 +702,14 @@ impl World {
         match source {
             Source::Canaries => differs(&mut self.canaries, name, CanaryRecord::of(object)),
             Source::Deployments => differs(&mut self.workloads, name, WorkloadRecord::of(object)),
-            Source::ReplicaSets => differs(&mut self.replica_sets, name, ReplicaSetRecord::of(object)),
+            Source::ReplicaSets => {
+                let record = ReplicaSetRecord::of(object);
+                let same = self.replica_sets.get(name) == Some(&record);
+                if !same {
+                    self.replica_sets.insert(name.to_string(), record);
+                }
+                !same
+            }
             Source::Routes(provider) => {
                 differs(self.routes.entry(provider).or_default(), name, RouteRecord::of(object))
             }
@@ -732,11 +738,14 @@ impl World {
         }
     }
 
-    /// Whether what is kept of this object is newer than what has come. Resource versions are compared as numbers,
-    /// which every API server's are; where one is not, the newcomer counts.
-    fn is_older(&self, source: Source, object: &Value) -> bool {
-        let name = name_of(object);
-        let kept = match source {
+    /// The version of an object as it is kept; None where there is none, or none is kept of its kind.
+    pub fn version(&self, source: Source, name: &str) -> Option<&str> {
+        self.kept(source, name).map(|(version, _)| version.as_str())
+    }
+
+    /// Version and, where it is kept, uid of an object.
+    fn kept(&self, source: Source, name: &str) -> Option<(&String, Option<&str>)> {
+        match source {
             Source::Canaries => self.canaries.get(name).map(|r| (&r.resource_version, Some(r.uid.as_str()))),
             Source::Deployments => self.workloads.get(name).map(|r| (&r.resource_version, Some(r.uid.as_str()))),
             Source::Routes(provider) => {
@@ -750,8 +759,13 @@ impl World {
             Source::Secrets => self.secrets.get(name).map(|r| (&r.resource_version, None)),
             Source::Scalers => self.scalers.get(name).map(|r| (&r.resource_version, None)),
             Source::ReplicaSets | Source::Events | Source::Lease => None,
-        };
-        let Some((kept, uid)) = kept else { return false };
+        }
+    }
+
+    /// Whether what is kept of this object is newer than what has come. Resource versions are compared as numbers,
+    /// which every API server's are; where one is not, the newcomer counts.
+    fn is_older(&self, source: Source, object: &Value) -> bool {
+        let Some((kept, uid)) = self.kept(source, name_of(object)) else { return false };
         if uid.is_some() && object.pointer("/metadata/uid").and_then(Value::as_str) != uid {
             return false;
         }

@@ -1,6 +1,7 @@
-//! The driver's writes: each attempt stands behind the fence, has a time limit, carries the version that it was decided
+//! The driver's writes: each attempt waits for its place, then stands behind the fence, has a time limit, carries the version that it was decided
 //! on, and is never retried by itself. A conflict means: look again, decide again.
 
+use super::lanes::{Lane, Lanes};
 use super::lease::{Fence, NotHolding, WRITE_LIMIT};
 use super::object::Object;
 use crate::api::annotation;
@@ -8,6 +9,7 @@ use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Precond
 use kube::core::ApiResource;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// Field manager of everything that the driver writes.
 pub const MANAGER: &str = "canary-tui";
@@ -47,12 +49,23 @@ pub struct Writer {
     client: Client,
     namespace: String,
     fence: Fence,
+    lanes: Lanes,
 }
 
 impl Writer {
     /// A writer behind `fence`.
     pub fn new(client: Client, namespace: String, fence: Fence) -> Self {
-        Self { client, namespace, fence }
+        Self { client, namespace, fence, lanes: Lanes::open() }
+    }
+
+    /// The same for one Canary, whose requests wait for no other's while `urgent` says so.
+    pub fn of(&self, urgent: watch::Receiver<bool>) -> Self {
+        Self { lanes: self.lanes.of(urgent), ..self.clone() }
+    }
+
+    /// Waits until an operator asks for something; for ever where one has asked already.
+    pub async fn becomes_urgent(&self) {
+        self.lanes.becomes_urgent().await;
     }
 
     /// The driver's term, for what a JSON patch writes.
@@ -68,12 +81,14 @@ impl Writer {
     pub async fn get(&self, kind: &ApiResource, name: &str) -> Result<Value, WriteError> {
         let request = kube::core::Request::new(self.api(kind).resource_url()).get(name, &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest)?;
+        let _place = self.lanes.enter(Lane::Rollouts).await;
         let read = tokio::time::timeout(WRITE_LIMIT, self.client.request::<Value>(request));
         Ok(read.await.map_err(|_| WriteError::TimedOut)??)
     }
 
     /// Creates an object, with the driver's term on it.
     pub async fn create(&self, kind: &ApiResource, mut object: Value) -> Result<Value, WriteError> {
+        let _place = self.lanes.enter(Lane::Rollouts).await;
         let term = self.fence.check()?;
         object["metadata"]["annotations"][annotation::TERM] = json!(term.to_string());
         self.plain_create(kind, &object).await
@@ -81,6 +96,7 @@ impl Writer {
 
     /// Creates an object that bears no term: an Event.
     pub async fn create_event(&self, kind: &ApiResource, object: &Value) -> Result<Value, WriteError> {
+        let _place = self.lanes.enter(Lane::Events).await;
         self.fence.check()?;
         self.plain_create(kind, object).await
     }
@@ -100,6 +116,7 @@ impl Writer {
         version: &str,
         mut patch: Value,
     ) -> Result<Value, WriteError> {
+        let _place = self.lanes.enter(Lane::Rollouts).await;
         let term = self.fence.check()?;
         patch["metadata"]["annotations"][annotation::TERM] = json!(term.to_string());
         patch["metadata"]["resourceVersion"] = json!(version);
@@ -114,6 +131,7 @@ impl Writer {
         version: &str,
         status: Value,
     ) -> Result<Value, WriteError> {
+        let _place = self.lanes.enter(Lane::Rollouts).await;
         self.fence.check()?;
         let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
         self.patch(kind, name, Patch::Merge(patch), true).await
@@ -121,6 +139,7 @@ impl Writer {
 
     /// Applies a JSON patch, whose own tests say on what it was decided.
     pub async fn json_patch(&self, kind: &ApiResource, name: &str, patch: Value) -> Result<Value, WriteError> {
+        let _place = self.lanes.enter(Lane::Rollouts).await;
         self.fence.check()?;
         // The operations are ours; kube has no way to send them but as its own type.
         let patch = serde_json::from_value(patch).map_err(|e| WriteError::Api(kube::Error::SerdeError(e)))?;
@@ -136,6 +155,7 @@ impl Writer {
         uid: &str,
         version: &str,
     ) -> Result<Option<Value>, WriteError> {
+        let _place = self.lanes.enter(Lane::Rollouts).await;
         self.fence.check()?;
         let preconditions = Preconditions { uid: Some(uid.into()), resource_version: Some(version.into()) };
         let params = DeleteParams::background().preconditions(preconditions);

@@ -1,18 +1,18 @@
 //! Who drives: nothing of ours where Flagger is at work, where a right is missing or where another process holds the
 //! lease; else this process, with one worker for each Canary.
 
+use super::concern::Concerns;
 use super::effects::Hands;
 use super::errands::{Errands, Messenger};
-use super::facts::concerned;
 use super::report::Report;
 use super::telemetry::Telemetry;
 use super::webhooks::Caller;
 use super::worker::Worker;
 use crate::cluster::lease::{Tenure, identity};
 use crate::cluster::writes::Writer;
-use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, Survey, access, flagger};
+use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, Survey, World, access, flagger};
 use crate::metrics::Locator;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -145,8 +145,7 @@ impl Seat {
                     _ = stopped.changed() => break,
                 }
             }
-            let tenure =
-                Tenure::begin(&self.connection.client, &self.connection.namespace, &identity, self.clock.clone());
+            let tenure = Tenure::begin(&self.connection, &identity, self.clock.clone());
             self.serve(&tenure, &mut stopped).await;
             tenure.release().await;
         }
@@ -213,7 +212,11 @@ impl Seat {
             }
             self.set(if holds { Role::Driving } else { Role::Waiting });
             tokio::select! {
-                changed = holding.changed() => if changed.is_err() { return },
+                changed = holding.changed() => if changed.is_err() {
+                    // Nobody tries for it any more.
+                    tokio::time::sleep(AFTER_PANIC).await;
+                    return;
+                },
                 _ = stopped.changed() => return,
                 ended = ended(&mut workers) => {
                     tracing::error!(namespace = %self.connection.namespace, ?ended, "the workers have ended: beginning anew");
@@ -280,34 +283,36 @@ struct Foreman {
 impl Foreman {
     async fn run(self) {
         let mut changes = self.mirror.changes();
-        let mut tasks = JoinSet::new();
-        let mut workers: BTreeMap<String, (Arc<Notify>, AbortHandle)> = BTreeMap::new();
-        self.staff(&mut workers, &mut tasks);
+        let mut crew = Crew::default();
+        self.staff_all(&mut crew);
         loop {
             let change = tokio::select! {
                 change = changes.recv() => change,
-                ended = tasks.join_next(), if !tasks.is_empty() => {
+                ended = crew.tasks.join_next(), if !crew.tasks.is_empty() => {
                     // One that was told to end, whose Canary is gone, or one that panicked.
                     if ended.is_some_and(|ended| ended.is_err_and(|e| e.is_panic())) {
                         tokio::time::sleep(AFTER_PANIC).await;
-                        self.staff(&mut workers, &mut tasks);
+                        self.staff_all(&mut crew);
                     }
                     continue;
                 }
             };
             match change {
                 Ok(change) => {
-                    if change.source == Source::Canaries {
-                        self.staff(&mut workers, &mut tasks);
+                    match (change.source, change.name.as_str()) {
+                        (Source::Canaries, "") => self.staff_all(&mut crew),
+                        (Source::Canaries, name) => self.staff(&mut crew, &self.mirror.read(), name),
+                        _ => {}
                     }
-                    let concerned = concerned(&self.mirror.read(), change.source, &change.name);
-                    for (notify, _) in concerned.iter().filter_map(|name| workers.get(name)) {
-                        notify.notify_one();
+                    let concerned = crew.concerns.concerned(&self.mirror.read(), change.source, &change.name);
+                    for desk in concerned.iter().filter_map(|name| crew.desks.get(name)) {
+                        desk.changed.notify_one();
                     }
                 }
-                Err(RecvError::Lagged(_)) => {
-                    self.staff(&mut workers, &mut tasks);
-                    workers.values().for_each(|(notify, _)| notify.notify_one());
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::debug!(missed, "too many changes at once: looking at all canaries");
+                    self.staff_all(&mut crew);
+                    crew.desks.values().for_each(|desk| desk.changed.notify_one());
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -315,37 +320,64 @@ impl Foreman {
     }
 
     /// A worker for each Canary that is there, and none for one that is not.
-    fn staff(&self, workers: &mut BTreeMap<String, (Arc<Notify>, AbortHandle)>, tasks: &mut JoinSet<()>) {
+    fn staff_all(&self, crew: &mut Crew) {
         let world = self.mirror.read();
         self.telemetry.forget_all_but(&world.canaries);
-        workers.retain(|name, (_, task)| {
-            let there = world.canaries.contains_key(name);
-            if !there {
-                task.abort();
+        crew.concerns.renew(&world);
+        let known: BTreeSet<String> = crew.desks.keys().chain(world.canaries.keys()).cloned().collect();
+        known.iter().for_each(|name| self.staff(crew, &world, name));
+    }
+
+    /// A worker for this Canary if it is there, and none if it is not.
+    fn staff(&self, crew: &mut Crew, world: &World, name: &str) {
+        crew.concerns.note(world, name);
+        let Some(canary) = world.canaries.get(name) else {
+            self.telemetry.forget(name);
+            if let Some(desk) = crew.desks.remove(name) {
+                desk.task.abort();
             }
-            there
-        });
-        for name in world.canaries.keys() {
-            if workers.get(name).is_none_or(|(_, task)| task.is_finished()) {
-                let changed = Arc::new(Notify::new());
-                let (kinds, mirror, clock) = (self.kinds.clone(), self.mirror.clone(), self.clock.clone());
-                let errands = Errands::new(self.messenger.clone(), clock.clone(), changed.clone());
-                let hands = Hands::new(self.writer.clone(), kinds, mirror, clock, errands);
-                let worker = Worker {
-                    name: name.clone(),
-                    hands,
-                    locator: self.locator.clone(),
-                    options: self.options.clone(),
-                    changed: changed.clone(),
-                    hired: self.clock.now(),
-                    known: None,
-                    telemetry: self.telemetry.clone(),
-                    seen: None,
-                    answers: Default::default(),
-                };
-                let task = tasks.spawn(worker.run());
-                workers.insert(name.clone(), (changed, task));
-            }
+            return;
+        };
+        if crew.desks.get(name).is_none_or(|desk| desk.task.is_finished()) {
+            let changed = Arc::new(Notify::new());
+            let (urgent, is_urgent) = watch::channel(false);
+            let (kinds, mirror, clock) = (self.kinds.clone(), self.mirror.clone(), self.clock.clone());
+            let errands = Errands::new(self.messenger.clone(), clock.clone(), changed.clone());
+            let hands = Hands::new(self.writer.of(is_urgent), kinds, mirror, clock, errands);
+            let worker = Worker {
+                name: name.to_string(),
+                hands,
+                locator: self.locator.clone(),
+                options: self.options.clone(),
+                changed: changed.clone(),
+                hired: self.clock.now(),
+                known: None,
+                telemetry: self.telemetry.clone(),
+                seen: None,
+                answers: Default::default(),
+            };
+            let task = crew.tasks.spawn(worker.run());
+            crew.desks.insert(name.to_string(), Desk { changed, urgent, task });
+        }
+        if let Some(desk) = crew.desks.get(name) {
+            desk.urgent.send_replace(canary.request_text.is_some());
         }
     }
+}
+
+/// The workers, and whom a change concerns. They end with it.
+#[derive(Default)]
+struct Crew {
+    tasks: JoinSet<()>,
+    desks: BTreeMap<String, Desk>,
+    concerns: Concerns,
+}
+
+/// Where one Canary's worker is reached.
+struct Desk {
+    /// Wakes it.
+    changed: Arc<Notify>,
+    /// Whether an operator waits for it.
+    urgent: watch::Sender<bool>,
+    task: AbortHandle,
 }

@@ -152,7 +152,13 @@ impl Hands {
             let write = self.writer.merge(&kind, name, &version, json!({})).await;
             match self.done(source, name, write, "taking over").await {
                 Err(conflict @ EffectError::Conflict(_)) if attempt < CLAIMS => {
-                    let Some(present) = self.refresh(source, name).await else { return Err(conflict) };
+                    // Of the version that the write met, a watch may have brought nothing.
+                    let known = self.newer(source, name).filter(|known| *known != version);
+                    let present = match known {
+                        Some(known) => Some(known),
+                        None => self.refresh(source, name).await,
+                    };
+                    let Some(present) = present else { return Err(conflict) };
                     version = present;
                 }
                 // Where nothing of this driver's is taken, it waits for nothing of the other's either.
@@ -186,9 +192,12 @@ impl Hands {
         }
     }
 
-    /// Writes the Events that are left from before. Answers whether any still are.
+    /// Writes the Events that are left from before, unless an operator waits. Answers whether any still are.
     pub async fn catch_up(&mut self, canary: &CanaryRecord) -> bool {
         self.events_fail = false;
+        if canary.request.is_some() {
+            return !self.unsent.is_empty();
+        }
         while let Some(draft) = self.unsent.pop_front() {
             if !self.write_event(canary, draft).await {
                 break;
@@ -208,7 +217,8 @@ impl Hands {
         match effect {
             Effect::Event(note) => {
                 self.event(note, canary, &revision_of(facts)).await;
-                Ok(())
+                // Without the lease nothing of this decision is recorded, or nobody would ever say what waits unsaid.
+                self.term().map(drop)
             }
             Effect::WriteService(role) => self.service(*role, canary, spec).await,
             Effect::WriteRule(role) => self.rule(*role, canary, spec).await,
@@ -285,8 +295,14 @@ impl Hands {
 
     async fn write_event(&mut self, canary: &CanaryRecord, draft: Draft) -> bool {
         if !self.events_fail {
-            match events::write(&self.writer, &self.kinds.event, canary, &draft, self.clock.now()).await {
-                Ok(new) => {
+            let written = tokio::select! {
+                biased;
+                written = events::write(&self.writer, &self.kinds.event, canary, &draft, self.clock.now()) => Some(written),
+                // It may be written all the same; sent again it meets itself.
+                () = self.writer.becomes_urgent() => None,
+            };
+            match written {
+                Some(Ok(new)) => {
                     if new {
                         self.errands.post_event(canary, self.phase_told(canary, &draft), &draft);
                     }
@@ -296,7 +312,8 @@ impl Hands {
                     self.written.push_back((draft.name, draft.occurrence));
                     return true;
                 }
-                Err(error) => tracing::warn!(canary = %canary.name, "an event waits to be written: {error}"),
+                Some(Err(error)) => tracing::warn!(canary = %canary.name, "an event waits to be written: {error}"),
+                None => tracing::debug!(canary = %canary.name, "an event waits for what an operator asks"),
             }
         }
         self.events_fail = true;
@@ -320,7 +337,7 @@ impl Hands {
         version.ok_or_else(|| EffectError::Conflict(format!("{source} {name}")))
     }
 
-    /// Takes in the answer to a write. On a conflict the object is read afresh: the watch may be behind.
+    /// Takes in the answer to a write. On a conflict the object is read afresh where the watch is behind.
     pub(super) async fn done(
         &mut self,
         source: Source,
@@ -343,7 +360,10 @@ impl Hands {
         }
         if matches!(error.code(), Some(404 | 409 | 422)) {
             let decided = self.decided.version(source, name).map(str::to_string);
-            let present = self.refresh(source, name).await;
+            let present = match self.newer(source, name).filter(|_| error.code() == Some(409)) {
+                Some(newer) => Some(newer),
+                None => self.refresh(source, name).await,
+            };
             // 422 is a JSON patch whose test failed, or an object that is not valid: that is no conflict.
             let unchanged = error.code() == Some(422) && present.is_none_or(|p| Some(&p) == decided.as_ref());
             if !unchanged {
@@ -351,6 +371,12 @@ impl Hands {
             }
         }
         Err(EffectError::Write { doing: format!("{doing} {name}"), source: error })
+    }
+
+    /// The version that a watch has brought since the decision.
+    fn newer(&self, source: Source, name: &str) -> Option<String> {
+        let present = self.mirror.read().version(source, name).map(str::to_string);
+        present.filter(|present| self.decided.version(source, name).is_some_and(|decided| decided != present))
     }
 
     /// Reads an object afresh into the mirror; answers its version, None where it is gone or cannot be read.

@@ -132,7 +132,7 @@ impl Board {
     }
 
     fn engage(&self, namespace: &str, number: u64, mirror: Mirror, followers: &mut JoinSet<()>) -> Engaged {
-        let connection = Connection { namespace: namespace.to_string(), ..self.connection.clone() };
+        let connection = self.connection.of(namespace);
         let (locator, survey) = (self.locator.of(namespace), Some(self.survey.clone()));
         let (kinds, clock, options) = (self.kinds.clone(), self.clock.clone(), self.options.clone());
         let controller = Controller::begin(connection, kinds, mirror, locator, clock, options, survey);

@@ -2,7 +2,7 @@
 
 use super::configs::{self, Mounted};
 use super::scaler::scaler;
-use crate::api::shapes::{ConfigKind, Owner, Role};
+use crate::api::shapes::{Owner, Role};
 use crate::api::status::Cookies;
 use crate::api::{Autoscaler, FINALIZER, Problem, Provider, Revision, Spec, Unmanaged, borne, services};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
@@ -197,45 +197,10 @@ pub fn owner(canary: &CanaryRecord) -> Owner {
     Owner { namespace: canary.namespace.clone(), name: canary.name.clone(), uid: canary.uid.clone() }
 }
 
-/// The Canaries that an object concerns.
-pub fn concerned(world: &World, source: Source, name: &str) -> Vec<String> {
-    if name.is_empty() || source == Source::Canaries {
-        return if name.is_empty() { world.canaries.keys().cloned().collect() } else { vec![name.to_string()] };
-    }
-    let workload = match source {
-        Source::Events | Source::Lease => return Vec::new(),
-        Source::ConfigMaps => return concerned_by(world, |spec| mounts(world, spec, ConfigKind::ConfigMap, name)),
-        Source::Secrets => return concerned_by(world, |spec| mounts(world, spec, ConfigKind::Secret, name)),
-        Source::Scalers => {
-            return concerned_by(world, |spec| {
-                spec.autoscaler.as_ref().is_some_and(|named| named.name == name || named.primary() == name)
-            });
-        }
-        Source::ReplicaSets => {
-            let owner = world.replica_sets.get(name).map(|r| r.owner.as_str());
-            let workload = world.workloads.values().find(|w| Some(w.uid.as_str()) == owner);
-            workload.map(|w| w.name.as_str())
-        }
-        _ => Some(name),
-    };
-    let Some(workload) = workload else { return Vec::new() };
-    let base = workload.strip_suffix("-primary").or_else(|| workload.strip_suffix("-canary")).unwrap_or(workload);
-    concerned_by(world, |spec| [workload, base].iter().any(|name| spec.target == *name || spec.service.apex == *name))
-}
-
-fn concerned_by(world: &World, concerns: impl Fn(&Spec) -> bool) -> Vec<String> {
-    let specs = world.canaries.values().filter_map(|c| Some((c, c.spec.as_deref().ok().or(c.partial.as_deref())?)));
-    specs.filter(|(_, spec)| concerns(spec)).map(|(canary, _)| canary.name.clone()).collect()
-}
-
-fn mounts(world: &World, spec: &Spec, kind: ConfigKind, name: &str) -> bool {
-    [&spec.target, &spec.primary()].into_iter().any(|w| configs::mounts(world.workloads.get(w), kind, name))
-}
-
 /// Whether the revision last taken into account is a ReplicaSet's of the target.
 fn applied_by(world: &World, target: &WorkloadRecord, canary: &CanaryRecord) -> bool {
     let applied = canary.status.last_applied.as_deref();
-    world.replica_sets.values().any(|set| set.owner == target.uid && Some(set.hash.as_str()) == applied)
+    world.replica_sets.of(&target.uid).any(|set| Some(set.hash.as_str()) == applied)
 }
 
 fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {

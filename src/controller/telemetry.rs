@@ -94,6 +94,11 @@ impl Telemetry {
         self.tally(canary, |tally| count(tally.ends.entry(Way::of(spec)).or_default()));
     }
 
+    /// Forgets a Canary that is not there any more.
+    pub fn forget(&self, canary: &str) {
+        self.lock().remove(canary);
+    }
+
     /// Forgets the Canaries that are not there any more.
     pub fn forget_all_but(&self, canaries: &BTreeMap<String, CanaryRecord>) {
         self.lock().retain(|name, _| canaries.contains_key(name));

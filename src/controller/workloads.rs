@@ -223,8 +223,8 @@ impl Hands {
         let uid = text(&target, "/metadata/uid");
         let set = {
             let world = self.mirror.read();
-            let mut sets = world.replica_sets.values();
-            sets.find(|set| set.owner == uid && set.hash == hash && !hash.is_empty()).map(|set| set.name.clone())
+            let mut sets = world.replica_sets.of(uid);
+            sets.find(|set| set.hash == hash && !hash.is_empty()).map(|set| set.name.clone())
         };
         let set = match set {
             None => None,

@@ -20,6 +20,10 @@ const KINDS: [&str; 6] = ["VirtualService", "Service", "Deployment", "ReplicaSet
 /// A burst of changes is looked at once it has lasted this long.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// How many times as long as it takes to look: in a cluster of thousands of objects, looking must not be all that the
+/// machine does.
+const REST: u32 = 4;
+
 /// How often the facts are read anew because the store has changed meanwhile.
 const MOST_TRIES: u32 = 8;
 
@@ -106,6 +110,7 @@ impl Feed {
     pub async fn run(mut self, store: Store, traffic: Traffic, now: impl Fn() -> DateTime<Utc> + Send) {
         let mut changes = store.subscribe();
         traffic.observe(now(), self.facts(&store));
+        let mut gather = GATHER;
         loop {
             let time = now();
             let next = traffic.advance(time);
@@ -120,7 +125,7 @@ impl Feed {
                 Err(RecvError::Closed) => return,
             };
             if matters {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(gather).await;
             }
             loop {
                 match changes.try_recv() {
@@ -130,7 +135,9 @@ impl Feed {
                 }
             }
             if matters {
+                let began = std::time::Instant::now();
                 traffic.observe(now(), self.facts(&store));
+                gather = GATHER.max(began.elapsed() * REST);
             }
         }
     }

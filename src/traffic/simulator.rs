@@ -2,7 +2,7 @@
 //!
 //! The same seed, facts and moments give the same samples to the last bit. It must never read a clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::f64::consts::TAU;
 use std::time::Duration;
 
@@ -314,14 +314,17 @@ impl Simulator {
     }
 
     fn end_groups(&mut self) {
-        let facts = &self.facts;
+        let workloads = self.facts.workloads.iter();
+        let alive: HashSet<(&str, &str, &str)> = workloads
+            .flat_map(|workload| {
+                let pods = workload.pods.iter();
+                pods.map(|pod| (workload.namespace.as_str(), workload.name.as_str(), pod.tag.as_str()))
+            })
+            .collect();
         let history = &mut self.history;
         self.groups.retain(|group| {
-            let alive = facts.workloads.iter().any(|workload| {
-                workload.name == group.key.workload
-                    && workload.namespace == group.key.namespace
-                    && workload.pods.iter().any(|pod| pod.tag == group.key.tag)
-            });
+            let GroupKey { namespace, workload, tag, .. } = &group.key;
+            let alive = alive.contains(&(namespace.as_str(), workload.as_str(), tag.as_str()));
             if !alive {
                 for code in &group.codes {
                     history.close(code.at_destination);

@@ -1,0 +1,104 @@
+//! How many requests of a driver are on their way at once. Each is a connection of its own over HTTP/1.1, and a thousand
+//! canaries that step at the same moment must not open thousands.
+//!
+//! Nothing that an operator asked for waits here, and no write waits for Events, which have a lane of their own.
+
+use std::future::Future;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+/// Reads and writes of rollouts at once. With an API server that is a tenth of a second away they are 640 a second.
+const AT_ONCE: usize = 64;
+/// Events at once.
+const EVENTS_AT_ONCE: usize = 16;
+
+/// The lanes of one driver as one Canary's worker goes by them.
+#[derive(Clone)]
+pub struct Lanes {
+    rollouts: Arc<Semaphore>,
+    events: Arc<Semaphore>,
+    urgent: watch::Receiver<bool>,
+}
+
+/// Which lane.
+#[derive(Clone, Copy)]
+pub enum Lane {
+    Rollouts,
+    Events,
+}
+
+impl Lanes {
+    /// Lanes that are free.
+    pub fn open() -> Self {
+        let lane = |width| Arc::new(Semaphore::new(width));
+        Self { rollouts: lane(AT_ONCE), events: lane(EVENTS_AT_ONCE), urgent: watch::channel(false).1 }
+    }
+
+    /// The same lanes for another worker, which waits in none of them while `urgent` says so.
+    pub fn of(&self, urgent: watch::Receiver<bool>) -> Self {
+        Self { urgent, ..self.clone() }
+    }
+
+    /// Waits until it becomes urgent; for ever where it is already.
+    pub async fn becomes_urgent(&self) {
+        let mut urgent = self.urgent.clone();
+        if *urgent.borrow_and_update() || urgent.wait_for(|urgent| *urgent).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits for a place, which is held as long as the answer is. What becomes urgent meanwhile waits no longer.
+    pub async fn enter(&self, lane: Lane) -> Option<SemaphorePermit<'_>> {
+        let lane = match lane {
+            Lane::Rollouts => &self.rollouts,
+            Lane::Events => &self.events,
+        };
+        let mut urgent = self.urgent.clone();
+        let hurry = async {
+            if urgent.wait_for(|urgent| *urgent).await.is_err() {
+                // Nobody is there to say so any more.
+                std::future::pending::<()>().await;
+            }
+        };
+        either(hurry, lane.acquire()).await.and_then(Result::ok)
+    }
+}
+
+/// The second's answer; None if the first is done before.
+async fn either<T>(first: impl Future<Output = ()>, second: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = first => None,
+        answer = second => Some(answer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test]
+    async fn what_is_urgent_waits_for_nobody_and_events_hold_up_no_write() {
+        let lanes = Lanes::open();
+        let mut events = Vec::new();
+        for _ in 0..EVENTS_AT_ONCE {
+            events.push(lanes.enter(Lane::Events).await);
+        }
+        assert!(lanes.enter(Lane::Events).now_or_never().is_none(), "that lane is full");
+        let mut writes = Vec::new();
+        for _ in 0..AT_ONCE {
+            writes.push(lanes.enter(Lane::Rollouts).now_or_never().expect("the other is not"));
+        }
+        let (urge, urgent) = watch::channel(false);
+        let hurried = lanes.of(urgent);
+        let mut waits = Box::pin(hurried.enter(Lane::Rollouts));
+        assert!((&mut waits).now_or_never().is_none());
+        urge.send_replace(true);
+        assert!(waits.await.is_none(), "it goes without a place");
+        assert!(hurried.enter(Lane::Events).now_or_never().is_some());
+        assert!(lanes.enter(Lane::Rollouts).now_or_never().is_none(), "the others still wait");
+        writes.pop();
+        assert!(lanes.enter(Lane::Rollouts).now_or_never().flatten().is_some());
+    }
+}

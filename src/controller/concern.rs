@@ -1,0 +1,127 @@
+//! Which Canaries a change concerns. Among a thousand of them a change of one Deployment must not be held against each.
+
+use super::configs;
+use crate::api::Spec;
+use crate::api::shapes::ConfigKind;
+use crate::cluster::{Source, World};
+use std::collections::{BTreeSet, HashMap};
+
+/// The Canaries by the names that their objects have in common.
+#[derive(Default)]
+pub struct Concerns {
+    /// Of each Canary: its target and its apex Service.
+    names: HashMap<String, [String; 2]>,
+    canaries: HashMap<String, BTreeSet<String>>,
+}
+
+impl Concerns {
+    /// Takes in what a Canary names now; nothing where it is gone.
+    pub fn note(&mut self, world: &World, canary: &str) {
+        for name in self.names.remove(canary).iter().flatten() {
+            if let Some(of_name) = self.canaries.get_mut(name) {
+                of_name.remove(canary);
+                if of_name.is_empty() {
+                    self.canaries.remove(name);
+                }
+            }
+        }
+        let record = world.canaries.get(canary);
+        let Some(spec) = record.and_then(|c| c.spec.as_deref().ok().or(c.partial.as_deref())) else { return };
+        let names = [spec.target.clone(), spec.service.apex.clone()];
+        for name in names.clone() {
+            self.canaries.entry(name).or_default().insert(canary.to_string());
+        }
+        self.names.insert(canary.to_string(), names);
+    }
+
+    /// Takes in all Canaries anew.
+    pub fn renew(&mut self, world: &World) {
+        *self = Self::default();
+        world.canaries.keys().for_each(|canary| self.note(world, canary));
+    }
+
+    /// The Canaries that an object concerns; all of them where the change has no name.
+    pub fn concerned(&self, world: &World, source: Source, name: &str) -> Vec<String> {
+        if name.is_empty() {
+            return world.canaries.keys().cloned().collect();
+        }
+        let workload = match source {
+            Source::Canaries => return vec![name.to_string()],
+            Source::Events | Source::Lease => return Vec::new(),
+            Source::ConfigMaps => return search(world, |spec| mounts(world, spec, ConfigKind::ConfigMap, name)),
+            Source::Secrets => return search(world, |spec| mounts(world, spec, ConfigKind::Secret, name)),
+            Source::Scalers => {
+                return search(world, |spec| {
+                    spec.autoscaler.as_ref().is_some_and(|named| named.name == name || named.primary() == name)
+                });
+            }
+            Source::ReplicaSets => {
+                let owner = world.replica_sets.get(name).map(|r| r.owner.as_str());
+                let workload = world.workloads.values().find(|w| Some(w.uid.as_str()) == owner);
+                workload.map(|w| w.name.as_str())
+            }
+            _ => Some(name),
+        };
+        let Some(workload) = workload else { return Vec::new() };
+        let base = workload.strip_suffix("-primary").or_else(|| workload.strip_suffix("-canary")).unwrap_or(workload);
+        let found = [workload, base].into_iter().filter_map(|name| self.canaries.get(name)).flatten();
+        found.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+    }
+}
+
+fn search(world: &World, concerns: impl Fn(&Spec) -> bool) -> Vec<String> {
+    let specs = world.canaries.values().filter_map(|c| Some((c, c.spec.as_deref().ok().or(c.partial.as_deref())?)));
+    specs.filter(|(_, spec)| concerns(spec)).map(|(canary, _)| canary.name.clone()).collect()
+}
+
+fn mounts(world: &World, spec: &Spec, kind: ConfigKind, name: &str) -> bool {
+    [&spec.target, &spec.primary()].into_iter().any(|w| configs::mounts(world.workloads.get(w), kind, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::CanaryRecord;
+    use serde_json::json;
+
+    fn canary(name: &str, target: &str, apex: &str) -> CanaryRecord {
+        CanaryRecord::of(&json!({"metadata": {"name": name}, "spec": {
+            "targetRef": {"kind": "Deployment", "name": target}, "service": {"name": apex, "port": 80},
+            "analysis": {"stepWeight": 10}}}))
+    }
+
+    #[test]
+    fn a_change_concerns_those_that_name_the_object_now() {
+        let mut world = World::default();
+        for (name, target, apex) in [("one", "web", "web"), ("two", "api", "front"), ("three", "jobs", "web")] {
+            world.canaries.insert(name.into(), canary(name, target, apex));
+        }
+        let mut concerns = Concerns::default();
+        concerns.renew(&world);
+        let of = |concerns: &Concerns, world: &World, source, name: &str| concerns.concerned(world, source, name);
+        assert_eq!(of(&concerns, &world, Source::Deployments, "web-primary"), ["one", "three"]);
+        assert_eq!(of(&concerns, &world, Source::Services, "front-canary"), ["two"]);
+        assert_eq!(of(&concerns, &world, Source::Canaries, "new"), ["new"]);
+        assert_eq!(of(&concerns, &world, Source::Deployments, "").len(), 3);
+        assert!(of(&concerns, &world, Source::Events, "web").is_empty());
+        // One is given another target, and one is gone.
+        world.canaries.insert("one".into(), canary("one", "shop", "web"));
+        world.canaries.remove("three");
+        concerns.note(&world, "one");
+        concerns.note(&world, "three");
+        assert_eq!(of(&concerns, &world, Source::Deployments, "shop"), ["one"]);
+        assert_eq!(of(&concerns, &world, Source::Services, "web"), ["one"]);
+        assert!(of(&concerns, &world, Source::Deployments, "jobs").is_empty());
+        assert_eq!(concerns.canaries.len(), 4);
+    }
+
+    #[test]
+    fn a_target_that_is_named_like_a_primary_is_a_target_all_the_same() {
+        let mut world = World::default();
+        world.canaries.insert("one".into(), canary("one", "web-primary", "web-primary"));
+        let mut concerns = Concerns::default();
+        concerns.renew(&world);
+        assert_eq!(concerns.concerned(&world, Source::Deployments, "web-primary"), ["one"]);
+        assert_eq!(concerns.concerned(&world, Source::Deployments, "web-primary-primary"), ["one"]);
+    }
+}
