@@ -240,6 +240,7 @@ impl Candidate {
                 }
             };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait) => {}
                 _ = stopped.changed() => break,
             }

@@ -301,6 +301,7 @@ where
         let mut listed: Vec<Value> = Vec::new();
         loop {
             let event = tokio::select! {
+                biased;
                 event = stream.next() => event,
                 _ = relist.changed() => {
                     wait = Duration::ZERO;

@@ -118,6 +118,7 @@ impl Seat {
             if let Some(why) = self.obstacle().await {
                 self.set(Role::Observing(why));
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(OBSTACLE) => continue,
                     _ = stopped.changed() => break,
                 }
@@ -175,6 +176,7 @@ impl Seat {
             }
             self.set(if holds { Role::Driving } else { Role::Waiting });
             tokio::select! {
+                biased;
                 changed = holding.changed() => if changed.is_err() { return },
                 _ = stopped.changed() => return,
                 ended = ended(&mut workers) => {
@@ -238,6 +240,7 @@ impl Foreman {
         self.staff(&mut workers, &mut tasks);
         loop {
             let change = tokio::select! {
+                biased;
                 change = changes.recv() => change,
                 ended = tasks.join_next(), if !tasks.is_empty() => {
                     // One that was told to end, whose Canary is gone, or one that panicked.

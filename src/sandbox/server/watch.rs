@@ -141,6 +141,7 @@ impl Watching {
             }
             let mark = if self.bookmarks { quiet_until } else { self.ends };
             tokio::select! {
+                biased;
                 // The store lives as long as this watch holds the API.
                 _ = self.latest.changed() => {}
                 () = tokio::time::sleep_until(self.ends) => return None,
