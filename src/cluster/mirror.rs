@@ -137,7 +137,8 @@ struct Shared {
     world: RwLock<World>,
     changed: broadcast::Sender<Changed>,
     count: watch::Sender<u64>,
-    relist: watch::Sender<u64>,
+    /// A broadcast, because its listeners wake in order.
+    relist: broadcast::Sender<()>,
     listing: Semaphore,
     clock: Clock,
 }
@@ -170,7 +171,7 @@ impl Mirror {
             world: RwLock::new(world),
             changed: broadcast::channel(4096).0,
             count: watch::channel(0).0,
-            relist: watch::channel(0).0,
+            relist: broadcast::channel(1).0,
             listing: Semaphore::new(1),
             clock,
         });
@@ -211,7 +212,7 @@ impl Mirror {
             world: RwLock::new(world),
             changed: broadcast::channel(16).0,
             count: watch::channel(0).0,
-            relist: watch::channel(0).0,
+            relist: broadcast::channel(1).0,
             listing: Semaphore::new(1),
             clock,
         };
@@ -254,7 +255,7 @@ impl Mirror {
                 }
             })
         });
-        self.shared.relist.send_modify(|count| *count += 1);
+        let _ = self.shared.relist.send(());
         self.shared.announce(Source::Canaries, "");
     }
 
@@ -303,7 +304,7 @@ where
             let event = tokio::select! {
                 biased;
                 event = stream.next() => event,
-                _ = relist.changed() => {
+                _ = relist.recv() => {
                     wait = Duration::ZERO;
                     break;
                 }

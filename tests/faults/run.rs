@@ -264,10 +264,13 @@ impl World {
         if self.processes.is_empty() {
             self.start();
         }
-        let ends = self.time.elapsed() + ENDS_WITHIN;
+        let began = self.time.elapsed();
+        let ends = began + ENDS_WITHIN;
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
-            let quiet = self.time.elapsed().saturating_sub(self.promises().last_change) > QUIET;
+            // Until then a driver may not even have the lease.
+            let since = self.promises().last_change.max(began);
+            let quiet = self.time.elapsed().saturating_sub(since) > QUIET;
             let phase = self.promises().status.phase;
             let waits = self.promises().waits_for_operator(&self.cluster.store);
             if quiet && (phase.at_rest() || waits) {

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tower::{BoxError, Service, ServiceExt};
 
 /// How long a client waits for an answer that it set no limit of its own for.
@@ -115,8 +115,9 @@ pub struct Net {
     trace: Trace,
     random: Mutex<Pcg64Mcg>,
     weather: Mutex<Weather>,
-    /// True from when nothing fails any more.
-    calm: watch::Sender<bool>,
+    /// Set when nothing fails any more.
+    calm: AtomicBool,
+    calming: Notify,
     /// The highest term under which each object was written.
     terms: Mutex<BTreeMap<String, (i64, String)>>,
     violations: Mutex<Vec<String>>,
@@ -131,7 +132,8 @@ impl Net {
             trace,
             random: Mutex::new(Pcg64Mcg::seed_from_u64(seed ^ 0x77_69_72_65)),
             weather: Mutex::new(weather),
-            calm: watch::channel(false).0,
+            calm: AtomicBool::default(),
+            calming: Notify::new(),
             terms: Mutex::default(),
             violations: Mutex::default(),
             requests: AtomicU64::default(),
@@ -142,7 +144,8 @@ impl Net {
     /// From now on nothing fails, and what hangs is cut off.
     pub fn calm_down(&self) {
         *lock(&self.weather) = Weather::default();
-        self.calm.send_replace(true);
+        self.calm.store(true, Ordering::Relaxed);
+        self.calming.notify_waiters();
     }
 
     /// What was written that must not have been.
@@ -225,9 +228,9 @@ impl Net {
     }
 
     async fn hang(&self) -> BoxError {
-        let mut calm = self.calm.subscribe();
-        let cut = calm.wait_for(|calm| *calm);
-        let _ = tokio::time::timeout(READ_TIMEOUT, cut).await;
+        if !self.calm.load(Ordering::Relaxed) {
+            let _ = tokio::time::timeout(READ_TIMEOUT, self.calming.notified()).await;
+        }
         self.tick().await;
         "operation timed out".into()
     }
@@ -412,8 +415,7 @@ impl Wire {
         let batches = futures::stream::unfold(state, move |(wire, mut batches, end)| async move {
             let end = end?;
             let net = wire.net.clone();
-            let mut calm = net.calm.subscribe();
-            if *calm.borrow_and_update() && !wire.line.is_dead() {
+            if net.calm.load(Ordering::Relaxed) && !wire.line.is_dead() {
                 // The network is whole again: this watch goes on as any.
                 let batch = batches.next().await?;
                 return Some((batch.map_err(BoxError::from), (wire, batches, Some(end))));
@@ -429,7 +431,7 @@ impl Wire {
                     End::Broken => Err("connection reset by peer".into()),
                     End::Gone => Ok(gone()),
                 },
-                _ = calm.changed() => Ok(axum::body::Bytes::new()),
+                () = net.calming.notified() => Ok(axum::body::Bytes::new()),
             };
             let cut = Duration::from_millis(wire.line.cut_until.load(Ordering::Relaxed));
             if cut > net.time.elapsed() {
