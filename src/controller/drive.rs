@@ -3,12 +3,13 @@
 
 use super::effects::Hands;
 use super::facts::concerned;
+use super::outbox::Outboxes;
 use super::report::Report;
 use super::telemetry::Telemetry;
 use super::worker::Worker;
 use crate::cluster::lease::{Tenure, identity};
 use crate::cluster::writes::Writer;
-use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, access, flagger};
+use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, access, events, flagger};
 use crate::metrics::Locator;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// Pause before workers that panicked are replaced.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// How long Events that are still to be written may hold up the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often rights and Flagger's absence are looked at again.
 const REVIEW: Duration = Duration::from_secs(60);
 
@@ -78,7 +81,8 @@ impl Controller {
             clock: clock.clone(),
             began: clock.now(),
         };
-        let seat = Seat { connection, kinds, mirror, locator, clock, options, telemetry, role: role_in };
+        let outboxes = Outboxes::default();
+        let seat = Seat { connection, kinds, mirror, locator, clock, options, telemetry, outboxes, role: role_in };
         let task = tokio::spawn(seat.run(stopped));
         Self { role, report, stop, task }
     }
@@ -108,6 +112,7 @@ struct Seat {
     clock: Clock,
     options: Options,
     telemetry: Telemetry,
+    outboxes: Outboxes,
     role: watch::Sender<Role>,
 }
 
@@ -126,6 +131,7 @@ impl Seat {
             let tenure =
                 Tenure::begin(&self.connection.client, &self.connection.namespace, &identity, self.clock.clone());
             self.serve(&tenure, &mut stopped).await;
+            let _ = tokio::time::timeout(LAST_WORDS, self.say_the_rest(&tenure)).await;
             tenure.release().await;
         }
     }
@@ -196,19 +202,35 @@ impl Seat {
         }
     }
 
+    /// Events that could not be written so far are tried once more while the lease is held.
+    async fn say_the_rest(&self, tenure: &Tenure) {
+        let writer = self.writer(tenure);
+        for (canary, outbox) in self.outboxes.waiting() {
+            let Some(canary) = self.mirror.read().canaries.get(&canary).cloned() else { continue };
+            while let Some(draft) = outbox.first() {
+                if let Err(error) = events::write(&writer, &self.kinds.event, &canary, &draft, self.clock.now()).await {
+                    tracing::warn!(canary = %canary.name, "an event is not written: {error}");
+                    return;
+                }
+                outbox.remove(&draft);
+            }
+        }
+    }
+
+    fn writer(&self, tenure: &Tenure) -> Writer {
+        Writer::new(self.connection.client.clone(), self.connection.namespace.clone(), tenure.fence().clone())
+    }
+
     fn foreman(&self, tenure: &Tenure) -> Foreman {
         Foreman {
-            writer: Writer::new(
-                self.connection.client.clone(),
-                self.connection.namespace.clone(),
-                tenure.fence().clone(),
-            ),
+            writer: self.writer(tenure),
             kinds: self.kinds.clone(),
             mirror: self.mirror.clone(),
             locator: self.locator.clone(),
             clock: self.clock.clone(),
             options: self.options.clone(),
             telemetry: self.telemetry.clone(),
+            outboxes: self.outboxes.clone(),
         }
     }
 }
@@ -230,6 +252,7 @@ struct Foreman {
     clock: Clock,
     options: Options,
     telemetry: Telemetry,
+    outboxes: Outboxes,
 }
 
 impl Foreman {
@@ -274,6 +297,7 @@ impl Foreman {
     fn staff(&self, workers: &mut BTreeMap<String, (Arc<Notify>, AbortHandle)>, tasks: &mut JoinSet<()>) {
         let world = self.mirror.read();
         self.telemetry.forget_all_but(&world.canaries);
+        self.outboxes.forget_all_but(&world.canaries);
         workers.retain(|name, (_, task)| {
             let there = world.canaries.contains_key(name);
             if !there {
@@ -284,8 +308,13 @@ impl Foreman {
         for name in world.canaries.keys() {
             if workers.get(name).is_none_or(|(_, task)| task.is_finished()) {
                 let changed = Arc::new(Notify::new());
-                let hands =
-                    Hands::new(self.writer.clone(), self.kinds.clone(), self.mirror.clone(), self.clock.clone());
+                let hands = Hands::new(
+                    self.writer.clone(),
+                    self.kinds.clone(),
+                    self.mirror.clone(),
+                    self.clock.clone(),
+                    self.outboxes.of(name),
+                );
                 let worker = Worker {
                     name: name.clone(),
                     hands,

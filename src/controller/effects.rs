@@ -2,6 +2,7 @@
 //! that the next decision sees it at once.
 
 use super::facts::{Decided, owner};
+use super::outbox::Outbox;
 use crate::api::shapes::{self, Role};
 use crate::api::{FINALIZER, Revision, Spec, annotation};
 use crate::cluster::events::{self, Draft};
@@ -17,8 +18,6 @@ use std::collections::VecDeque;
 const LONGEST_TEMPLATE: usize = 200 << 10;
 /// Events that a worker remembers having written.
 const REMEMBERED: usize = 64;
-/// Events that a worker keeps until they can be written; beyond that the oldest go, and the log has them.
-const UNSENT: usize = 256;
 
 /// Why an effect was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +58,7 @@ pub struct Hands {
     /// Names and occurrences of the Events written last: what a decision repeats costs no call.
     written: VecDeque<(String, String)>,
     /// Events that could not be written yet. Nothing else waits for them: users come first.
-    unsent: VecDeque<Draft>,
+    unsent: Outbox,
     /// An Event was not taken in this turn: the others of it are not even tried.
     events_fail: bool,
     /// Objects whose last write had no answer: it may have been carried out.
@@ -70,7 +69,7 @@ pub struct Hands {
 
 impl Hands {
     /// Hands that write through `writer`.
-    pub fn new(writer: Writer, kinds: Kinds, mirror: Mirror, clock: Clock) -> Self {
+    pub fn new(writer: Writer, kinds: Kinds, mirror: Mirror, clock: Clock, unsent: Outbox) -> Self {
         Self {
             writer,
             kinds,
@@ -78,7 +77,7 @@ impl Hands {
             clock,
             decided: Decided::default(),
             written: VecDeque::new(),
-            unsent: VecDeque::new(),
+            unsent,
             events_fail: false,
             unanswered: Vec::new(),
             claimed: Some(Vec::new()),
@@ -164,7 +163,7 @@ impl Hands {
     /// Writes the Events that are left from before. Answers whether any still are.
     pub async fn catch_up(&mut self, canary: &CanaryRecord) -> bool {
         self.events_fail = false;
-        while let Some(draft) = self.unsent.pop_front() {
+        while let Some(draft) = self.unsent.first() {
             if !self.write_event(canary, draft).await {
                 break;
             }
@@ -235,7 +234,7 @@ impl Hands {
             }
         };
         if self.written.iter().any(|(n, o)| *n == name && *o == occurrence)
-            || self.unsent.iter().any(|d| d.name == name && d.occurrence == occurrence)
+            || self.unsent.holds(&name, &occurrence)
         {
             return;
         }
@@ -251,9 +250,12 @@ impl Hands {
     }
 
     async fn write_event(&mut self, canary: &CanaryRecord, draft: Draft) -> bool {
+        // Before the write: this worker may be dropped in the middle of it.
+        self.unsent.put(&draft);
         if !self.events_fail {
             match events::write(&self.writer, &self.kinds.event, canary, &draft, self.clock.now()).await {
                 Ok(()) => {
+                    self.unsent.remove(&draft);
                     if self.written.len() >= REMEMBERED {
                         self.written.pop_front();
                     }
@@ -264,10 +266,6 @@ impl Hands {
             }
         }
         self.events_fail = true;
-        if self.unsent.len() >= UNSENT {
-            self.unsent.pop_front();
-        }
-        self.unsent.push_back(draft);
         false
     }
 

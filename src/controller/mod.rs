@@ -9,6 +9,7 @@ mod effects;
 mod endpoint;
 mod exposition;
 mod facts;
+mod outbox;
 mod readings;
 mod report;
 mod telemetry;

@@ -63,8 +63,10 @@ struct World {
     started: usize,
     sent: Arc<Mutex<Vec<Sent>>>,
     /// Messages that a process took with it.
-    excused: BTreeSet<Said>,
+    excused: Arc<Mutex<BTreeSet<Said>>>,
     random: Pcg64Mcg,
+    /// No write fails: then a process that ends in good order has said everything.
+    fair: bool,
     asking: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -99,8 +101,9 @@ async fn live(seed: u64, emitted: Emitted) -> Outcome {
         processes: Vec::new(),
         started: 0,
         sent: Arc::default(),
-        excused: BTreeSet::new(),
+        excused: Arc::default(),
         random,
+        fair: weather.write == 0.0,
         asking: Vec::new(),
     };
     world.start();
@@ -123,6 +126,24 @@ async fn watch(cluster: Arc<Cluster>, promises: Arc<Mutex<Promises>>) {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is not written at this moment is not asked for at the end.
+fn excuse(cluster: &Cluster, emitted: &Emitted, excused: &Mutex<BTreeSet<Said>>) {
+    let there = written(cluster);
+    lock(excused).extend(emitted.all().into_iter().filter(|said| !there.contains(said)));
+}
+
+/// What the Events say.
+fn written(cluster: &Cluster) -> BTreeSet<Said> {
+    let (events, _) = cluster.store.list("Event", Some(NAMESPACE));
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
+    let said = events.iter().map(|event| Said {
+        canary: text(&event["involvedObject"]["name"]),
+        reason: text(&event["reason"]),
+        message: text(&event["message"]),
+    });
+    said.collect()
 }
 
 impl World {
@@ -169,7 +190,15 @@ impl World {
                 }
                 Happening::Stop { restarts_after } => {
                     if let Some(process) = self.take_process() {
-                        tokio::spawn(process.stop());
+                        let (cluster, emitted, excused) =
+                            (self.cluster.clone(), self.emitted.clone(), self.excused.clone());
+                        let fair = self.fair;
+                        tokio::spawn(async move {
+                            process.stop().await;
+                            if !fair {
+                                excuse(&cluster, &emitted, &excused);
+                            }
+                        });
                         due.insert(again(restarts_after), None);
                     }
                 }
@@ -207,21 +236,8 @@ impl World {
     }
 
     /// What a killed process had not yet written goes with it.
-    fn excuse_unsent(&mut self) {
-        let there = self.written();
-        self.excused.extend(self.emitted.all().into_iter().filter(|said| !there.contains(said)));
-    }
-
-    /// What the Events say.
-    fn written(&self) -> BTreeSet<Said> {
-        let (events, _) = self.cluster.store.list("Event", Some(NAMESPACE));
-        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
-        let said = events.iter().map(|event| Said {
-            canary: text(&event["involvedObject"]["name"]),
-            reason: text(&event["reason"]),
-            message: text(&event["message"]),
-        });
-        said.collect()
+    fn excuse_unsent(&self) {
+        excuse(&self.cluster, &self.emitted, &self.excused);
     }
 
     fn ask(&mut self, verb: Verb, image: Option<&str>, stale: bool) {
@@ -298,13 +314,13 @@ impl World {
         self.promises().conclude(&self.cluster.store);
         let mut violations = self.net.violations();
         violations.append(&mut self.promises().violations);
-        let there = self.written();
+        let there = written(&self.cluster);
         let mut missing: Vec<Said> = self.emitted.all();
         missing.sort();
         missing.dedup();
         missing.retain(|said| !there.contains(said));
-        let excused = missing.iter().filter(|said| self.excused.contains(said)).count();
-        let lost = missing.iter().filter(|said| !self.excused.contains(said));
+        let excused = missing.iter().filter(|said| lock(&self.excused).contains(said)).count();
+        let lost = missing.iter().filter(|said| !lock(&self.excused).contains(said));
         violations.extend(lost.map(|said| format!("lost: {}: {}", said.reason, said.message)));
         for sent in lock(&self.sent).iter() {
             let name = outcome_name(&sent.canary, &sent.uid, &sent.request.id);
