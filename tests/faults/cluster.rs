@@ -10,7 +10,7 @@ use canary_tui::sandbox::server::Api;
 use canary_tui::sandbox::store::{DeleteOptions, HISTORY_LIMIT, Store};
 use canary_tui::sandbox::workloads::{Controllers, Pace};
 use canary_tui::sandbox::base;
-use canary_tui::traffic::{Simulator, Traffic};
+use canary_tui::traffic::{Simulator, Traffic, of_tag};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const RETENTION: Duration = Duration::from_secs(180);
 pub struct Cluster {
     pub store: Store,
     pub router: Router,
-    pub traffic: Traffic,
+    traffic: Traffic,
 }
 
 impl Cluster {
@@ -54,6 +54,11 @@ impl Cluster {
         tokio::spawn(Controllers::new(&store, pace).run(move || for_pods()));
         tokio::spawn(feed.run(store.clone(), traffic.clone(), move || for_traffic()));
         Self { store, router: api.router(), traffic }
+    }
+
+    /// How many requests of users found no ready pod.
+    pub fn lost_requests(&self) -> u64 {
+        self.traffic.lost_requests()
     }
 
     /// The header that the API asks for.
@@ -102,6 +107,14 @@ impl Cluster {
             let _ = self.store.delete("Pod", Some(NAMESPACE), name, &options);
         }
         names.len()
+    }
+
+    /// Whether a workload's version is one that never becomes ready.
+    pub fn never_ready(&self, workload: &str) -> bool {
+        let deployment = self.store.get("Deployment", Some(NAMESPACE), workload);
+        let image = deployment.map(|d| d["spec"]["template"]["spec"]["containers"][0]["image"].clone());
+        let image = image.as_ref().and_then(Value::as_str).unwrap_or_default();
+        !of_tag(image.rsplit(':').next().unwrap_or_default()).becomes_ready
     }
 
     /// The present revision of a target, once its newest template has one.

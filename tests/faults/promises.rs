@@ -1,7 +1,7 @@
 //! What must hold, held against every change of every object, in the order in which they were stored.
 
 use super::cluster::NAMESPACE;
-use super::strategy::{Setup, Strategy};
+use super::strategy::Setup;
 use super::time::Time;
 use super::trace::Trace;
 use super::wire::{LATEST, MOST_LAG};
@@ -379,11 +379,6 @@ impl Promises {
         let canary = store.get("Canary", Some(NAMESPACE), &self.app);
         let paused = canary.is_some_and(|canary| canary["metadata"]["annotations"][annotation::PAUSED].is_string());
         paused && self.status.phase.under_way() || self.status.phase == Phase::Waiting && self.setup.manual_start
-    }
-
-    /// Whether steps of the weight are what this run goes by.
-    pub fn by_weight(&self) -> bool {
-        !matches!(self.setup.strategy, Strategy::BlueGreen { .. })
     }
 }
 

@@ -9,7 +9,7 @@ use super::strategy::Setup;
 use super::time::Time;
 use super::trace::Trace;
 use super::wire::{Line, Net, Weather};
-use canary_tui::api::Verb;
+use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::Connection;
 use canary_tui::cluster::events::outcome_name;
 use canary_tui::cluster::requests::{self, Sent, Wish};
@@ -67,7 +67,8 @@ struct World {
     random: Pcg64Mcg,
     /// No write fails: then a process that ends in good order has said everything.
     fair: bool,
-    asking: Vec<tokio::task::JoinHandle<()>>,
+    /// The environment took pods away: then users may have met none.
+    lost_pods: bool,
 }
 
 async fn live(seed: u64, emitted: Emitted) -> Outcome {
@@ -104,7 +105,7 @@ async fn live(seed: u64, emitted: Emitted) -> Outcome {
         excused: Arc::default(),
         random,
         fair: weather.write == 0.0,
-        asking: Vec::new(),
+        lost_pods: false,
     };
     world.start();
     world.trouble(happenings, lasts).await;
@@ -209,6 +210,7 @@ impl World {
                     }
                 }
                 Happening::LosePods { primary, most } => {
+                    self.lost_pods = true;
                     let workload = if primary { format!("{}-primary", self.app) } else { self.app.to_string() };
                     self.cluster.lose_pods(&workload, most);
                 }
@@ -259,7 +261,7 @@ impl World {
         };
         let (connection, sent, trace) = (self.operator.clone(), self.sent.clone(), self.trace.clone());
         let now = self.time.now();
-        let asking = tokio::spawn(async move {
+        tokio::spawn(async move {
             let answer = requests::send(&connection, &kinds(), "alice", &wish, now).await;
             match answer {
                 Ok(request) => {
@@ -269,7 +271,6 @@ impl World {
                 Err(why) => trace.tell("operator", &format!("cannot ask to {verb}: {why}")),
             }
         });
-        self.asking.push(asking);
     }
 
     /// Nothing fails any more; waits until nothing changes.
@@ -289,10 +290,14 @@ impl World {
             let quiet = self.time.elapsed().saturating_sub(since) > QUIET;
             let phase = self.promises().status.phase;
             let waits = self.promises().waits_for_operator(&self.cluster.store);
+            if quiet && phase == Phase::Initializing && self.cluster.never_ready(&format!("{}-primary", self.app)) {
+                // The first version never becomes ready, and that is said each interval.
+                return;
+            }
             if quiet && (phase.at_rest() || waits) {
                 if waits && self.random.random_bool(0.5) {
                     let verb = match phase {
-                        canary_tui::api::Phase::Waiting => Verb::Start,
+                        Phase::Waiting => Verb::Start,
                         _ => Verb::Resume,
                     };
                     self.ask(verb, None, false);
@@ -314,11 +319,16 @@ impl World {
         self.promises().conclude(&self.cluster.store);
         let mut violations = self.net.violations();
         violations.append(&mut self.promises().violations);
+        let lost = self.cluster.lost_requests();
+        if lost > 0 && !self.lost_pods {
+            violations.push(format!("{lost} requests found no ready pod, and nobody had taken any away"));
+        }
         let there = written(&self.cluster);
         let mut missing: Vec<Said> = self.emitted.all();
         missing.sort();
         missing.dedup();
-        missing.retain(|said| !there.contains(said));
+        // A request has one outcome, the first that was said; that there is one is asked below.
+        missing.retain(|said| !there.contains(said) && !said.reason.starts_with("Request"));
         let excused = missing.iter().filter(|said| lock(&self.excused).contains(said)).count();
         let lost = missing.iter().filter(|said| !lock(&self.excused).contains(said));
         violations.extend(lost.map(|said| format!("lost: {}: {}", said.reason, said.message)));
