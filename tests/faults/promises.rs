@@ -33,6 +33,9 @@ pub struct Promises {
     pub status: Status,
     pub weight: u8,
     primary_revision: Option<String>,
+    /// The images' tags.
+    target_version: Option<String>,
+    primary_version: Option<String>,
     /// When the weight last rose in this rollout, and the request that stood on the routes then.
     rose: Option<Duration>,
     route_request: Option<String>,
@@ -61,6 +64,8 @@ impl Promises {
             status: Status::default(),
             weight: 0,
             primary_revision: None,
+            target_version: None,
+            primary_version: None,
             rose: None,
             route_request: None,
             astray: None,
@@ -104,7 +109,7 @@ impl Promises {
         }
         let gone = change.event == ChangeEvent::Deleted;
         self.tell(change);
-        if !matches!(&*change.kind, "Lease" | "Event" | "Pod") {
+        if matters(change) {
             self.last_change = self.time.elapsed();
         }
         self.see(&change.kind, &change.name, (!gone).then_some(&*change.object), change.previous.as_deref());
@@ -245,6 +250,7 @@ impl Promises {
     }
 
     fn see_target(&mut self, object: &Value, before: Option<&Value>) {
+        self.target_version = version(object);
         let replicas = |object: &Value| object["spec"]["replicas"].as_u64().unwrap_or(1);
         let scaled_down = replicas(object) == 0 && before.is_some_and(|before| replicas(before) > 0);
         if scaled_down && self.weight > 0 {
@@ -258,6 +264,7 @@ impl Promises {
 
     fn see_primary(&mut self, object: &Value) {
         let revision = object["metadata"]["annotations"][annotation::REVISION].as_str().map(str::to_string);
+        self.primary_version = version(object);
         if revision == self.primary_revision {
             return;
         }
@@ -369,7 +376,9 @@ impl Promises {
         }
         let target = get("Deployment", &self.app);
         let replicas = target.map(|target| target["spec"]["replicas"].clone());
-        if replicas.as_ref().is_some_and(|replicas| *replicas != 0) {
+        // A target that went back to the promoted revision before its rollout was recorded keeps the pods that it was given.
+        let back = self.target_version.is_some() && self.target_version == self.primary_version;
+        if replicas.as_ref().is_some_and(|replicas| *replicas != 0) && !back {
             self.violated(format!("{phase}, and the target has {replicas:?} replicas"));
         }
     }
@@ -380,6 +389,25 @@ impl Promises {
         let paused = canary.is_some_and(|canary| canary["metadata"]["annotations"][annotation::PAUSED].is_string());
         paused && self.status.phase.under_way() || self.status.phase == Phase::Waiting && self.setup.manual_start
     }
+}
+
+/// Whether a change is more than a sign of life: a check that passes while a rollout is held changes but a time.
+fn matters(change: &Change) -> bool {
+    let timeless = |canary: &Value| {
+        let status = Status { last_transition: None, ..Status::read(&canary["status"]) };
+        (status, canary["metadata"]["annotations"].clone(), canary["spec"].clone())
+    };
+    match &*change.kind {
+        "Lease" | "Event" | "Pod" => false,
+        "Canary" => change.previous.as_ref().is_none_or(|before| timeless(before) != timeless(&change.object)),
+        _ => true,
+    }
+}
+
+/// The tag of a Deployment's image.
+fn version(deployment: &Value) -> Option<String> {
+    let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str()?;
+    Some(image.rsplit_once(':')?.1.to_string())
 }
 
 fn takes_requests(pod: &Value) -> bool {

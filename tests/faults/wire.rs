@@ -235,6 +235,22 @@ impl Net {
         "operation timed out".into()
     }
 
+    /// Until when a line is cut, if it is.
+    fn cut(&self, line: &Line) -> Option<Duration> {
+        let until = Duration::from_millis(line.cut_until.load(Ordering::Relaxed));
+        (until > self.time.elapsed() && !self.calm.load(Ordering::Relaxed)).then_some(until)
+    }
+
+    /// Nothing comes while a line is cut, and then it is found broken.
+    async fn until_whole(&self, cut: Duration) {
+        tokio::select! {
+            biased;
+            () = self.time.until(cut) => {}
+            () = self.calming.notified() => {}
+        }
+        self.tick().await;
+    }
+
     /// Nobody hears of the calm in the very moment.
     async fn tick(&self) {
         tokio::time::sleep(self.latency()).await;
@@ -312,12 +328,9 @@ impl Wire {
         if faulty {
             net.faults.fetch_add(1, Ordering::Relaxed);
         }
-        let cut = Duration::from_millis(self.line.cut_until.load(Ordering::Relaxed));
-        if cut > net.time.elapsed() {
+        if let Some(cut) = net.cut(&self.line) {
             net.trace.tell(&self.line.name, &format!("{said}: cut off"));
-            // The connection is found broken when the cut is over.
-            let _ = tokio::time::timeout(READ_TIMEOUT, net.time.until(cut)).await;
-            net.tick().await;
+            net.until_whole(cut).await;
             return self.answered(Err("connection reset by peer".into())).await;
         }
         tokio::time::sleep(net.latency()).await;
@@ -433,11 +446,8 @@ impl Wire {
                 },
                 () = net.calming.notified() => Ok(axum::body::Bytes::new()),
             };
-            let cut = Duration::from_millis(wire.line.cut_until.load(Ordering::Relaxed));
-            if cut > net.time.elapsed() {
-                // Nothing comes while the line is cut, and then it is found broken.
-                net.time.until(cut).await;
-                net.tick().await;
+            if let Some(cut) = net.cut(&wire.line) {
+                net.until_whole(cut).await;
                 return Some((Err("connection reset by peer".into()), (wire, batches, None)));
             }
             let batch = wire.answered(batch).await;
