@@ -13,6 +13,7 @@ use crate::rollout::{Effect, Facts, Mark, Note, Occasion, Part, Traffic};
 use kube::core::ApiResource;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Longest template that is kept beside the present one, in bytes: an object's annotations may hold 256 KiB together.
 const LONGEST_TEMPLATE: usize = 200 << 10;
@@ -29,6 +30,9 @@ pub enum EffectError {
     Write { doing: String, source: WriteError },
     #[error("{0}")]
     Impossible(String),
+    /// A request is not taken off before its outcome is written, or a crash in between would leave its operator without.
+    #[error("the outcome of request {0} is not written yet")]
+    Unsaid(String),
 }
 
 impl EffectError {
@@ -44,6 +48,8 @@ impl EffectError {
     }
 }
 
+/// How long a request waits for its outcome to be written; then the rollout goes on without.
+const OUTCOME_HOLDS: Duration = Duration::from_secs(10);
 /// How often an object is claimed before the rest waits.
 const CLAIMS: u32 = 5;
 
@@ -61,6 +67,8 @@ pub struct Hands {
     unsent: Outbox,
     /// An Event was not taken in this turn: the others of it are not even tried.
     events_fail: bool,
+    /// The request whose outcome could not be written, and since when by the clock since boot.
+    unsaid: Option<(String, Duration)>,
     /// Objects whose last write had no answer: it may have been carried out.
     unanswered: Vec<(Source, String)>,
     /// Which of the objects that the Canary's rollout is made of bear this driver's term; None: all that must.
@@ -79,6 +87,7 @@ impl Hands {
             written: VecDeque::new(),
             unsent,
             events_fail: false,
+            unsaid: None,
             unanswered: Vec::new(),
             claimed: Some(Vec::new()),
         }
@@ -553,6 +562,7 @@ impl Hands {
     pub async fn clear_request(&mut self, marks: &[Mark], canary: &CanaryRecord) -> Result<(), EffectError> {
         // The test is on the whole text, so that a newer request is never lost.
         let Some(text) = &canary.request_text else { return Ok(()) };
+        self.hold_unsaid(canary)?;
         let path = |key: &str| format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
         let request = path(annotation::REQUEST);
         let mut patch =
@@ -571,6 +581,22 @@ impl Hands {
         }
         let write = self.writer.json_patch(&self.kinds.canary, &canary.name, Value::Array(patch)).await;
         self.done(Source::Canaries, &canary.name, write, "taking the request off").await
+    }
+
+    /// Holds a request whose outcome is still to be written, for a while: nothing of a rollout depends on Events.
+    fn hold_unsaid(&mut self, canary: &CanaryRecord) -> Result<(), EffectError> {
+        let Some(Ok(request)) = &canary.request else { return Ok(()) };
+        let outcome = events::outcome_name(&canary.name, &canary.uid, &request.id);
+        if !self.unsent.holds(&outcome, &request.id) {
+            return Ok(());
+        }
+        let now = self.clock.since_boot();
+        match &self.unsaid {
+            Some((id, since)) if *id == request.id && now.saturating_sub(*since) > OUTCOME_HOLDS => return Ok(()),
+            Some((id, _)) if *id == request.id => {}
+            _ => self.unsaid = Some((request.id.clone(), now)),
+        }
+        Err(EffectError::Unsaid(request.id.clone()))
     }
 
     async fn set_finalizer(&mut self, wanted: bool, canary: &CanaryRecord) -> Result<(), EffectError> {
