@@ -1,6 +1,7 @@
 //! What happens to a run from outside, and when: other versions, an operator's wishes, processes that die, stop and
-//! start, lines that are cut, and pods that are lost. Drawn beforehand from the seed.
+//! start, lines that are cut, leases that cannot be renewed, and pods that are lost. Drawn beforehand from the seed.
 
+use super::wire::LONGEST_CUT;
 use canary_tui::api::Verb;
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
@@ -18,8 +19,10 @@ pub enum Happening {
     Another,
     /// A process ends in good order, and another starts after so long.
     Stop { restarts_after: Duration },
-    /// The line of a process is cut for so long.
+    /// The line of a process is cut for so long; another stands by.
     Cut(Duration),
+    /// The Lease of a process cannot be renewed for so long, and all else works; another stands by.
+    LoseLease(Duration),
     /// Pods are lost: of the primary or of the target, so many at most.
     LosePods { primary: bool, most: usize },
     /// The target is paused for so long.
@@ -39,16 +42,17 @@ pub fn drawn(random: &mut Pcg64Mcg, lasts: Duration) -> Vec<(Duration, Happening
         let restarts_after = Duration::from_millis(random.random_range(0..25_000));
         let happening = match random.random_range(0..100) {
             0..18 => Happening::Version(VERSIONS[random.random_range(0..VERSIONS.len())]),
-            18..58 => {
+            18..52 => {
                 let verb = Verb::ALL[random.random_range(0..Verb::ALL.len() - 1)];
                 let image = (verb == Verb::Start && random.random_bool(0.5)).then(|| VERSIONS[random.random_range(0..9)]);
                 Happening::Ask { verb, image, stale: random.random_bool(0.1) }
             }
-            58..72 => Happening::Crash { restarts_after },
-            72..78 => Happening::Another,
-            78..82 => Happening::Stop { restarts_after },
-            82..89 => Happening::Cut(Duration::from_millis(random.random_range(500..40_000))),
-            89..97 => Happening::LosePods { primary: random.random_bool(0.5), most: random.random_range(1..4) },
+            52..66 => Happening::Crash { restarts_after },
+            66..76 => Happening::Another,
+            76..80 => Happening::Stop { restarts_after },
+            80..90 => Happening::Cut(Duration::from_millis(random.random_range(500..LONGEST_CUT.as_millis() as u64))),
+            90..93 => Happening::LoseLease(Duration::from_millis(random.random_range(5_000..40_000))),
+            93..97 => Happening::LosePods { primary: random.random_bool(0.5), most: random.random_range(1..4) },
             _ => Happening::PauseTarget(Duration::from_millis(random.random_range(500..20_000))),
         };
         all.push((at, happening));

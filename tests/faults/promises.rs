@@ -4,7 +4,7 @@ use super::cluster::NAMESPACE;
 use super::strategy::Setup;
 use super::time::Time;
 use super::trace::Trace;
-use super::wire::{LATEST, MOST_LAG};
+use super::wire::{LATEST, LONGEST_CUT, MOST_LAG};
 use canary_tui::api::{Phase, Status, annotation, routes};
 use canary_tui::sandbox::store::{Change, ChangeEvent, Store};
 use serde_json::Value;
@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How old what a driver decides on may be, and its write on the way: two late batches of a watch, and the longest way
-/// of a write.
-const BLIND: Duration = Duration::from_secs(2 * MOST_LAG.as_secs() + LATEST.as_secs());
+/// of a write, over a line that is cut meanwhile.
+const BLIND: Duration = Duration::from_secs(2 * MOST_LAG.as_secs() + LATEST.as_secs() + LONGEST_CUT.as_secs());
 /// Within what time traffic leaves a workload that lost its pods: where nothing fails, and where anything may.
 const REACTION: Duration = Duration::from_secs(2);
 const REACTION_IN_TROUBLE: Duration = Duration::from_secs(90);

@@ -170,6 +170,13 @@ impl World {
         self.processes.push(Process::start(&name, self.time, &self.net, &self.cluster));
     }
 
+    /// Sees to it that there are two processes.
+    fn stand_by(&mut self) {
+        if self.processes.len() < 2 {
+            self.start();
+        }
+    }
+
     /// One of the processes that run, no more.
     fn take_process(&mut self) -> Option<Process> {
         let at = self.random.random_range(0..self.processes.len().max(1));
@@ -225,6 +232,14 @@ impl World {
                     if let Some(process) = self.processes.first() {
                         process.line.cut(self.time, lasts);
                     }
+                    self.stand_by();
+                }
+                Happening::LoseLease(lasts) => {
+                    self.fair = false;
+                    if let Some(process) = self.processes.first() {
+                        process.line.lose_lease(self.time, lasts);
+                    }
+                    self.stand_by();
                 }
                 Happening::LosePods { primary, most } => {
                     self.lost_pods = true;

@@ -28,6 +28,8 @@ use tower::{BoxError, Service, ServiceExt};
 const READ_TIMEOUT: Duration = Duration::from_secs(295);
 /// Most by which one batch of a watch is late; the next may be so once more.
 pub const MOST_LAG: Duration = Duration::from_secs(2);
+/// The longest time for which a line is cut; what was sent may arrive after it.
+pub const LONGEST_CUT: Duration = Duration::from_secs(40);
 /// When at the latest a write arrives that nobody waits for any more.
 pub const LATEST: Duration = Duration::from_secs(12);
 
@@ -237,7 +239,12 @@ impl Net {
 
     /// Until when a line is cut, if it is.
     fn cut(&self, line: &Line) -> Option<Duration> {
-        let until = Duration::from_millis(line.cut_until.load(Ordering::Relaxed));
+        self.lies_ahead(&line.cut_until)
+    }
+
+    /// A moment of trouble, if it is still to come.
+    fn lies_ahead(&self, moment: &AtomicU64) -> Option<Duration> {
+        let until = Duration::from_millis(moment.load(Ordering::Relaxed));
         (until > self.time.elapsed() && !self.calm.load(Ordering::Relaxed)).then_some(until)
     }
 
@@ -269,6 +276,8 @@ pub struct Line {
     term: AtomicI64,
     /// Until when nothing of it gets through, in milliseconds of the run.
     cut_until: AtomicU64,
+    /// Until when its Lease alone cannot be read or written.
+    no_lease_until: AtomicU64,
 }
 
 impl Line {
@@ -278,6 +287,7 @@ impl Line {
             dead: AtomicBool::default(),
             term: AtomicI64::default(),
             cut_until: AtomicU64::default(),
+            no_lease_until: AtomicU64::default(),
         })
     }
 
@@ -289,6 +299,11 @@ impl Line {
     /// Nothing gets through for so long.
     pub fn cut(&self, time: Time, lasts: Duration) {
         self.cut_until.store((time.elapsed() + lasts).as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Its Lease cannot be read or written for so long; all else can.
+    pub fn lose_lease(&self, time: Time, lasts: Duration) {
+        self.no_lease_until.store((time.elapsed() + lasts).as_millis() as u64, Ordering::Relaxed);
     }
 
     fn is_dead(&self) -> bool {
@@ -317,19 +332,30 @@ impl Wire {
         }
         let (kind, said) = (kind(&request), describe(&request));
         let sent = Sent {
-            object: (kind == Kind::Write).then(|| object(&request)),
+            writes: kind == Kind::Write,
+            // What is created meets what is there already by its name.
+            object: (kind == Kind::Write && request.method() != Method::POST).then(|| object(&request)),
             term: self.line.term.load(Ordering::Relaxed),
             lease: kind == Kind::Write && request.uri().path().contains("/leases"),
         };
         let net = self.net.clone();
         net.requests.fetch_add(1, Ordering::Relaxed);
-        let fate = net.fate(kind);
+        let mut fate = net.fate(kind);
+        if request.uri().path().contains("/leases/") && net.lies_ahead(&self.line.no_lease_until).is_some() {
+            fate = Fate::Refused(503);
+        }
         let faulty = !matches!(fate, Fate::Fair | Fate::Watch(Duration::ZERO, READ_TIMEOUT, _));
         if faulty {
             net.faults.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(cut) = net.cut(&self.line) {
             net.trace.tell(&self.line.name, &format!("{said}: cut off"));
+            if kind == Kind::Write && lock(&net.random).random_bool(0.5) {
+                // What was sent lies on the way, and arrives when the line is whole again.
+                let late = cut.saturating_sub(net.time.elapsed()) + net.latency();
+                let (wire, sent) = (self.clone(), sent);
+                tokio::spawn(async move { wire.carried_out(request, sent, late).await.is_ok() });
+            }
             net.until_whole(cut).await;
             return self.answered(Err("connection reset by peer".into())).await;
         }
@@ -391,7 +417,7 @@ impl Wire {
         sent: Sent,
         after: Duration,
     ) -> Result<(Response<Body>, Option<i64>), BoxError> {
-        let writes = sent.object.is_some();
+        let writes = sent.writes;
         let (net, line, router) = (self.net.clone(), self.line.clone(), self.router.clone());
         let arrives = async move {
             if !after.is_zero() {
@@ -401,14 +427,11 @@ impl Wire {
             request.headers_mut().insert(header::AUTHORIZATION, Cluster::authorization());
             let Ok(mut response) = router.oneshot(request).await;
             let mut term = None;
-            if response.status().is_success()
-                && let Some(object) = sent.object
-            {
-                if sent.lease {
-                    (response, term) = term_of(response).await;
-                } else {
-                    net.written(object, sent.term, &line.name);
-                }
+            match sent.object {
+                _ if !response.status().is_success() => {}
+                _ if sent.lease => (response, term) = term_of(response).await,
+                Some(object) => net.written(object, sent.term, &line.name),
+                None => {}
             }
             (response, term)
         };
@@ -474,7 +497,8 @@ impl Service<Request<kube::client::Body>> for Wire {
 
 /// What is known of a request when it is sent.
 struct Sent {
-    /// The object that it writes.
+    writes: bool,
+    /// The object that it changes.
     object: Option<String>,
     term: i64,
     lease: bool,
@@ -511,7 +535,7 @@ fn describe(request: &Request<kube::client::Body>) -> String {
     format!("{method} {short}")
 }
 
-/// The object that a write is about; a creation is about all of its kind that have no name yet.
+/// The object that a write is about.
 fn object(request: &Request<kube::client::Body>) -> String {
     let path = request.uri().path();
     let path = path.strip_suffix("/status").unwrap_or(path);
