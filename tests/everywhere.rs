@@ -74,10 +74,10 @@ impl Land {
     }
 
     async fn until(&self, what: &str, looks: impl Fn(&Store) -> bool) {
-        let mut latest = self.store().latest();
+        let mut news = self.store().news();
         let waited = tokio::time::timeout(PATIENCE, async {
             while !looks(self.store()) {
-                latest.changed().await.expect("the store lives");
+                let _ = news.recv().await;
             }
         });
         if waited.await.is_err() {
@@ -326,10 +326,10 @@ async fn the_renewals_of_many_leases_do_not_come_at_once() {
         (time(&spec, "renewTime") - time(&spec, "acquireTime")).rem_euclid(RENEWAL.as_millis() as i64)
     };
     let is_renewed = |namespace: &String| spec(namespace)["renewTime"] != spec(namespace)["acquireTime"];
-    let mut latest = store.latest();
+    let mut news = store.news();
     let waited = tokio::time::timeout(PATIENCE, async {
         while !namespaces.iter().all(is_renewed) {
-            latest.changed().await.expect("the store lives");
+            let _ = news.recv().await;
         }
     });
     waited.await.expect("all are renewed");

@@ -61,6 +61,20 @@ fn every_module_says_what_it_is_for() {
 }
 
 #[test]
+fn what_is_ready_at_once_is_taken_in_order() {
+    // Else tokio draws lots, and no simulated run of the whole could be repeated (tests/faults).
+    for (room, file, text) in sources() {
+        if !["controller", "sandbox", "traffic", "cluster", "metrics"].contains(&room.as_str()) {
+            continue;
+        }
+        // Sockets are no part of a simulation.
+        for choice in text.split("select! {").skip(1).filter(|_| !file.ends_with("sandbox/listener.rs")) {
+            assert!(choice.trim_start().starts_with("biased;"), "{}: a select! is not biased", file.display());
+        }
+    }
+}
+
+#[test]
 fn nothing_decides_with_a_clock_or_a_lock() {
     for (room, file, text) in sources() {
         if room == "rollout" {

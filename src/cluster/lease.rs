@@ -255,6 +255,7 @@ impl Candidate {
                 }
             };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait) => {}
                 _ = stopped.changed() => break,
             }

@@ -221,7 +221,8 @@ pub(super) struct Shared {
     world: RwLock<World>,
     changed: broadcast::Sender<Changed>,
     count: watch::Sender<u64>,
-    relist: watch::Sender<u64>,
+    /// A broadcast, because its listeners wake in order.
+    relist: broadcast::Sender<()>,
     listing: Semaphore,
     clock: Clock,
     /// Lists everything anew where the watches are not this world's own.
@@ -460,8 +461,9 @@ async fn follow<K>(
         let mut listed: Vec<Value> = Vec::new();
         loop {
             let event = tokio::select! {
+                biased;
                 event = stream.next() => event,
-                _ = relist.changed() => {
+                _ = relist.recv() => {
                     wait = Duration::ZERO;
                     break;
                 }
@@ -503,7 +505,7 @@ impl Shared {
             world: RwLock::new(world),
             changed: broadcast::channel(behind).0,
             count: watch::channel(0).0,
-            relist: watch::channel(0).0,
+            relist: broadcast::channel(8).0,
             listing: Semaphore::new(1),
             clock,
             lister,
@@ -547,13 +549,13 @@ impl Shared {
 
     /// Makes the watches list everything anew.
     pub(super) fn list_anew(&self) {
-        self.relist.send_modify(|count| *count += 1);
+        let _ = self.relist.send(());
     }
 
-    /// How often everything was asked for anew.
+    /// Hears each time that everything is asked for anew.
     #[cfg(test)]
-    pub(super) fn relists(&self) -> u64 {
-        *self.relist.borrow()
+    pub(super) fn relists(&self) -> broadcast::Receiver<()> {
+        self.relist.subscribe()
     }
 
     /// Takes in part of what there is, in addition to what is kept.

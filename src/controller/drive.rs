@@ -4,13 +4,14 @@
 use super::concern::Concerns;
 use super::effects::Hands;
 use super::errands::{Errands, Messenger};
+use super::outbox::Outboxes;
 use super::report::Report;
 use super::telemetry::Telemetry;
 use super::webhooks::Caller;
 use super::worker::Worker;
 use crate::cluster::lease::{Tenure, identity};
 use crate::cluster::writes::Writer;
-use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, Survey, World, access, flagger};
+use crate::cluster::{Clock, Connection, Kinds, Mirror, Source, Survey, World, access, events, flagger};
 use crate::metrics::Locator;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// Pause before workers that panicked are replaced.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// How long Events that are still to be written may hold up the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often rights and Flagger's absence are looked at again.
 const REVIEW: Duration = Duration::from_secs(60);
 
@@ -95,7 +98,8 @@ impl Controller {
             clock: clock.clone(),
             began: clock.now(),
         };
-        let seat = Seat { connection, kinds, mirror, locator, clock, options, survey, telemetry, role: role_in };
+        let outboxes = Outboxes::default();
+        let seat = Seat { connection, kinds, mirror, locator, clock, options, survey, telemetry, outboxes, role: role_in };
         let task = tokio::spawn(seat.run(stopped));
         Self { role, report, stop, task }
     }
@@ -126,6 +130,7 @@ struct Seat {
     options: Options,
     survey: Option<Survey>,
     telemetry: Telemetry,
+    outboxes: Outboxes,
     role: watch::Sender<Role>,
 }
 
@@ -141,12 +146,14 @@ impl Seat {
             if let Some(why) = obstacle {
                 self.set(Role::Observing(why));
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(OBSTACLE) => continue,
                     _ = stopped.changed() => break,
                 }
             }
             let tenure = Tenure::begin(&self.connection, &identity, self.clock.clone());
             self.serve(&tenure, &mut stopped).await;
+            let _ = tokio::time::timeout(LAST_WORDS, self.say_the_rest(&tenure)).await;
             tenure.release().await;
         }
     }
@@ -212,6 +219,7 @@ impl Seat {
             }
             self.set(if holds { Role::Driving } else { Role::Waiting });
             tokio::select! {
+                biased;
                 changed = holding.changed() => if changed.is_err() {
                     // Nobody tries for it any more.
                     tokio::time::sleep(AFTER_PANIC).await;
@@ -238,13 +246,28 @@ impl Seat {
         }
     }
 
+    /// Events that could not be written so far are tried once more while the lease is held.
+    async fn say_the_rest(&self, tenure: &Tenure) {
+        let writer = self.writer(tenure);
+        for (canary, outbox) in self.outboxes.waiting() {
+            let Some(canary) = self.mirror.read().canaries.get(&canary).cloned() else { continue };
+            while let Some(draft) = outbox.first() {
+                if let Err(error) = events::write(&writer, &self.kinds.event, &canary, &draft, self.clock.now()).await {
+                    tracing::warn!(canary = %canary.name, "an event is not written: {error}");
+                    return;
+                }
+                outbox.remove(&draft);
+            }
+        }
+    }
+
+    fn writer(&self, tenure: &Tenure) -> Writer {
+        Writer::new(self.connection.client.clone(), self.connection.namespace.clone(), tenure.fence().clone())
+    }
+
     fn foreman(&self, tenure: &Tenure) -> Foreman {
         Foreman {
-            writer: Writer::new(
-                self.connection.client.clone(),
-                self.connection.namespace.clone(),
-                tenure.fence().clone(),
-            ),
+            writer: self.writer(tenure),
             kinds: self.kinds.clone(),
             mirror: self.mirror.clone(),
             locator: self.locator.clone(),
@@ -256,6 +279,7 @@ impl Seat {
                 client: self.connection.client.clone(),
                 event_webhook: self.options.event_webhook.clone(),
             },
+            outboxes: self.outboxes.clone(),
         }
     }
 }
@@ -278,6 +302,7 @@ struct Foreman {
     options: Options,
     telemetry: Telemetry,
     messenger: Messenger,
+    outboxes: Outboxes,
 }
 
 impl Foreman {
@@ -287,6 +312,7 @@ impl Foreman {
         self.staff_all(&mut crew);
         loop {
             let change = tokio::select! {
+                biased;
                 change = changes.recv() => change,
                 ended = crew.tasks.join_next(), if !crew.tasks.is_empty() => {
                     // One that was told to end, whose Canary is gone, or one that panicked.
@@ -323,6 +349,7 @@ impl Foreman {
     fn staff_all(&self, crew: &mut Crew) {
         let world = self.mirror.read();
         self.telemetry.forget_all_but(&world.canaries);
+        self.outboxes.forget_all_but(&world.canaries);
         crew.concerns.renew(&world);
         let known: BTreeSet<String> = crew.desks.keys().chain(world.canaries.keys()).cloned().collect();
         known.iter().for_each(|name| self.staff(crew, &world, name));
@@ -343,7 +370,8 @@ impl Foreman {
             let (urgent, is_urgent) = watch::channel(false);
             let (kinds, mirror, clock) = (self.kinds.clone(), self.mirror.clone(), self.clock.clone());
             let errands = Errands::new(self.messenger.clone(), clock.clone(), changed.clone());
-            let hands = Hands::new(self.writer.of(is_urgent), kinds, mirror, clock, errands);
+            let unsent = self.outboxes.of(name);
+            let hands = Hands::new(self.writer.of(is_urgent), kinds, mirror, clock, errands, unsent);
             let worker = Worker {
                 name: name.to_string(),
                 hands,

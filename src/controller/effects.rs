@@ -4,6 +4,7 @@
 use super::configs;
 use super::errands::Errands;
 use super::facts::Decided;
+use super::outbox::Outbox;
 use crate::api::{FINALIZER, Phase, annotation};
 use crate::cluster::events::{self, Draft};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
@@ -12,11 +13,10 @@ use crate::cluster::{Clock, Kinds, Mirror, Source};
 use crate::rollout::{Decision, Effect, Facts, Mark, Note, Occasion, Part};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Events that a worker remembers having written.
 const REMEMBERED: usize = 64;
-/// Events that a worker keeps until they can be written; beyond that the oldest go, and the log has them.
-const UNSENT: usize = 256;
 
 /// Why an effect was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,9 @@ pub enum EffectError {
     Write { doing: String, source: WriteError },
     #[error("{0}")]
     Impossible(String),
+    /// A request is not taken off before its outcome is written, or a crash in between would leave its operator without.
+    #[error("the outcome of request {0} is not written yet")]
+    Unsaid(String),
 }
 
 impl EffectError {
@@ -43,6 +46,8 @@ impl EffectError {
     }
 }
 
+/// How long a request waits for its outcome to be written; then the rollout goes on without.
+const OUTCOME_HOLDS: Duration = Duration::from_secs(10);
 /// How often an object is claimed before the rest waits.
 pub(super) const CLAIMS: u32 = 5;
 
@@ -59,9 +64,11 @@ pub struct Hands {
     /// Names and occurrences of the Events written last: what a decision repeats costs no call.
     written: VecDeque<(String, String)>,
     /// Events that could not be written yet. Nothing else waits for them: users come first.
-    unsent: VecDeque<Draft>,
+    unsent: Outbox,
     /// An Event was not taken in this turn: the others of it are not even tried.
     events_fail: bool,
+    /// The request whose outcome could not be written, and since when by the clock since boot.
+    unsaid: Option<(String, Duration)>,
     /// Objects whose last write had no answer: it may have been carried out.
     unanswered: Vec<(Source, String)>,
     /// The phase that the present decision leads to.
@@ -72,7 +79,14 @@ pub struct Hands {
 
 impl Hands {
     /// Hands that write through `writer`.
-    pub fn new(writer: Writer, kinds: Kinds, mirror: Mirror, clock: Clock, errands: Errands) -> Self {
+    pub fn new(
+        writer: Writer,
+        kinds: Kinds,
+        mirror: Mirror,
+        clock: Clock,
+        errands: Errands,
+        unsent: Outbox,
+    ) -> Self {
         Self {
             writer,
             kinds,
@@ -81,8 +95,9 @@ impl Hands {
             errands,
             decided: Decided::default(),
             written: VecDeque::new(),
-            unsent: VecDeque::new(),
+            unsent,
             events_fail: false,
+            unsaid: None,
             unanswered: Vec::new(),
             leads_to: None,
             claimed: Some(Vec::new()),
@@ -195,10 +210,15 @@ impl Hands {
     /// Writes the Events that are left from before, unless an operator waits. Answers whether any still are.
     pub async fn catch_up(&mut self, canary: &CanaryRecord) -> bool {
         self.events_fail = false;
-        if canary.request.is_some() {
+        if let Some(Ok(request)) = &canary.request {
+            // But what the operator waits for is said.
+            let outcome = events::outcome_name(&canary.name, &canary.uid, &request.id);
+            if let Some(draft) = self.unsent.find(&outcome, &request.id) {
+                self.write_event(canary, draft).await;
+            }
             return !self.unsent.is_empty();
         }
-        while let Some(draft) = self.unsent.pop_front() {
+        while let Some(draft) = self.unsent.first() {
             if !self.write_event(canary, draft).await {
                 break;
             }
@@ -278,7 +298,7 @@ impl Hands {
             }
         };
         if self.written.iter().any(|(n, o)| *n == name && *o == occurrence)
-            || self.unsent.iter().any(|d| d.name == name && d.occurrence == occurrence)
+            || self.unsent.holds(&name, &occurrence)
         {
             return;
         }
@@ -294,6 +314,8 @@ impl Hands {
     }
 
     async fn write_event(&mut self, canary: &CanaryRecord, draft: Draft) -> bool {
+        // Before the write: this worker may be dropped in the middle of it.
+        self.unsent.put(&draft);
         if !self.events_fail {
             let written = tokio::select! {
                 biased;
@@ -306,6 +328,7 @@ impl Hands {
                     if new {
                         self.errands.post_event(canary, self.phase_told(canary, &draft), &draft);
                     }
+                    self.unsent.remove(&draft);
                     if self.written.len() >= REMEMBERED {
                         self.written.pop_front();
                     }
@@ -317,10 +340,6 @@ impl Hands {
             }
         }
         self.events_fail = true;
-        if self.unsent.len() >= UNSENT {
-            self.unsent.pop_front();
-        }
-        self.unsent.push_back(draft);
         false
     }
 
@@ -411,6 +430,7 @@ impl Hands {
     pub async fn clear_request(&mut self, marks: &[Mark], canary: &CanaryRecord) -> Result<(), EffectError> {
         // The test is on the whole text, so that a newer request is never lost.
         let Some(text) = &canary.request_text else { return Ok(()) };
+        self.hold_unsaid(canary)?;
         let path = |key: &str| format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
         let request = path(annotation::REQUEST);
         let mut patch =
@@ -450,6 +470,22 @@ impl Hands {
             Ok(Some(left)) => self.done(Source::Canaries, &canary.name, Ok(left), "deleting").await,
             Err(error) => self.done(Source::Canaries, &canary.name, Err(error), "deleting").await,
         }
+    }
+
+    /// Holds a request whose outcome is still to be written, for a while: nothing of a rollout depends on Events.
+    fn hold_unsaid(&mut self, canary: &CanaryRecord) -> Result<(), EffectError> {
+        let Some(Ok(request)) = &canary.request else { return Ok(()) };
+        let outcome = events::outcome_name(&canary.name, &canary.uid, &request.id);
+        if !self.unsent.holds(&outcome, &request.id) {
+            return Ok(());
+        }
+        let now = self.clock.since_boot();
+        match &self.unsaid {
+            Some((id, since)) if *id == request.id && now.saturating_sub(*since) > OUTCOME_HOLDS => return Ok(()),
+            Some((id, _)) if *id == request.id => {}
+            _ => self.unsaid = Some((request.id.clone(), now)),
+        }
+        Err(EffectError::Unsaid(request.id.clone()))
     }
 
     async fn set_finalizer(&mut self, wanted: bool, canary: &CanaryRecord) -> Result<(), EffectError> {

@@ -14,6 +14,7 @@ mod errands;
 mod everywhere;
 mod exposition;
 mod facts;
+mod outbox;
 mod readings;
 mod report;
 mod routing;

@@ -114,6 +114,7 @@ impl Worker {
                 Some(wake) => {
                     let wait = (wake - self.hands.clock.now()).to_std().unwrap_or_default();
                     tokio::select! {
+                        biased;
                         () = self.changed.notified() => {}
                         () = tokio::time::sleep(wait) => {}
                     }
@@ -127,6 +128,7 @@ impl Worker {
         let end = tokio::time::Instant::now() + wait;
         loop {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(end) => return,
                 () = self.changed.notified() => if self.request_text().as_deref() != asked { return },
             }

@@ -12,7 +12,7 @@ use rand_pcg::Pcg64Mcg;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 use super::admission;
 use super::defaults;
@@ -96,7 +96,9 @@ struct Shared {
     state: Mutex<State>,
     kinds: RwLock<Arc<Kinds>>,
     changes: broadcast::Sender<Arc<Change>>,
-    latest: watch::Sender<u64>,
+    /// Of one place: whoever looks away for a while hears of it all the same. It wakes in the order of asking, unlike
+    /// tokio's watch, so that a simulation can be repeated.
+    news: broadcast::Sender<()>,
     clock: Clock,
 }
 
@@ -147,7 +149,7 @@ impl Store {
                 }),
                 kinds: RwLock::new(Arc::new(Kinds::built_in())),
                 changes: broadcast::channel(history.max(16)).0,
-                latest: watch::channel(1).0,
+                news: broadcast::channel(1).0,
                 clock,
             }),
         }
@@ -174,9 +176,9 @@ impl Store {
         self.shared.changes.subscribe()
     }
 
-    /// The resourceVersion of the last change, as it moves.
-    pub fn latest(&self) -> watch::Receiver<u64> {
-        self.shared.latest.subscribe()
+    /// Hears that there was a change, or several, since it last listened.
+    pub fn news(&self) -> broadcast::Receiver<()> {
+        self.shared.news.subscribe()
     }
 
     /// The resourceVersion of the last change.
@@ -609,7 +611,7 @@ impl Store {
         state.history.push(change.clone());
         // Nobody may be listening: that is no error.
         let _ = self.shared.changes.send(change);
-        self.shared.latest.send_replace(state.revision);
+        let _ = self.shared.news.send(());
     }
 
     fn definition_changed(&self, definition: &Value) {

@@ -8,7 +8,8 @@ use futures::stream;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch::Receiver;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::Instant;
 
 use super::super::kinds::Kind;
@@ -45,7 +46,7 @@ pub fn answer(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) ->
         None => None,
     };
     let mut watching = Watching {
-        latest: api.store.latest(),
+        news: api.store.news(),
         api: api.clone(),
         kind: kind.clone(),
         namespace: target.namespace.clone(),
@@ -77,7 +78,7 @@ pub fn answer(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) ->
 
 struct Watching {
     api: Arc<Api>,
-    latest: Receiver<u64>,
+    news: Receiver<()>,
     kind: Arc<Kind>,
     namespace: Option<String>,
     shape: Shape,
@@ -122,7 +123,7 @@ impl Watching {
         let quiet_until = Instant::now() + self.api.bookmark_every;
         loop {
             // Seen first, so that a change while reading wakes the next round.
-            self.latest.borrow_and_update();
+            while !matches!(self.news.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
             let mut lines = Vec::new();
             match self.api.store.changes_of(&self.kind, self.revision) {
                 Ok((changes, revision)) => {
@@ -141,8 +142,9 @@ impl Watching {
             }
             let mark = if self.bookmarks { quiet_until } else { self.ends };
             tokio::select! {
+                biased;
                 // The store lives as long as this watch holds the API.
-                _ = self.latest.changed() => {}
+                _ = self.news.recv() => {}
                 () = tokio::time::sleep_until(self.ends) => return None,
                 () = tokio::time::sleep_until(mark) => {
                     self.bookmark(false, &mut lines);
