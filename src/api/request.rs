@@ -64,7 +64,8 @@ pub struct Request {
     pub at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// For abort: id of the pending request that it was written over, which ends with it.
+    /// For abort: id of the pending request that it was written over, which ends with it; after a space those that that one
+    /// was written over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
     /// For start: the image to set.

@@ -118,7 +118,10 @@ async fn write(
             }
             return Err(RequestError::Pending { verb: pending.verb, by: pending.by.clone() });
         }
-        request.replaces = record.pending().map(|pending| pending.id.clone());
+        request.replaces = record.pending().map(|pending| match &pending.replaces {
+            Some(before) => format!("{} {before}", pending.id),
+            None => pending.id.clone(),
+        });
         let text = serde_json::to_string(&request).map_err(|e| RequestError::Api(e.to_string()))?;
         let patch = json!({ "metadata": {
             "resourceVersion": record.resource_version,

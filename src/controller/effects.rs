@@ -297,9 +297,7 @@ impl Hands {
                 (events::name(&canary.name, &canary.uid, &parts), step.clone())
             }
         };
-        if self.written.iter().any(|(n, o)| *n == name && *o == occurrence)
-            || self.unsent.holds(&name, &occurrence)
-        {
+        if self.written.iter().any(|(n, o)| *n == name && *o == occurrence) || self.unsent.holds(&name, &occurrence) {
             return;
         }
         tracing::info!(canary = %canary.name, namespace = %canary.namespace, reason = note.reason, "{}", note.message);

@@ -4,6 +4,9 @@ use super::decide::Plan;
 use super::{Effect, Mark, Note, Occasion, Readiness};
 use crate::api::{Paused, Phase, Request, Verb};
 
+/// Requests that one may have taken the place of.
+const MOST_REPLACED: usize = 20;
+
 /// How a Canary stands towards its operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -290,9 +293,9 @@ impl Plan<'_> {
         let Request { verb, by, .. } = request;
         let given = if request.reason.is_empty() { String::new() } else { format!(" ({})", request.reason) };
         let message = format!("Request {verb} of revision {} by {by}{given} {end}", request.revision);
-        if let Some(replaced) = &request.replaces {
+        for replaced in request.replaces.iter().flat_map(|ids| ids.split_whitespace()).take(MOST_REPLACED) {
             let message = format!("Request {replaced} refused: {verb} by {by} took its place");
-            let occasion = Occasion::Request(replaced.clone());
+            let occasion = Occasion::Request(replaced.to_string());
             self.push(Effect::Event(Note { warning: true, reason: "RequestRefused", message, occasion }));
         }
         self.push(Effect::Event(Note { warning, reason, message, occasion: Occasion::Request(request.id.clone()) }));

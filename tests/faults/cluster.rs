@@ -3,13 +3,13 @@
 
 use super::time::Time;
 use axum::Router;
+use canary_tui::sandbox::base;
 use canary_tui::sandbox::feed::Feed;
 use canary_tui::sandbox::seed::{Apps, Past, plant};
 use canary_tui::sandbox::serve::PROMETHEUS;
 use canary_tui::sandbox::server::Api;
 use canary_tui::sandbox::store::{DeleteOptions, HISTORY_LIMIT, Store};
 use canary_tui::sandbox::workloads::{Controllers, Pace};
-use canary_tui::sandbox::base;
 use canary_tui::traffic::{Simulator, Traffic, of_tag};
 use serde_json::{Value, json};
 use std::time::Duration;

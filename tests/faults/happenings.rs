@@ -44,7 +44,8 @@ pub fn drawn(random: &mut Pcg64Mcg, lasts: Duration) -> Vec<(Duration, Happening
             0..18 => Happening::Version(VERSIONS[random.random_range(0..VERSIONS.len())]),
             18..52 => {
                 let verb = Verb::ALL[random.random_range(0..Verb::ALL.len() - 1)];
-                let image = (verb == Verb::Start && random.random_bool(0.5)).then(|| VERSIONS[random.random_range(0..9)]);
+                let image =
+                    (verb == Verb::Start && random.random_bool(0.5)).then(|| VERSIONS[random.random_range(0..9)]);
                 Happening::Ask { verb, image, stale: random.random_bool(0.1) }
             }
             52..66 => Happening::Crash { restarts_after },

@@ -237,7 +237,10 @@ impl Promises {
             }
             let long_dark = self.dark(&self.app).is_some_and(|since| now - since > BLIND);
             if long_dark && primary_dark.is_none() {
-                self.violated(format!("{} % are routed to a canary that has had no ready pod for long", weights.canary));
+                self.violated(format!(
+                    "{} % are routed to a canary that has had no ready pod for long",
+                    weights.canary
+                ));
             }
         } else if weights.canary < self.weight {
             self.rose = None;
@@ -296,7 +299,10 @@ impl Promises {
         if after.phase == Phase::Succeeded && before.phase == Phase::Finalising {
             let bears = self.primary_revision.clone();
             if bears != after.last_promoted {
-                self.violated(format!("{:?} is said to be promoted, and the primary bears {bears:?}", after.last_promoted));
+                self.violated(format!(
+                    "{:?} is said to be promoted, and the primary bears {bears:?}",
+                    after.last_promoted
+                ));
             }
         }
     }
@@ -349,7 +355,9 @@ impl Promises {
         self.longest_astray = self.longest_astray.max(lasted);
         let limit = if self.calm.is_some() { REACTION } else { REACTION_IN_TROUBLE };
         if lasted > limit {
-            self.violated(format!("for {lasted:?} traffic went where no pod was, although the other workload had some"));
+            self.violated(format!(
+                "for {lasted:?} traffic went where no pod was, although the other workload had some"
+            ));
         }
     }
 
@@ -372,7 +380,10 @@ impl Promises {
         }
         let promoted = self.status.last_promoted.clone().unwrap_or_default();
         if self.primary_revision.as_deref().is_some_and(|bears| bears != promoted) {
-            self.violated(format!("status says {promoted} is promoted, and the primary bears {:?}", self.primary_revision));
+            self.violated(format!(
+                "status says {promoted} is promoted, and the primary bears {:?}",
+                self.primary_revision
+            ));
         }
         let target = get("Deployment", &self.app);
         let replicas = target.map(|target| target["spec"]["replicas"].clone());

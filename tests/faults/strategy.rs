@@ -38,7 +38,9 @@ impl Setup {
                 let (step, most) = [(10, 30), (20, 50), (25, 50), (50, 100), (100, 100)][random.random_range(0..5)];
                 Strategy::Steps { step, most }
             }
-            5..8 => Strategy::Weights([vec![5, 50], vec![1, 2, 10, 80], vec![30, 60, 100]][random.random_range(0..3)].clone()),
+            5..8 => Strategy::Weights(
+                [vec![5, 50], vec![1, 2, 10, 80], vec![30, 60, 100]][random.random_range(0..3)].clone(),
+            ),
             _ => Strategy::BlueGreen { iterations: random.random_range(1..4) },
         };
         Self {

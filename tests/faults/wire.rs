@@ -104,7 +104,10 @@ enum End {
 const NONSENSE: [(u16, &str); 7] = [
     (200, r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#),
     (200, r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1800000000,"NaN"]}]}}"#),
-    (200, r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1800000000,"+Inf"]}]}}"#),
+    (
+        200,
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1800000000,"+Inf"]}]}}"#,
+    ),
     (200, r#"{"status":"success","data":{"resultTy"#),
     (200, "<html><body>Please log in</body></html>"),
     (200, "null"),
