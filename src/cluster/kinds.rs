@@ -78,6 +78,11 @@ impl Kinds {
         }
     }
 
+    /// All kinds in the newest version that we know, for a cluster that is known to serve them.
+    pub fn newest() -> Self {
+        Self::with_versions(VERSIONS[0], |kind| kind.versions.first().copied())
+    }
+
     /// The kinds with these versions of the Canary and of the providers' objects.
     fn with_versions(canary: &str, served: impl Fn(&Kind) -> Option<&'static str>) -> Self {
         let mut provided = BTreeMap::new();

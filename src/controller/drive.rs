@@ -99,7 +99,8 @@ impl Controller {
             began: clock.now(),
         };
         let outboxes = Outboxes::default();
-        let seat = Seat { connection, kinds, mirror, locator, clock, options, survey, telemetry, outboxes, role: role_in };
+        let seat =
+            Seat { connection, kinds, mirror, locator, clock, options, survey, telemetry, outboxes, role: role_in };
         let task = tokio::spawn(seat.run(stopped));
         Self { role, report, stop, task }
     }

@@ -79,14 +79,7 @@ pub struct Hands {
 
 impl Hands {
     /// Hands that write through `writer`.
-    pub fn new(
-        writer: Writer,
-        kinds: Kinds,
-        mirror: Mirror,
-        clock: Clock,
-        errands: Errands,
-        unsent: Outbox,
-    ) -> Self {
+    pub fn new(writer: Writer, kinds: Kinds, mirror: Mirror, clock: Clock, errands: Errands, unsent: Outbox) -> Self {
         Self {
             writer,
             kinds,

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 /// The kinds as the embedded cluster serves them.
 pub fn kinds() -> Kinds {
-    Kinds::with_versions("v1beta1", Some("v1beta1"))
+    Kinds::newest()
 }
 
 /// A connection over a line.
 pub fn connection(net: &Arc<Net>, line: &Arc<Line>, cluster: &Cluster) -> Connection {
     let client = Wire::client(net, line, cluster);
-    Connection { client, context: "simulated".into(), namespace: NAMESPACE.into() }
+    Connection::over(client, "simulated", NAMESPACE)
 }
 
 pub struct Process {
@@ -32,7 +32,7 @@ impl Process {
         let connection = connection(net, &line, cluster);
         let mirror = Mirror::start(&connection.client, &kinds(), NAMESPACE, time.clock(), true);
         let locator = Locator::new(connection.client.clone(), NAMESPACE, None);
-        let options = Options { min_interval: Duration::from_secs(1) };
+        let options = Options { min_interval: Duration::from_secs(1), ..Options::default() };
         let controller = Controller::start(connection, kinds(), mirror, locator, time.clock(), options);
         Self { line, controller }
     }

@@ -5,7 +5,8 @@ use super::strategy::Setup;
 use super::time::Time;
 use super::trace::Trace;
 use super::wire::{LATEST, LONGEST_CUT, MOST_LAG};
-use canary_tui::api::{Phase, Status, annotation, routes};
+use canary_tui::api::routes::Weights;
+use canary_tui::api::{Phase, Status, annotation};
 use canary_tui::sandbox::store::{Change, ChangeEvent, Store};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,7 +120,7 @@ impl Promises {
     fn tell(&self, change: &Change) {
         let object = &*change.object;
         let short = match &*change.kind {
-            "VirtualService" => format!("{:?}", routes::weights(&object["spec"], &change.name)),
+            "VirtualService" => format!("{:?}", weights(object, &change.name)),
             "Canary" => {
                 let status = Status::read(&object["status"]);
                 let request = object["metadata"]["annotations"][annotation::REQUEST].as_str();
@@ -211,7 +212,7 @@ impl Promises {
                 self.violated(format!("the routes lead to {host}, which does not exist"));
             }
         }
-        let Some(weights) = routes::weights(&object["spec"], &self.app) else {
+        let Some(weights) = weights(object, &self.app) else {
             return self.violated("the routes have no weights".into());
         };
         let request = object["metadata"]["annotations"][annotation::REQUEST_ID].as_str().map(str::to_string);
@@ -425,4 +426,17 @@ fn takes_requests(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
     let ready = conditions.into_iter().any(|one| one["type"] == "Ready" && one["status"] == "True");
     ready && pod["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// The weights of the last HTTP route that leads to the canary; None where none does.
+fn weights(routes: &Value, apex: &str) -> Option<Weights> {
+    let of = |route: &Value, role: &str| {
+        let destinations = route["route"].as_array()?;
+        let host = format!("{apex}-{role}");
+        let named = destinations.iter().find(|d| d["destination"]["host"].as_str() == Some(&host))?;
+        named["weight"].as_u64()
+    };
+    let http = routes["spec"]["http"].as_array()?;
+    let route = http.iter().rev().find(|route| of(route, "canary").is_some())?;
+    Some(Weights { primary: of(route, "primary")? as u8, canary: of(route, "canary")? as u8 })
 }
