@@ -12,6 +12,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -167,7 +168,7 @@ impl Tenure {
                     holding: holding_in,
                     seen: None,
                     nonce: format!("{:016x}", rand::random::<u64>()),
-                    phase: RENEWAL.mul_f64(rand::random::<f64>()),
+                    phase: phase(&connection.namespace, identity),
                 };
                 Some(place.spawn(candidate.run(stopped)))
             }
@@ -196,6 +197,13 @@ impl Tenure {
             let _ = tokio::time::timeout(WRITE_LIMIT, task).await;
         }
     }
+}
+
+/// When a tenure renews within each [`RENEWAL`] since boot: those of one process at different times.
+fn phase(namespace: &str, identity: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (namespace, identity).hash(&mut hasher);
+    RENEWAL.mul_f64((hasher.finish() % 1000) as f64 / 1000.0)
 }
 
 struct Candidate {

@@ -12,6 +12,10 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// How much earlier than an interval after the last step the next one may be: both keep to the same moments of every
+/// interval, and the last one may have been late.
+const ON_TIME: Duration = Duration::from_millis(500);
+
 /// How old what a driver decides on may be, and its write on the way: two late batches of a watch, and the longest way
 /// of a write, over a line that is cut meanwhile.
 const BLIND: Duration = Duration::from_secs(2 * MOST_LAG.as_secs() + LATEST.as_secs() + LONGEST_CUT.as_secs());
@@ -223,7 +227,7 @@ impl Promises {
         if weights.canary > self.weight {
             // A canary that stands in for a primary without pods takes no step.
             let stands_in = weights.canary == 100 && primary_dark.is_some();
-            let early = self.rose.is_some_and(|rose| now - rose < self.setup.interval);
+            let early = self.rose.is_some_and(|rose| now - rose + ON_TIME < self.setup.interval);
             if early && !asked && !stands_in && self.weight > 0 {
                 let rose = self.rose.unwrap_or_default();
                 self.violated(format!(
@@ -317,7 +321,7 @@ impl Promises {
         let since = self.failed_at.zip(stamp).map(|(last, this)| (this - last).to_std().unwrap_or_default());
         let lost_its_pods = before.canary_weight > 0 && after.canary_weight == 0;
         let advanced = self.advanced.is_some_and(|at| self.time.elapsed() - at <= self.setup.interval * 2);
-        if let Some(since) = since.filter(|since| *since < self.setup.interval)
+        if let Some(since) = since.filter(|since| *since + ON_TIME < self.setup.interval)
             && same_rollout
             && !lost_its_pods
             && !advanced
