@@ -9,8 +9,8 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 /// Reads and writes of rollouts at once. With an API server that is a tenth of a second away they are 640 a second.
 const AT_ONCE: usize = 64;
-/// Events at once.
-const EVENTS_AT_ONCE: usize = 16;
+/// Events at once. A step goes on when its Event is written: fewer than the others, and they would be what it waits for.
+const EVENTS_AT_ONCE: usize = 64;
 
 /// The lanes of one driver as one Canary's worker goes by them.
 #[derive(Clone)]
