@@ -85,9 +85,12 @@ mod tests {
         for _ in 0..EVENTS_AT_ONCE {
             events.push(lanes.enter(Lane::Events).await);
         }
+        tokio::task::yield_now().await;
         assert!(lanes.enter(Lane::Events).now_or_never().is_none(), "that lane is full");
         let mut writes = Vec::new();
         for _ in 0..AT_ONCE {
+            // The runtime lets a task do only so much at once.
+            tokio::task::yield_now().await;
             writes.push(lanes.enter(Lane::Rollouts).now_or_never().expect("the other is not"));
         }
         let (urge, urgent) = watch::channel(false);
