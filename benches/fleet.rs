@@ -275,6 +275,10 @@ fn early(log: &[Seen], from: DateTime<Utc>) -> (usize, usize) {
     let (mut early, mut all) = (0, 0);
     for seen in log.iter().filter(|seen| seen.at >= from) {
         let What::Weight(weight) = seen.what else { continue };
+        // Routes are also written without a step: a new driver leaves its term on them.
+        if last.get(seen.canary.as_str()).is_some_and(|(before, _)| *before == weight) {
+            continue;
+        }
         let before = last.insert(&seen.canary, (weight, seen.at));
         let Some((from_weight, then)) = before.filter(|(before, _)| weight > *before && *before > 0) else { continue };
         all += 1;
