@@ -20,9 +20,9 @@ const KINDS: [&str; 6] = ["VirtualService", "Service", "Deployment", "ReplicaSet
 /// A burst of changes is looked at once it has lasted this long.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How many times as long as it takes to look: in a cluster of thousands of objects, looking must not be all that the
-/// machine does.
-const REST: u32 = 4;
+/// What is rested for each workload that was looked at: in a cluster of thousands of objects, looking must not be all that
+/// the machine does. By their number and not by the time that it took, so that a simulation can be repeated.
+const REST: Duration = Duration::from_micros(100);
 
 /// How often the facts are read anew because the store has changed meanwhile.
 const MOST_TRIES: u32 = 8;
@@ -135,9 +135,9 @@ impl Feed {
                 }
             }
             if matters {
-                let began = std::time::Instant::now();
-                traffic.observe(now(), self.facts(&store));
-                gather = GATHER.max(began.elapsed() * REST);
+                let facts = self.facts(&store);
+                gather = GATHER.max(REST * u32::try_from(facts.workloads.len()).unwrap_or(u32::MAX));
+                traffic.observe(now(), facts);
             }
         }
     }
