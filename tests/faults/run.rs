@@ -9,7 +9,7 @@ use super::strategy::Setup;
 use super::time::Time;
 use super::trace::Trace;
 use super::wire::{Line, Net, Weather};
-use canary_tui::api::{Phase, Verb};
+use canary_tui::api::{Phase, Verb, annotation};
 use canary_tui::cluster::Connection;
 use canary_tui::cluster::events::outcome_name;
 use canary_tui::cluster::requests::{self, Sent, Wish};
@@ -314,7 +314,7 @@ impl World {
             tokio::time::sleep(Duration::from_secs(5)).await;
             // Until then a driver may not even have the lease.
             let since = self.promises().last_change.max(began);
-            let quiet = self.time.elapsed().saturating_sub(since) > QUIET;
+            let quiet = self.time.elapsed().saturating_sub(since) > QUIET && !self.is_asked();
             let phase = self.promises().status.phase;
             let waits = self.promises().waits_for_operator(&self.cluster.store);
             if quiet && phase == Phase::Initializing && self.cluster.never_ready(&format!("{}-primary", self.app)) {
@@ -340,6 +340,12 @@ impl World {
                 return;
             }
         }
+    }
+
+    /// Whether a request is pending.
+    fn is_asked(&self) -> bool {
+        let canary = self.cluster.store.get("Canary", Some(NAMESPACE), self.app).expect("the canary");
+        canary["metadata"]["annotations"][annotation::REQUEST].is_string()
     }
 
     fn conclude(self, seed: u64) -> Outcome {
@@ -369,8 +375,7 @@ impl World {
                 violations.push(format!("the request to {} has no outcome", sent.request.verb));
             }
         }
-        let canary = self.cluster.store.get("Canary", Some(NAMESPACE), self.app).expect("the canary");
-        if canary["metadata"]["annotations"][canary_tui::api::annotation::REQUEST].is_string() {
+        if self.is_asked() {
             violations.push("a request is pending still".into());
         }
         let promises = self.promises();
