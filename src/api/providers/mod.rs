@@ -1,7 +1,7 @@
 //! Who carries out the routing: a provider knows the kinds of its objects, their shapes, and how to read them back.
 //!
 //! Everything else speaks of routes and rules and knows no provider by name. A further provider is a file of its own
-//! and a line in [`REGISTRY`].
+//! and a line in its registry.
 
 pub mod istio;
 
