@@ -2,7 +2,7 @@
 //! fires for one of ours.
 
 use super::rehearsal::{APP, Rehearsal, hurried, weight};
-use super::scraping::{promtool_reads, until};
+use super::scraping::{SCRAPE, promtool_reads, until};
 use super::server::Server;
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::Outcome;
@@ -29,7 +29,7 @@ async fn a_rollback_raises_flaggers_alert() {
     let rules = rehearsal.folder.path().join("rules.yml");
     std::fs::write(&rules, RULES).expect("the rules");
     let server = Server::start(&format!(
-        "global:\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  evaluation_interval: 200ms\n\
+        "global:\n  scrape_interval: {SCRAPE}\n  scrape_timeout: {SCRAPE}\n  evaluation_interval: {SCRAPE}\n\
          rule_files: ['{}']\nscrape_configs:\n- job_name: controller\n  static_configs:\n  - targets: ['{address}']\n",
         rules.display()
     ))

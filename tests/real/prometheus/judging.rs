@@ -1,27 +1,35 @@
 //! Rollouts on the sandbox whose checks a real Prometheus answers.
 
 use super::rehearsal::{APP, Rehearsal, hurried, weight};
-use super::scraping::configuration;
+use super::scraping::{configuration, until};
 use super::server::Server;
 use canary_tui::api::Phase;
 use canary_tui::controller::{Controller, Role};
 use canary_tui::metrics::Prometheus;
 use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
 
-/// Time for a few scrapes between two checks.
-const STEP: Duration = Duration::from_secs(1);
+/// Time for a few scrapes between two checks: a rate takes two of them, and what has none is a failed check.
+const STEP: Duration = Duration::from_secs(3);
 /// Nothing here takes this long; it only keeps a failure from hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A cluster whose controller asks a real Prometheus.
-async fn judged() -> (Rehearsal, Server) {
+/// One rollout at a time: their steps are timed, and each takes a cluster, a controller and a Prometheus.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// A cluster whose controller asks a real Prometheus, which has begun to scrape; for as long as the turn is held.
+async fn judged() -> (Rehearsal, Server, MutexGuard<'static, ()>) {
+    let turn = TURN.lock().await;
     let mut rehearsal = Rehearsal::observing(hurried(STEP)).await;
     let server = Server::start(&configuration(&rehearsal.sandbox)).await;
+    let real = Prometheus::from_flag(server.url()).expect("an address");
+    let served = format!(r#"sum(rate(istio_requests_total{{destination_workload="{APP}-primary"}}[30s]))"#);
+    until(&real, &served, |rate| rate > 0.0).await;
     rehearsal.drive_by(Some(server.url()));
     let mut role = rehearsal.controller.as_ref().map(Controller::role).expect("a controller");
     let driving = role.wait_for(|role| *role == Role::Driving);
     tokio::time::timeout(PATIENCE, driving).await.expect("the lease").expect("a role");
-    (rehearsal, server)
+    (rehearsal, server, turn)
 }
 
 /// Every verdict came from the real one: the sandbox's own was never asked through its API.
@@ -35,7 +43,7 @@ async fn assert_judged_by(server: &Server, rehearsal: &Rehearsal) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(prometheus), ignore = "prometheus is not installed")]
 async fn a_good_version_is_promoted() {
-    let (rehearsal, server) = judged().await;
+    let (rehearsal, server, _turn) = judged().await;
     rehearsal.set_version("1.1.0").await;
     rehearsal.until_phase(Phase::Succeeded).await;
     let said = rehearsal.messages();
@@ -43,7 +51,9 @@ async fn a_good_version_is_promoted() {
         let step = format!("Advance {APP}.jx-production canary weight {weight}");
         assert!(said.contains(&step), "{step}: {said:#?}");
     }
-    assert_eq!(rehearsal.mirror.read().workloads[&format!("{APP}-primary")].version(), "1.1.0");
+    let primary = format!("{APP}-primary");
+    // The watches of different kinds do not wait for each other.
+    rehearsal.until("the primary is old", |world| world.workloads[&primary].version() == "1.1.0").await;
     assert_eq!(rehearsal.sandbox.lost_requests(), 0);
     assert_judged_by(&server, &rehearsal).await;
 }
@@ -51,27 +61,20 @@ async fn a_good_version_is_promoted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(prometheus), ignore = "prometheus is not installed")]
 async fn a_version_that_answers_with_errors_is_rolled_back_and_its_series_end() {
-    let (rehearsal, server) = judged().await;
+    let (rehearsal, server, _turn) = judged().await;
     rehearsal.set_version("1.2.0").await;
     rehearsal.until("no traffic on the canary", |world| weight(world) > 0).await;
     rehearsal.until_phase(Phase::Failed).await;
     let said = rehearsal.messages();
     assert!(said.iter().any(|m| m.contains("advancement success rate") && m.ends_with("% < 99%")), "{said:#?}");
-    {
-        let world = rehearsal.mirror.read();
-        assert_eq!(world.workloads[&format!("{APP}-primary")].version(), "1.0.0");
-        assert_eq!((world.workloads[APP].desired, weight(&world)), (0, 0));
-    }
+    rehearsal.until("the canary is still there", |w| (w.workloads[APP].desired, weight(w)) == (0, 0)).await;
+    assert_eq!(rehearsal.mirror.read().workloads[&format!("{APP}-primary")].version(), "1.0.0");
     assert_judged_by(&server, &rehearsal).await;
-    // The pods are gone: what they served stays visible to a range, and at once there is no present value.
+    // The pods are gone: what they served stays visible to a range, and long before the lookback of five minutes there is
+    // no present value.
     let real = Prometheus::from_flag(server.url()).expect("an address");
     let present = format!(r#"count(istio_requests_total{{destination_workload="{APP}"}}) or vector(0)"#);
-    let ended = async {
-        while real.instant(&present).await.expect("an answer")[0].value > 0.0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ended).await.expect("the series of the canary end long before the lookback");
+    until(&real, &present, |count| count == 0.0).await;
     let ever = format!(r#"count(last_over_time(istio_requests_total{{destination_workload="{APP}"}}[5m]))"#);
     assert!(real.instant(&ever).await.expect("an answer")[0].value > 0.0);
 }
