@@ -29,6 +29,9 @@ const REVIEW: Duration = Duration::from_secs(60);
 
 /// How often whatever forbids driving is looked at again.
 const OBSTACLE: Duration = Duration::from_secs(10);
+/// How often it is looked at again where it cannot be told: an API server that fails now and then must not keep a namespace
+/// without its driver.
+const UNTOLD: Duration = Duration::from_secs(2);
 
 /// How the controller runs.
 #[derive(Clone, Debug)]
@@ -145,10 +148,11 @@ impl Seat {
                 _ = stopped.changed() => break,
             };
             if let Some(why) = obstacle {
+                let wait = if why.starts_with("cannot tell") { UNTOLD } else { OBSTACLE };
                 self.set(Role::Observing(why));
                 tokio::select! {
                     biased;
-                    () = tokio::time::sleep(OBSTACLE) => continue,
+                    () = tokio::time::sleep(wait) => continue,
                     _ = stopped.changed() => break,
                 }
             }

@@ -13,16 +13,19 @@ pub enum Receiver {
     Discord,
     Rocket,
     GoogleChat,
+    /// Anything else that takes JSON: the alert as it is. Flagger has no such type.
+    Webhook,
 }
 
 impl Receiver {
     /// With the names of `spec.type`.
-    pub const NAMED: [(&'static str, Receiver); 5] = [
+    pub const NAMED: [(&'static str, Receiver); 6] = [
         ("slack", Receiver::Slack),
         ("msteams", Receiver::Teams),
         ("discord", Receiver::Discord),
         ("rocket", Receiver::Rocket),
         ("gchat", Receiver::GoogleChat),
+        ("webhook", Receiver::Webhook),
     ];
 
     /// The receiver of that name.
@@ -45,6 +48,7 @@ impl Receiver {
             Receiver::Rocket => slack(message, channel, username, ["#0076D7", "#FF0000"]),
             Receiver::Teams => teams(message),
             Receiver::GoogleChat => google_chat(message),
+            Receiver::Webhook => plain(message),
         }
     }
 }
@@ -72,6 +76,18 @@ fn slack(message: &Message, channel: &str, username: &str, colours: [&str; 2]) -
             "mrkdwn_in": ["text"],
             "fields": message.fields.iter().map(field).collect::<Vec<_>>(),
         }],
+    })
+}
+
+fn plain(message: &Message) -> Value {
+    let fields: serde_json::Map<String, Value> =
+        message.fields.iter().map(|(title, value)| (title.to_string(), json!(value))).collect();
+    json!({
+        "name": message.name,
+        "namespace": message.namespace,
+        "severity": message.severity.name(),
+        "message": message.text,
+        "fields": fields,
     })
 }
 
@@ -143,6 +159,15 @@ mod tests {
             let colour = |severity| body(receiver, severity)["attachments"][0]["color"].clone();
             assert_eq!((colour(Severity::Warn), colour(Severity::Error)), (json!(calm), json!(grave)));
         }
+    }
+
+    #[test]
+    fn any_other_webhook_takes_the_alert_as_it_is() {
+        let expected = json!({
+            "name": "web", "namespace": "prod", "severity": "error", "message": "P99 <500ms> & falling",
+            "fields": {"Target": "Deployment/web.prod"},
+        });
+        assert_eq!(body(Receiver::Webhook, Severity::Error), expected);
     }
 
     #[test]
