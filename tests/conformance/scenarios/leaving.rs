@@ -50,6 +50,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("Deployment */metadata/annotations/canary-tui~1revision", "which revision the primary bears"),
     ("Deployment */metadata/annotations/canary-tui~1configs", "what it mounts, by checksum"),
     ("Deployment */metadata/annotations/canary-tui~1last-promoted", "what it bore before: the way back of an abort"),
+    ("Deployment */metadata/annotations/canary-tui~1replicas", "with how many pods the primary served"),
     ("*/metadata/annotations/canary-tui~1term", "whose write was the last"),
     ("*/metadata/annotations/canary-tui~1request-id", "for which request it was"),
     ("ConfigMap */metadata/annotations/canary-tui~1revision", "whose configuration a copy holds"),
