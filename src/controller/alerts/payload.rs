@@ -48,7 +48,7 @@ impl Receiver {
             Receiver::Rocket => slack(message, channel, username, ["#0076D7", "#FF0000"]),
             Receiver::Teams => teams(message),
             Receiver::GoogleChat => google_chat(message),
-            Receiver::Webhook => plain(message),
+            Receiver::Webhook => as_it_is(message),
         }
     }
 }
@@ -79,7 +79,7 @@ fn slack(message: &Message, channel: &str, username: &str, colours: [&str; 2]) -
     })
 }
 
-fn plain(message: &Message) -> Value {
+fn as_it_is(message: &Message) -> Value {
     let fields: serde_json::Map<String, Value> =
         message.fields.iter().map(|(title, value)| (title.to_string(), json!(value))).collect();
     json!({
