@@ -143,6 +143,7 @@ impl Seat {
         let identity = identity();
         while !*stopped.borrow() {
             let obstacle = tokio::select! {
+                biased;
                 obstacle = self.obstacle() => obstacle,
                 // It may wait for lists that never come.
                 _ = stopped.changed() => break,
@@ -238,6 +239,7 @@ impl Seat {
                 }
                 _ = review.tick() => {
                     let obstacle = tokio::select! {
+                        biased;
                         obstacle = self.obstacle() => obstacle,
                         _ = stopped.changed() => return,
                     };

@@ -120,8 +120,9 @@ impl Board {
                 tokio::time::sleep(BETWEEN).await;
             }
             tokio::select! {
-                changed = count.changed() => if changed.is_err() { break },
+                biased;
                 _ = stopped.changed() => break,
+                changed = count.changed() => if changed.is_err() { break },
                 _ = partings.join_next(), if !partings.is_empty() => {}
                 _ = followers.join_next(), if !followers.is_empty() => {}
             }
