@@ -73,6 +73,18 @@ pub fn difference(present: &Metadata, desired: &Metadata, unmanaged: &Unmanaged)
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// As [`difference`], where whatever others write beside what should be borne stays: nobody fights over it.
+pub fn lacking(present: &Metadata, desired: &Metadata) -> Option<Value> {
+    let others = |present: &BTreeMap<String, String>, desired: &BTreeMap<String, String>| {
+        present.keys().filter(|key| !desired.contains_key(*key)).cloned().collect()
+    };
+    let unmanaged = Unmanaged {
+        labels: others(&present.labels, &desired.labels),
+        annotations: others(&present.annotations, &desired.annotations),
+    };
+    difference(present, desired, &unmanaged)
+}
+
 /// The spec that an object had before it was taken over: what kubectl last applied, else what was kept under `key`.
 /// What `is_original` refuses was never the original: it was written for a Canary before.
 pub fn original(object: &Value, key: &str, is_original: impl Fn(&Value) -> bool) -> Option<Value> {
@@ -131,6 +143,18 @@ mod tests {
     fn metadata(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Metadata {
         let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         Metadata { labels: map(labels), annotations: map(annotations) }
+    }
+
+    #[test]
+    fn what_others_write_beside_it_is_lacking_nothing() {
+        let metadata = |pairs: &[(&str, &str)]| Metadata {
+            annotations: pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+            ..Metadata::default()
+        };
+        let desired = metadata(&[("a", "1")]);
+        assert_eq!(lacking(&metadata(&[("a", "1"), ("theirs", "x")]), &desired), None);
+        let patch = lacking(&metadata(&[("a", "2"), ("theirs", "x")]), &desired);
+        assert_eq!(patch, Some(json!({"annotations": {"a": "1"}})));
     }
 
     #[test]

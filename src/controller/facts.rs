@@ -4,7 +4,7 @@ use super::configs::{self, Mounted};
 use super::scaler::scaler;
 use crate::api::shapes::{Owner, Role};
 use crate::api::status::Cookies;
-use crate::api::{Autoscaler, FINALIZER, Problem, Provider, Revision, Spec, Unmanaged, borne, services};
+use crate::api::{Autoscaler, FINALIZER, Problem, Provider, Revision, Spec, borne, services};
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::cluster::{Health, Source, World};
 use crate::rollout::{Answers, Facts, Part, Routes, Workload};
@@ -284,7 +284,7 @@ fn routes(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner) -> R
     let live = record.live(spec);
     let with = |cookies: &Cookies| {
         let desired = spec.provider.routes(owner, spec, &live.traffic(cookies.clone()));
-        let bears = borne::difference(&record.bears, &borne::borne(&desired), &Unmanaged::default());
+        let bears = borne::lacking(&record.bears, &borne::borne(&desired));
         bears.is_none() && spec.provider.same(&record.spec, &desired["spec"])
     };
     let as_desired = || with(&canary.status.cookies) || with(&live.cookies);

@@ -175,7 +175,7 @@ fn stand_in(routes: &mut Value, traffic: &Traffic, stood_in: bool) {
 /// What makes live routes into the desired ones.
 fn routes_patch(present: &RouteRecord, desired: &Value, spec: &Spec) -> Value {
     let mut patch = json!({ "spec": borne::replacing(&present.spec, &desired["spec"]) });
-    if let Some(metadata) = borne::difference(&present.bears, &borne::borne(desired), &Unmanaged::default()) {
+    if let Some(metadata) = borne::lacking(&present.bears, &borne::borne(desired)) {
         patch["metadata"] = metadata;
     }
     let taken_over = present.owner.is_none() && !present.keeps_original;
