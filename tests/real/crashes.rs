@@ -32,7 +32,10 @@ async fn live(name: &str, deadly: impl Fn(&Moment) -> bool + Send + Sync + 'stat
                     // A write that sets the phase is seen before or after it is judged.
                     let canary =
                         if write.phase.is_empty() { ground_.watched.get("Canary", APP) } else { Arc::default() };
-                    let phase = canary["status"]["phase"].as_str().unwrap_or_default().to_owned();
+                    // A lease is renewed at moments of its own, whatever the phase.
+                    let of_rollout = !write.object.starts_with("leases");
+                    let phase =
+                        canary["status"]["phase"].as_str().filter(|_| of_rollout).unwrap_or_default().to_owned();
                     let moment = (phase, write.clone());
                     let first = passed.lock().expect("no panic").insert(moment.clone());
                     let dies = first && deadly(&moment);
