@@ -39,6 +39,7 @@ fn facts(since: chrono::DateTime<Utc>) -> Facts {
                 to(format!("{host}-primary"), format!("{host}-primary"), 100 - weight),
                 to(format!("{host}-canary"), host, weight),
             ],
+            copies: Vec::new(),
         });
     }
     facts
