@@ -6,7 +6,8 @@ use canary_tui::api::Phase;
 use canary_tui::cluster::Clock;
 use canary_tui::rollout::Reading;
 use canary_tui::sandbox::Options;
-use canary_tui::tui::message::Msg;
+use canary_tui::tui::message::{Msg, Teller};
+use canary_tui::tui::row::Key;
 use canary_tui::tui::source::{self, Feed, Order};
 use rehearsal::{APP, Rehearsal, hurried, weight};
 use serde_json::{Value, json};
@@ -224,15 +225,18 @@ async fn a_console_is_told_what_the_selected_canarys_query_answers() {
     let (told, mut messages) = mpsc::unbounded_channel();
     let (orders, commands) = mpsc::unbounded_channel();
     let options = source::Options { controller: None, prometheus: None };
-    let feed = tokio::spawn(Feed::new(rehearsal.connection.clone(), Clock::system(), options, told, commands).run());
-    let selected = Order::Remember { primary: format!("{APP}-primary"), canary: APP.into() };
+    let feed = tokio::spawn(
+        Feed::new(rehearsal.connection.clone(), Clock::system(), options, Teller::new(0, told), commands).run(),
+    );
+    let key = |name: &str| Key::new("jx-production", name);
+    let selected = Order::Remember { primary: key(&format!("{APP}-primary")), canary: key(APP) };
     orders.send(selected).expect("the feed listens");
     rehearsal.set_version("1.1.0").await;
     let told = async {
         loop {
-            let message = messages.recv().await.expect("the feed tells");
+            let message = messages.recv().await.expect("the feed tells").msg;
             let Msg::Judged(judged) = message else { continue };
-            assert_eq!(judged.canary, APP);
+            assert_eq!(judged.canary.name, APP);
             let [(check, reading)] = &judged.checks[..] else { panic!("{judged:?}") };
             assert_eq!((check.name.as_str(), check.min, check.max), ("answered", Some(99.0), None));
             match reading {

@@ -12,6 +12,7 @@ use crate::cluster::records::tag;
 use crate::cluster::requests::{Outcome, RequestError, Sent, Wish, outcome, send};
 use crate::cluster::{CanaryRecord, Clock, Driver, Health, Mirror, Source, World, flagger};
 use crate::rollout::{Standing, allowed, choose_container};
+use crate::tui::row::Key;
 use crate::tui::{model, question, source};
 use anyhow::{Result, anyhow, bail};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -132,7 +133,7 @@ fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
     };
     let asked = model::Wish {
         verb: ask.verb,
-        canary: name.clone(),
+        canary: Key::new(namespace, name),
         revision: String::new(),
         image: image.clone(),
         container,
@@ -178,7 +179,7 @@ fn gate(canary: &CanaryRecord, named: Option<&str>) -> std::result::Result<Strin
 
 /// What will happen to whom, in the console's words.
 fn question(world: &World, mut wish: model::Wish) -> String {
-    let Some(row) = source::rows(world, Duration::ZERO).into_iter().find(|row| row.name == wish.canary) else {
+    let Some(row) = source::rows(world, Duration::ZERO).into_iter().find(|row| row.is(&wish.canary)) else {
         return format!("{} {}?", wish.verb, wish.canary);
     };
     if wish.image.is_none() {

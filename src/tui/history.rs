@@ -1,5 +1,6 @@
 //! The measurements of the last while, kept per workload and bounded.
 
+use super::row::Key;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -58,13 +59,13 @@ impl Sample {
     }
 }
 
-/// The samples of all workloads, by Deployment name. `f32` halves what a console over many canaries needs, and is
+/// The samples of all workloads, by their Deployments. `f32` halves what a console over many canaries needs, and is
 /// finer than any chart; the figures on screen come from the latest measures, which are kept whole.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    samples: BTreeMap<String, VecDeque<Sample>>,
+    samples: BTreeMap<Key, VecDeque<Sample>>,
     /// The latest measures, and when they were taken.
-    latest: BTreeMap<String, Measures>,
+    latest: BTreeMap<Key, Measures>,
     /// When the newest measures were taken.
     pub at: Option<DateTime<Utc>>,
 }
@@ -72,7 +73,7 @@ pub struct History {
 impl History {
     /// Takes in what was measured of all workloads at one time; a workload that is missing has a gap there.
     /// `span` is the time in seconds for which the measures stand.
-    pub fn record(&mut self, at: DateTime<Utc>, span: i64, measured: BTreeMap<String, Measures>) {
+    pub fn record(&mut self, at: DateTime<Utc>, span: i64, measured: BTreeMap<Key, Measures>) {
         for (workload, measures) in &measured {
             self.samples.entry(workload.clone()).or_default().push_back(Sample::of(at, span, measures));
         }
@@ -89,8 +90,8 @@ impl History {
 
     /// Puts samples of a time before the first one that is kept, as Prometheus remembers them.
     /// `span` is the time in seconds between two of them.
-    pub fn fill(&mut self, workload: &str, span: i64, earlier: &[(DateTime<Utc>, Measures)]) {
-        let samples = self.samples.entry(workload.to_string()).or_default();
+    pub fn fill(&mut self, workload: &Key, span: i64, earlier: &[(DateTime<Utc>, Measures)]) {
+        let samples = self.samples.entry(workload.clone()).or_default();
         let first = samples.front().map_or(i64::MAX, |sample| sample.at);
         let newest = earlier.iter().rev().map(|(at, _)| at.timestamp()).find(|at| *at < first);
         // What is remembered ends where the first sample of our own begins.
@@ -108,13 +109,13 @@ impl History {
     }
 
     /// The latest value of a workload.
-    pub fn latest(&self, workload: &str, metric: Metric) -> Option<f64> {
+    pub fn latest(&self, workload: &Key, metric: Metric) -> Option<f64> {
         self.latest.get(workload)?.get(metric)
     }
 
     /// A metric of a workload on a grid: `columns` values that end at the newest sample, one per `step` seconds; None
     /// where nothing was measured.
-    pub fn columns(&self, workload: &str, metric: Metric, columns: usize, step: i64) -> Vec<Option<f64>> {
+    pub fn columns(&self, workload: &Key, metric: Metric, columns: usize, step: i64) -> Vec<Option<f64>> {
         let mut values = vec![None; columns];
         let (Some(samples), Some(end)) = (self.samples.get(workload), self.at) else { return values };
         let step = step.max(1);
@@ -143,8 +144,12 @@ mod tests {
         DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()
     }
 
+    fn app() -> Key {
+        Key::new("prod", "app")
+    }
+
     fn record(history: &mut History, second: i64, value: Option<f64>) {
-        history.record(at(second), 5, BTreeMap::from([("app".to_string(), Measures([value; 4]))]));
+        history.record(at(second), 5, BTreeMap::from([(app(), Measures([value; 4]))]));
     }
 
     #[test]
@@ -153,20 +158,20 @@ mod tests {
         for (second, value) in [(0, Some(1.0)), (5, None), (10, Some(3.0)), (21, Some(5.0))] {
             record(&mut history, second, value);
         }
-        assert_eq!(history.columns("app", Metric::Cpu, 6, 5), [None, Some(1.0), None, Some(3.0), None, Some(5.0)]);
-        assert_eq!(history.latest("app", Metric::P99), Some(5.0));
-        assert_eq!(history.latest("other", Metric::P99), None);
+        assert_eq!(history.columns(&app(), Metric::Cpu, 6, 5), [None, Some(1.0), None, Some(3.0), None, Some(5.0)]);
+        assert_eq!(history.latest(&app(), Metric::P99), Some(5.0));
+        assert_eq!(history.latest(&Key::new("other", "app"), Metric::P99), None);
     }
 
     #[test]
     fn a_sample_stands_for_the_time_since_the_one_before() {
         let mut history = History::default();
         for second in [0, 15, 30] {
-            let measured = BTreeMap::from([("app".to_string(), Measures([Some(second as f64); 4]))]);
+            let measured = BTreeMap::from([(app(), Measures([Some(second as f64); 4]))]);
             history.record(at(second), 15, measured);
         }
         let wanted = [0.0, 15.0, 15.0, 15.0, 30.0, 30.0, 30.0].map(Some);
-        assert_eq!(history.columns("app", Metric::Cpu, 7, 5), wanted);
+        assert_eq!(history.columns(&app(), Metric::Cpu, 7, 5), wanted);
     }
 
     #[test]
@@ -174,8 +179,8 @@ mod tests {
         let mut history = History::default();
         record(&mut history, 0, Some(f64::NAN));
         record(&mut history, 5, Some(f64::INFINITY));
-        assert_eq!(history.latest("app", Metric::Cpu), None);
-        assert_eq!(history.columns("app", Metric::Cpu, 2, 5), [None, None]);
+        assert_eq!(history.latest(&app(), Metric::Cpu), None);
+        assert_eq!(history.columns(&app(), Metric::Cpu, 2, 5), [None, None]);
     }
 
     #[test]
@@ -184,7 +189,7 @@ mod tests {
         for second in 0..2000 {
             record(&mut history, second, Some(1.0));
         }
-        assert_eq!(history.samples["app"].len(), KEPT);
+        assert_eq!(history.samples[&app()].len(), KEPT);
     }
 
     #[test]
@@ -193,7 +198,7 @@ mod tests {
         record(&mut history, 10, Some(3.0));
         let earlier =
             [(at(0), Measures([Some(1.0); 4])), (at(5), Measures([Some(2.0); 4])), (at(10), Measures::default())];
-        history.fill("app", 5, &earlier);
-        assert_eq!(history.columns("app", Metric::Success, 3, 5), [Some(1.0), Some(2.0), Some(3.0)]);
+        history.fill(&app(), 5, &earlier);
+        assert_eq!(history.columns(&app(), Metric::Success, 3, 5), [Some(1.0), Some(2.0), Some(3.0)]);
     }
 }

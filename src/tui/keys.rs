@@ -3,6 +3,7 @@
 //! Dispatch, the footer, the help and the README's table are all read from it, so that none of them can lie.
 
 use super::model::{Model, Overlay};
+use super::row::Key;
 use crate::api::Verb;
 use crate::rollout;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -189,7 +190,7 @@ pub const TABLE: &[Binding] = &[
         key: "o",
         action: Action::Order,
         label: "",
-        help: "Change the order of the canaries: oldest first, by name, by phase",
+        help: "Order the canaries by need, age, name, phase, weight, failed checks, success or P99",
     },
     Binding {
         place: Place::Main,
@@ -490,12 +491,12 @@ pub fn enabled(action: Action, model: &Model) -> Result<(), String> {
             Some(_) => {}
         }
     }
-    allowed(verb, &row.name, model)
+    allowed(verb, &row.key(), model)
 }
 
 /// Why a request for a canary would not be carried out now.
-pub fn allowed(verb: Verb, canary: &str, model: &Model) -> Result<(), String> {
-    let Some(row) = model.named(canary) else { return Err(format!("{canary} is gone")) };
+pub fn allowed(verb: Verb, canary: &Key, model: &Model) -> Result<(), String> {
+    let Some(row) = model.named(canary) else { return Err(format!("{} is gone", canary.name)) };
     if model.stale() {
         return Err("the connection to the cluster is lost".into());
     }
@@ -507,7 +508,7 @@ pub fn allowed(verb: Verb, canary: &str, model: &Model) -> Result<(), String> {
     if let Some(right) = &model.lacking {
         return Err(format!("you may not {right}"));
     }
-    model.driver.objection()?;
+    model.driver_of(&row.namespace).objection()?;
     rollout::allowed(verb, row.standing)?;
     if row.request_revision(verb).is_none() {
         return Err("the target's revision is not known yet".into());

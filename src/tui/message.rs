@@ -3,11 +3,46 @@
 use super::history::Measures;
 use super::model::{Driver, Link, Wish};
 use super::own_checks::Judged;
-use super::row::Row;
+use super::row::{Key, Row};
 use crate::cluster::EventRecord;
 use chrono::{DateTime, FixedOffset, Utc};
 use crossterm::event::KeyEvent;
 use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+
+/// What a source tells, with the place that it was opened for: the console may look elsewhere by now.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// As of [`Model::generation`](super::model::Model::generation).
+    pub generation: u64,
+    pub msg: Msg,
+}
+
+/// Tells the console what a source of one generation says.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    generation: u64,
+    to: mpsc::UnboundedSender<Told>,
+}
+
+/// Nobody listens any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deaf;
+
+impl Teller {
+    /// Tells for a generation.
+    pub fn new(generation: u64, to: mpsc::UnboundedSender<Told>) -> Self {
+        Self { generation, to }
+    }
+
+    /// Tells it.
+    ///
+    /// # Errors
+    /// Nobody listens any more.
+    pub fn send(&self, msg: Msg) -> Result<(), Deaf> {
+        self.to.send(Told { generation: self.generation, msg }).map_err(|_| Deaf)
+    }
+}
 
 /// Something that has happened.
 #[derive(Clone, Debug)]
@@ -17,7 +52,7 @@ pub enum Msg {
     Paste(String),
     Resize(u16, u16),
     Clock(DateTime<Utc>, FixedOffset),
-    /// All canaries of the namespace as they are now.
+    /// All canaries as they are now.
     Rows(Vec<Row>),
     /// All Events on canaries as they are now, in any order.
     Events(Vec<EventRecord>),
@@ -31,13 +66,16 @@ pub enum Msg {
     },
     /// What the operator may not do, in words; None: may ask for everything.
     Rights(Option<String>),
+    /// Who drives the one namespace that is looked at.
     Driver(Driver),
+    /// Who drives each of all namespaces.
+    Drivers(BTreeMap<String, Driver>),
     /// What Prometheus said of all workloads, and why a metric has no values at all.
     /// `span` is the time in seconds for which that stands.
     Measured {
         at: DateTime<Utc>,
         span: i64,
-        workloads: BTreeMap<String, Measures>,
+        workloads: BTreeMap<Key, Measures>,
         problems: [Option<String>; 4],
     },
     /// What the queries of the selected canary's own answered.
@@ -46,7 +84,7 @@ pub enum Msg {
     Prometheus(Link),
     /// What Prometheus remembers of a workload, oldest first, a sample every `span` seconds.
     Remembered {
-        workload: String,
+        workload: Key,
         span: i64,
         samples: Vec<(DateTime<Utc>, Measures)>,
     },
@@ -77,8 +115,8 @@ pub enum Command {
     Send(Wish),
     /// Ask Prometheus what it remembers of these workloads.
     Remember {
-        primary: String,
-        canary: String,
+        primary: Key,
+        canary: Key,
     },
     /// Paint every cell anew.
     Repaint,

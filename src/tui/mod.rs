@@ -11,6 +11,7 @@ pub mod input;
 pub mod keys;
 pub mod message;
 pub mod model;
+pub mod order;
 pub mod own_checks;
 pub mod question;
 pub mod row;

@@ -3,16 +3,19 @@
 //! Nothing in here reads a clock or waits for anything; the time is a field.
 
 use super::history::{History, Metric};
+use super::order::Index;
 use super::own_checks::Judged;
-use super::row::{Row, Side};
+use super::row::{Key, Row, Side};
 use super::theme::{Depth, Theme};
 use super::{glyphs::Glyphs, text};
 use crate::api::{Provider, Verb};
 use crate::cluster::EventRecord;
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
 use ratatui::layout::Size;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tui_input::Input;
+
+pub use super::order::Order;
 
 /// Least columns and rows in which the console can say anything useful.
 pub const SMALLEST: Size = Size { width: 60, height: 16 };
@@ -23,6 +26,10 @@ pub const COUNTED: i64 = 120_000;
 /// The console's whole state.
 #[derive(Clone, Debug)]
 pub struct Model {
+    /// Counts the places at which the console has looked: what comes from an older one does not concern it any more.
+    pub generation: u64,
+    /// Whether all namespaces are looked at; then each canary's own stands beside its name.
+    pub everywhere: bool,
     /// Name of the kubeconfig's context.
     pub context: String,
     pub namespace: String,
@@ -31,7 +38,10 @@ pub struct Model {
     pub offset: FixedOffset,
     pub size: Size,
     pub look: Look,
+    /// By namespace and name once they are settled; the screen's order is the index's.
     pub rows: Vec<Row>,
+    /// Which of them are shown, in which order.
+    pub index: Index,
     /// Events on canaries, oldest first.
     pub events: Vec<EventRecord>,
     pub history: History,
@@ -44,13 +54,16 @@ pub struct Model {
     pub cluster: Link,
     pub routes: Link,
     pub prometheus: Link,
+    /// Who carries out the rollouts of the namespaces that `drivers` does not name.
     pub driver: Driver,
+    /// Over all namespaces: who carries out the rollouts of each.
+    pub drivers: BTreeMap<String, Driver>,
     /// What else may not be read, in words.
     pub missing: Vec<String>,
     /// The right that the operator lacks to ask for anything.
     pub lacking: Option<String>,
-    /// Name of the selected canary.
-    pub selected: Option<String>,
+    /// The selected canary.
+    pub selected: Option<Key>,
     pub order: Order,
     pub filter: Filter,
     pub pane: Pane,
@@ -118,37 +131,6 @@ impl Driver {
     }
 }
 
-/// In which order the canaries stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// The oldest first.
-    #[default]
-    Age,
-    Name,
-    /// What is under way first, then what failed.
-    Phase,
-}
-
-impl Order {
-    /// The one after this.
-    pub fn next(self) -> Self {
-        match self {
-            Order::Age => Order::Name,
-            Order::Name => Order::Phase,
-            Order::Phase => Order::Age,
-        }
-    }
-
-    /// The word on the screen.
-    pub fn label(self) -> &'static str {
-        match self {
-            Order::Age => "oldest first",
-            Order::Name => "by name",
-            Order::Phase => "by phase",
-        }
-    }
-}
-
 /// A part of names that is looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -183,7 +165,7 @@ pub enum Overlay {
 /// Which version to start.
 #[derive(Clone, Debug)]
 pub struct Versions {
-    pub canary: String,
+    pub canary: Key,
     /// The revision that the operator saw when the list was opened.
     pub revision: String,
     pub choices: Vec<Choice>,
@@ -229,7 +211,7 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
     pub verb: Verb,
-    pub canary: String,
+    pub canary: Key,
     pub revision: String,
     /// For start: the image to set, and on which container.
     pub image: Option<String>,
@@ -261,6 +243,8 @@ pub enum Tone {
 pub struct Start {
     pub context: String,
     pub namespace: String,
+    /// Whether all namespaces are looked at.
+    pub everywhere: bool,
     pub now: DateTime<Utc>,
     pub offset: FixedOffset,
     pub size: Size,
@@ -270,18 +254,11 @@ pub struct Start {
 }
 
 impl Model {
-    /// Who carries out the routing of the canaries; where there are none, of those that name nobody.
-    pub fn providers(&self) -> BTreeSet<Provider> {
-        let mut named: BTreeSet<Provider> = self.rows.iter().map(|row| row.provider).collect();
-        if named.is_empty() {
-            named.insert(Provider::default());
-        }
-        named
-    }
-
     /// A console that has heard nothing yet.
     pub fn new(start: Start) -> Self {
         Self {
+            generation: 0,
+            everywhere: start.everywhere,
             context: start.context,
             namespace: start.namespace,
             now: start.now,
@@ -289,6 +266,7 @@ impl Model {
             size: start.size,
             look: start.look,
             rows: Vec::new(),
+            index: Index { providers: [Provider::default()].into(), ..Index::default() },
             events: Vec::new(),
             history: History::default(),
             metric_problems: Default::default(),
@@ -298,6 +276,7 @@ impl Model {
             routes: Link::Connecting,
             prometheus: Link::Connecting,
             driver: Driver::Looking,
+            drivers: BTreeMap::new(),
             missing: Vec::new(),
             lacking: None,
             selected: None,
@@ -312,26 +291,65 @@ impl Model {
     }
 
     /// The canaries that pass the filter, in their order.
-    pub fn visible(&self) -> Vec<&Row> {
-        let wanted = self.filter.input.value().to_lowercase();
-        self.rows.iter().filter(|row| wanted.is_empty() || row.name.to_lowercase().contains(&wanted)).collect()
+    pub fn visible(&self) -> impl DoubleEndedIterator<Item = &Row> {
+        self.index.shown.iter().filter_map(|at| self.rows.get(*at as usize))
+    }
+
+    /// How many these are.
+    pub fn shown(&self) -> usize {
+        self.index.shown.len()
+    }
+
+    /// Some of them, from the place `first` on.
+    pub fn visible_from(&self, first: usize) -> impl Iterator<Item = &Row> {
+        let shown = self.index.shown.get(first..).unwrap_or_default();
+        shown.iter().filter_map(|at| self.rows.get(*at as usize))
+    }
+
+    /// Where the selected canary stands among them.
+    pub fn place_of_selected(&self) -> usize {
+        let is_there = |at: usize| {
+            let row = self.visible_from(at).next();
+            row.zip(self.selected.as_ref()).is_some_and(|(row, selected)| row.is(selected))
+        };
+        match is_there(self.index.at) {
+            true => self.index.at,
+            false => (0..self.shown()).find(|at| is_there(*at)).unwrap_or(0),
+        }
+    }
+
+    /// Selects the canary at a place among them.
+    pub fn select(&mut self, at: usize) {
+        let key = self.visible_from(at).next().map(Row::key);
+        (self.index.at, self.selected) = (at, key.or_else(|| self.selected.take()));
     }
 
     /// The selected canary, where the filter shows it.
     pub fn row(&self) -> Option<&Row> {
-        let selected = self.selected.as_deref()?;
-        self.visible().into_iter().find(|row| row.name == selected)
+        self.named(self.selected.as_ref()?)
     }
 
     /// Any canary by its name.
-    pub fn named(&self, name: &str) -> Option<&Row> {
-        self.rows.iter().find(|row| row.name == name)
+    pub fn named(&self, key: &Key) -> Option<&Row> {
+        // They stand by namespace and name, whatever the screen's order.
+        let by_key = |row: &Row| (&row.namespace, &row.name).cmp(&(&key.namespace, &key.name));
+        self.rows.binary_search_by(by_key).ok().map(|at| &self.rows[at])
+    }
+
+    /// Who carries out the rollouts of a namespace.
+    pub fn driver_of(&self, namespace: &str) -> &Driver {
+        self.drivers.get(namespace).unwrap_or(&self.driver)
+    }
+
+    /// Who carries out the routing of the canaries; where there are none, of those that name nobody.
+    pub fn providers(&self) -> &BTreeSet<Provider> {
+        &self.index.providers
     }
 
     /// The events that are shown: all, or the selected canary's.
     pub fn shown_events(&self) -> impl DoubleEndedIterator<Item = &EventRecord> {
-        let only = self.only_selected.then(|| self.selected.as_deref().unwrap_or_default());
-        self.events.iter().filter(move |event| only.is_none_or(|name| event.canary == name))
+        let only = self.only_selected.then_some(self.selected.as_ref());
+        self.events.iter().filter(move |event| only.is_none_or(|key| key.is_some_and(|key| is_on(event, key))))
     }
 
     /// Whether what is on the screen may be out of date.
@@ -400,25 +418,28 @@ impl Model {
         next_minute.min(self.now + Duration::milliseconds(to_next))
     }
 
-    /// Brings the selection, the order and the scroll positions in line with the rows.
+    /// Brings the selection, the order and what is counted in line with the rows. Whoever is selected stays so, wherever
+    /// the canary goes; when it is gone, the one that stands in its place is selected.
     pub fn settle(&mut self) {
-        let order = self.order;
-        self.rows.sort_by(|a, b| {
-            let rank = |row: &Row| match (order, row.under_way(), row.phase) {
-                (Order::Phase, true, _) => 0,
-                (Order::Phase, false, crate::api::Phase::Failed) => 1,
-                (Order::Phase, false, _) => 2,
-                _ => 0,
-            };
-            let age = |row: &Row| (order == Order::Age).then_some(row.created).flatten();
-            rank(a).cmp(&rank(b)).then(age(a).cmp(&age(b))).then_with(|| a.name.cmp(&b.name))
-        });
-        let visible = self.visible();
-        let still = visible.iter().any(|row| Some(row.name.as_str()) == self.selected.as_deref());
-        if !still {
-            self.selected = visible.first().map(|row| row.name.clone());
+        self.rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        let wanted = self.filter.input.value().to_lowercase();
+        let passes = |row: &Row| wanted.is_empty() || row.name.to_lowercase().contains(&wanted);
+        let driver = |namespace: &str| self.drivers.get(namespace).unwrap_or(&self.driver);
+        let index = Index::of(&self.rows, self.order, &self.history, driver, passes, &self.index);
+        let before = std::mem::replace(&mut self.index, index);
+        let selected = self.selected.as_ref();
+        let place = self.visible().position(|row| selected.is_some_and(|key| row.is(key)));
+        match place {
+            Some(place) => self.index.at = place,
+            None if self.shown() == 0 => self.selected = None,
+            None => self.select(before.at.min(self.shown() - 1)),
         }
     }
+}
+
+/// Whether an event is on that canary.
+pub fn is_on(event: &EventRecord, key: &Key) -> bool {
+    event.canary == key.name && event.namespace == key.namespace
 }
 
 /// The text of a version: never empty.

@@ -3,7 +3,8 @@
 //! Such a query is one Canary's alone, so only the selected canary's are asked, and only while its rollout is under
 //! way: what the screen costs must not grow with the number of canaries.
 
-use super::message::Msg;
+use super::message::{Msg, Teller};
+use super::row::Key;
 use super::source::Pace;
 use super::text::bounded;
 use crate::api::Spec;
@@ -11,7 +12,7 @@ use crate::cluster::Mirror;
 use crate::metrics::{Locator, reader};
 use crate::rollout::Reading;
 use futures::future::join_all;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// A check by a query of the Canary's own. Its name is as it came, but bounded.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,26 +40,26 @@ impl OwnCheck {
 /// What the own checks of one canary read, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Judged {
-    pub canary: String,
+    pub canary: Key,
     pub checks: Vec<(OwnCheck, Reading)>,
 }
 
 impl Judged {
     /// The reading of a canary's check at its place; None while it is not known.
-    pub fn reading(&self, canary: &str, place: usize, check: &OwnCheck) -> Option<&Reading> {
+    pub fn reading(&self, canary: &Key, place: usize, check: &OwnCheck) -> Option<&Reading> {
         let (of, reading) = self.checks.get(place)?;
-        (self.canary == canary && of == check).then_some(reading)
+        (self.canary == *canary && of == check).then_some(reading)
     }
 }
 
 /// Asks again and again.
 pub struct Judging {
-    pub told: mpsc::UnboundedSender<Msg>,
+    pub told: Teller,
     pub locator: Locator,
     pub mirror: Mirror,
     pub pace: watch::Receiver<Pace>,
-    /// Name of the selected canary's target.
-    pub selected: watch::Receiver<Option<String>>,
+    /// The selected canary's target.
+    pub selected: watch::Receiver<Option<Key>>,
 }
 
 impl Judging {
@@ -67,7 +68,7 @@ impl Judging {
         loop {
             let step = self.pace.borrow_and_update().step;
             let target = self.selected.borrow_and_update().clone();
-            if let Some(judged) = self.judge(target.as_deref()).await
+            if let Some(judged) = self.judge(target.as_ref()).await
                 && self.told.send(Msg::Judged(judged)).is_err()
             {
                 return;
@@ -84,12 +85,14 @@ impl Judging {
     }
 
     /// What the selected canary's own checks read; None where it has none, or none that count now.
-    async fn judge(&self, target: Option<&str>) -> Option<Judged> {
+    async fn judge(&self, target: Option<&Key>) -> Option<Judged> {
         let (canary, namespace, spec) = {
             let world = self.mirror.read();
             let under_way = world.canaries.values().filter(|canary| canary.status.phase.under_way());
             let mut with_specs = under_way.filter_map(|canary| Some((canary, canary.spec.as_ref().ok()?)));
-            let (canary, spec) = with_specs.find(|(_, spec)| Some(spec.target.as_str()) == target)?;
+            let (canary, spec) = with_specs.find(|(canary, spec)| {
+                target.is_some_and(|target| target.name == spec.target && target.namespace == canary.namespace)
+            })?;
             (canary.name.clone(), canary.namespace.clone(), spec.clone())
         };
         let own = spec.analysis.checks.iter().enumerate().filter(|(_, check)| check.kind.is_own());
@@ -98,7 +101,10 @@ impl Judging {
         if readings.is_empty() {
             return None;
         }
-        Some(Judged { canary, checks: OwnCheck::of(&spec).into_iter().zip(readings).collect() })
+        Some(Judged {
+            canary: Key { namespace, name: canary },
+            checks: OwnCheck::of(&spec).into_iter().zip(readings).collect(),
+        })
     }
 }
 
@@ -109,12 +115,12 @@ mod tests {
     #[test]
     fn a_reading_counts_for_the_check_that_it_was_asked_for() {
         let check = OwnCheck { name: "errors".into(), min: Some(1.0), max: Some(2.0) };
-        let judged = Judged { canary: "app".into(), checks: vec![(check.clone(), Reading::Value(1.5))] };
-        assert_eq!(judged.reading("app", 0, &check), Some(&Reading::Value(1.5)));
-        assert_eq!(judged.reading("other", 0, &check), None);
-        assert_eq!(judged.reading("app", 1, &check), None);
+        let judged = Judged { canary: Key::new("prod", "app"), checks: vec![(check.clone(), Reading::Value(1.5))] };
+        assert_eq!(judged.reading(&Key::new("prod", "app"), 0, &check), Some(&Reading::Value(1.5)));
+        assert_eq!(judged.reading(&Key::new("other", "app"), 0, &check), None);
+        assert_eq!(judged.reading(&Key::new("prod", "app"), 1, &check), None);
         let changed = OwnCheck { max: Some(1.0), ..check.clone() };
-        assert_eq!(judged.reading("app", 0, &changed), None);
+        assert_eq!(judged.reading(&Key::new("prod", "app"), 0, &changed), None);
         for (value, passes) in [(0.9, false), (1.0, true), (2.0, true), (2.1, false), (f64::INFINITY, false)] {
             assert_eq!(check.passes(value), passes, "{value}");
         }

@@ -100,7 +100,7 @@ fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
         Verb::Release => vec![
             format!(
                 "The Deployment {} serves all users again, with {old}, as before there was a canary.",
-                row.canary.workload
+                row.canary.workload.name
             ),
             "Then the canary is deleted, and its primary with it.".into(),
         ],
@@ -150,11 +150,11 @@ fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
     }
     match (&wish.image, &wish.container) {
         (Some(image), Some(container)) => {
-            body.push(format!("Container {container} of the Deployment {} gets {image}.", row.canary.workload));
+            body.push(format!("Container {container} of the Deployment {} gets {image}.", row.canary.workload.name));
         }
         _ => {
             let what = if row.phase == Phase::Waiting { "is rolled out" } else { "is tried again" };
-            body.push(format!("The present template of the Deployment {} {what}.", row.canary.workload));
+            body.push(format!("The present template of the Deployment {} {what}.", row.canary.workload.name));
         }
     }
     let interval = row.interval.map(duration::go).unwrap_or_else(|| "interval".into());
@@ -180,7 +180,8 @@ pub fn next_step(row: &Row) -> Option<u8> {
 }
 
 fn quit(model: &Model) -> Words {
-    let driven: Vec<&Row> = model.rows.iter().filter(|row| row.under_way()).collect();
+    let driven: Vec<&Row> =
+        model.rows.iter().filter(|row| row.under_way() && *model.driver_of(&row.namespace) == Driver::Here).collect();
     let mut body = vec![match driven.len() {
         1 => "This console drives a rollout that is under way:".to_string(),
         n => format!("This console drives {n} rollouts that are under way:"),
@@ -198,5 +199,5 @@ fn quit(model: &Model) -> Words {
 
 /// Whether leaving needs a question: a rollout would be left without its driver.
 pub fn quit_needs_asking(model: &Model) -> bool {
-    model.driver == Driver::Here && model.rows.iter().any(Row::under_way)
+    model.rows.iter().any(|row| row.under_way() && *model.driver_of(&row.namespace) == Driver::Here)
 }

@@ -7,7 +7,28 @@ use crate::api::{CheckKind, Phase, Provider, Verb};
 use crate::cluster::{CanaryRecord, WorkloadRecord};
 use crate::rollout::{self, Standing};
 use chrono::{DateTime, Utc};
+use std::fmt;
 use std::time::Duration;
+
+/// Which object is meant: its namespace and its name, which is unique in there alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Key {
+    /// The object of that name in a namespace.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
 
 /// The records of one canary.
 pub struct Records<'a> {
@@ -27,6 +48,7 @@ pub struct Records<'a> {
 /// One canary. Texts are as they came; the canvas cleans them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
+    pub namespace: String,
     pub name: String,
     pub created: Option<DateTime<Utc>>,
     /// Deletion was asked for.
@@ -76,8 +98,8 @@ pub struct Row {
 /// The primary or the canary workload.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Side {
-    /// Name of the Deployment.
-    pub workload: String,
+    /// The Deployment.
+    pub workload: Key,
     /// None while there is no such Deployment.
     pub pods: Option<Pods>,
     /// Tag of its image.
@@ -148,7 +170,7 @@ impl Row {
             Err(problems) => problems.iter().map(|problem| bounded(&problem.to_string())).collect(),
         };
         let side = |name: String, workload: Option<&WorkloadRecord>| Side {
-            workload: name,
+            workload: Key { namespace: canary.namespace.clone(), name },
             pods: workload.map(|w| Pods { ready: w.ready, desired: w.desired }),
             version: workload.map_or_else(String::new, |w| bounded(w.version())),
         };
@@ -177,6 +199,7 @@ impl Row {
         let interval = analysis.map(|analysis| analysis.interval.max(*min_interval));
         let checked = matches!(status.phase, Phase::Progressing | Phase::WaitingPromotion);
         Self {
+            namespace: canary.namespace.clone(),
             name: canary.name.clone(),
             created: canary.created,
             deleting: canary.deleting,
@@ -238,6 +261,16 @@ impl Row {
         }
     }
 
+    /// Which Canary it is.
+    pub fn key(&self) -> Key {
+        Key::new(&self.namespace, &self.name)
+    }
+
+    /// Whether it is that Canary's.
+    pub fn is(&self, key: &Key) -> bool {
+        self.name == key.name && self.namespace == key.namespace
+    }
+
     /// The revision that a request names: the target's present one; an abort may name the one being rolled out while
     /// the target's newest template has none yet.
     pub fn request_revision(&self, verb: Verb) -> Option<&String> {
@@ -255,6 +288,26 @@ impl Row {
         self.live_weight.is_some_and(|live| live != self.status_weight)
     }
 
+    /// The workload whose numbers are judged: the canary's while it has traffic, else the primary's.
+    pub fn judged(&self) -> &Side {
+        let canary = self.under_way() && self.canary.runs() && self.weight() > 0;
+        if canary { &self.canary } else { &self.primary }
+    }
+
+    /// Whether it takes two versions to say what runs: what serves, and what is being rolled out or was rolled back.
+    pub fn two_versions(&self) -> bool {
+        (self.under_way() || self.phase == Phase::Failed) && self.primary.version != self.canary.version
+    }
+
+    /// The phase's name; a word of ours where the object has none.
+    pub fn phase_name(&self) -> &'static str {
+        match self.phase {
+            _ if self.deleting => "Deleting",
+            Phase::New => "New",
+            phase => phase.name(),
+        }
+    }
+
     /// Whether a rollout is under way or about to be.
     pub fn under_way(&self) -> bool {
         self.phase.under_way()
@@ -263,14 +316,14 @@ impl Row {
     /// The container that a new image goes to: the only one, else the one named like the target.
     pub fn container(&self) -> Result<&(String, String), String> {
         match &self.containers[..] {
-            [] => Err(format!("the Deployment {} has no container", self.canary.workload)),
+            [] => Err(format!("the Deployment {} has no container", self.canary.workload.name)),
             [only] => Ok(only),
-            many => many.iter().find(|(name, _)| *name == self.canary.workload).ok_or_else(|| {
+            many => many.iter().find(|(name, _)| *name == self.canary.workload.name).ok_or_else(|| {
                 let names: Vec<&str> = many.iter().map(|(name, _)| name.as_str()).collect();
                 format!(
                     "the Deployment {} has several containers ({}) and none is named like it: set the image with \
                      canary-tui start {} --container NAME --image IMAGE",
-                    self.canary.workload,
+                    self.canary.workload.name,
                     names.join(", "),
                     self.name
                 )

@@ -3,13 +3,14 @@
 //! It draws only when something has changed, at most thirty times a second; a key is answered at once. Over a slow line
 //! it draws less often, and always the newest state.
 
-use super::message::{Command, Msg};
+use super::message::{Command, Msg, Teller, Told};
 use super::model::{Look, Model, Start};
 use super::screen::Screen;
 use super::source::{self, Feed, Order};
 use super::terminal::{self, Session};
 use super::theme::{Depth, Theme};
-use super::{glyphs, input, update::update, view};
+use super::update::{hear, update};
+use super::{glyphs, input, view};
 use crate::cluster::{Clock, Connection};
 use crate::controller;
 use chrono::{Local, Offset};
@@ -64,6 +65,7 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
     let model = Model::new(Start {
         context,
         namespace,
+        everywhere: false,
         now: clock.now(),
         offset: Local::now().offset().fix(),
         size: Size { width, height },
@@ -71,7 +73,7 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
         sample_step: STEP,
     });
     let screen = Screen::new(terminal::output()?, width, height);
-    let feed = tokio::spawn(Feed::new(connection, clock.clone(), sources, told, ordered).run());
+    let feed = tokio::spawn(Feed::new(connection, clock.clone(), sources, Teller::new(0, told), ordered).run());
     let console = Console { model, screen, clock, orders: orders.clone(), gap: FRAME, drawn: None };
     let ended = console.run(messages, session.panicked()).await;
     // The operator has the prompt back while the lease is still being released.
@@ -102,7 +104,7 @@ struct Console {
 enum Woken {
     Input(Option<Event>),
     Resized,
-    Message(Option<Msg>),
+    Message(Option<Told>),
     Clock,
     Leave,
     Panicked,
@@ -111,7 +113,7 @@ enum Woken {
 impl Console {
     async fn run(
         mut self,
-        mut messages: mpsc::UnboundedReceiver<Msg>,
+        mut messages: mpsc::UnboundedReceiver<Told>,
         mut panicked: watch::Receiver<bool>,
     ) -> Result<(), ConsoleError> {
         let mut input = input::listen()?;
@@ -170,9 +172,9 @@ impl Console {
                 Woken::Message(message) => {
                     // What the source says last must not be lost when it ends; nothing comes after it.
                     let Some(message) = message else { return Ok(()) };
-                    commands.extend(update(&mut self.model, message));
+                    commands.extend(hear(&mut self.model, message));
                     while let Ok(more) = messages.try_recv() {
-                        commands.extend(update(&mut self.model, more));
+                        commands.extend(hear(&mut self.model, more));
                     }
                 }
             }

@@ -4,7 +4,7 @@ use super::glyphs;
 use super::history::Measures;
 use super::message::{Command, Msg};
 use super::model::{Driver, Link, Look, Model, Start};
-use super::row::{Limits, Pods, Row, Shut, Side};
+use super::row::{Key, Limits, Pods, Row, Shut, Side};
 use super::theme::{Depth, Theme};
 use super::update::update;
 use super::view;
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// Seconds between two samples.
 pub const STEP: i64 = 5;
+
+/// The namespace of all scenes on one.
+pub const NAMESPACE: &str = "jx-production";
 
 /// A time of the one day on which all scenes play.
 pub fn time(text: &str) -> DateTime<Utc> {
@@ -52,7 +55,8 @@ pub fn text(buffer: &Buffer) -> String {
 pub fn unheard(width: u16, height: u16) -> Model {
     Model::new(Start {
         context: "prod-eu".into(),
-        namespace: "jx-production".into(),
+        namespace: NAMESPACE.into(),
+        everywhere: false,
         now: time("12:04:48"),
         offset: Utc.fix(),
         size: Size { width, height },
@@ -66,6 +70,7 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
     let running = phase.under_way();
     Row {
         provider: Default::default(),
+        namespace: NAMESPACE.into(),
         name: name.into(),
         created: None,
         deleting: false,
@@ -75,12 +80,12 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
         failed_checks: 0,
         threshold: Some(5),
         primary: Side {
-            workload: format!("{name}-primary"),
+            workload: Key::new(NAMESPACE, &format!("{name}-primary")),
             pods: Some(Pods { ready: 3, desired: 3 }),
             version: versions.0.into(),
         },
         canary: Side {
-            workload: name.into(),
+            workload: Key::new(NAMESPACE, name),
             pods: Some(if running { Pods { ready: 3, desired: 3 } } else { Pods::default() }),
             version: versions.1.into(),
         },
@@ -115,7 +120,7 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
 pub fn event(canary: &str, at: &str, warning: bool, message: &str) -> EventRecord {
     EventRecord {
         version: 0,
-        namespace: "jx-production".into(),
+        namespace: NAMESPACE.into(),
         name: format!("{canary}.{at}.{}", message.len()),
         uid: String::new(),
         canary: canary.into(),
@@ -151,9 +156,10 @@ fn measured(model: &mut Model, running: &str, bad: bool) {
         for (index, name) in ["jx-production-myapp", "jx-production-cart", "jx-production-search"].iter().enumerate() {
             let on = *name == running && at > now - 90;
             let share = if on { 0.7 } else { 1.0 } - 0.2 * index as f64;
-            workloads.insert(format!("{name}-primary"), measures(at + index as i64, share, false));
+            workloads
+                .insert(Key::new(NAMESPACE, &format!("{name}-primary")), measures(at + index as i64, share, false));
             if on {
-                workloads.insert(name.to_string(), measures(at + 3, 0.3, bad));
+                workloads.insert(Key::new(NAMESPACE, name), measures(at + 3, 0.3, bad));
             }
         }
         let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
@@ -174,6 +180,8 @@ fn fleet(width: u16, height: u16, myapp: Row, events: Vec<EventRecord>, bad: boo
     for (age, row) in rows.iter_mut().enumerate() {
         row.created = Some(time("08:00:00") + chrono::Duration::minutes(age as i64));
     }
+    // The one that the scene is about.
+    model.selected = rows.first().map(Row::key);
     update(&mut model, Msg::Rows(rows));
     let numbered = events.into_iter().zip(1..).map(|(event, version)| EventRecord { version, ..event });
     update(&mut model, Msg::Events(numbered.collect()));

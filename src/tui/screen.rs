@@ -267,7 +267,7 @@ mod tests {
         let mut model = scene::progressing(120, 40);
         let steps: [&dyn Fn(&mut crate::tui::model::Model); 6] = [
             &|_| {},
-            &|m| m.selected = Some("jx-production-search".into()),
+            &|m| m.selected = Some(crate::tui::row::Key::new(scene::NAMESPACE, "jx-production-search")),
             &|m| m.overlay = Some(crate::tui::model::Overlay::Help { scroll: 0 }),
             &|m| m.events.push(scene::event("x", "12:04:40", true, "日本語 message → with wide … characters")),
             &|m| m.overlay = None,

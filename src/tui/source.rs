@@ -2,10 +2,10 @@
 //! commands go. Everything in here waits on the network, so that the console itself never does.
 
 use super::history::Measures;
-use super::message::{Msg, Outcome};
+use super::message::{Deaf, Msg, Outcome, Teller};
 use super::model::{Driver, Link, Wish};
 use super::own_checks::Judging;
-use super::row::{Records, Row};
+use super::row::{Key, Records, Row};
 use crate::cluster::connect::explain;
 use crate::cluster::kinds::KindsError;
 use crate::cluster::lease;
@@ -41,7 +41,7 @@ pub struct Options {
 
 /// Tells the console everything and carries its commands out.
 pub struct Feed {
-    told: mpsc::UnboundedSender<Msg>,
+    told: Teller,
     commands: mpsc::UnboundedReceiver<Order>,
     connection: Connection,
     clock: Clock,
@@ -54,8 +54,8 @@ pub enum Order {
     Send(Wish),
     /// A canary was selected: tell what its workloads did, and from now on what its own checks read.
     Remember {
-        primary: String,
-        canary: String,
+        primary: Key,
+        canary: Key,
     },
     /// Stop driving, and end.
     Stop,
@@ -67,7 +67,7 @@ impl Feed {
         connection: Connection,
         clock: Clock,
         options: Options,
-        told: mpsc::UnboundedSender<Msg>,
+        told: Teller,
         commands: mpsc::UnboundedReceiver<Order>,
     ) -> Self {
         Self { told, commands, connection, clock, options }
@@ -145,13 +145,12 @@ impl Feed {
                 }
                 Order::Remember { primary, canary } => {
                     selected_in.send_replace(Some(canary.clone()));
-                    let (told, locator, namespace) =
-                        (self.told.clone(), locator.clone(), self.connection.namespace.clone());
+                    let (told, locator) = (self.told.clone(), locator.clone());
                     let (now, window) = (self.clock.now(), pace.borrow().window);
                     tasks.spawn(async move {
                         // Without Prometheus the measuring task says so.
                         if let Ok(prometheus) = locator.any().await {
-                            remember(&prometheus, &told, &namespace, [&primary, &canary], window, now).await;
+                            remember(&prometheus, &told, [&primary, &canary], window, now).await;
                         }
                     });
                 }
@@ -210,7 +209,7 @@ async fn caller(connection: &Connection) -> String {
 }
 
 /// Tells whether the operator may ask for anything.
-async fn rights(connection: Connection, told: mpsc::UnboundedSender<Msg>) {
+async fn rights(connection: Connection, told: Teller) {
     let lacking = access::lacks(&connection.client, &connection.namespace, &access::TO_REQUEST).await;
     let lacking = lacking.map(|right| format!("{right} in {}", connection.namespace));
     let _ = told.send(Msg::Rights(lacking));
@@ -226,7 +225,7 @@ async fn send(
     clock: &Clock,
 ) -> Outcome {
     let asked = requests::Wish {
-        canary: wish.canary.clone(),
+        canary: wish.canary.name.clone(),
         verb: wish.verb,
         revision: wish.revision.clone(),
         reason: String::new(),
@@ -262,7 +261,7 @@ pub struct Pace {
 
 /// Turns what the mirror holds into messages.
 struct Watching {
-    told: mpsc::UnboundedSender<Msg>,
+    told: Teller,
     mirror: Mirror,
     clock: Clock,
     connection: Connection,
@@ -270,9 +269,6 @@ struct Watching {
     min_interval: Duration,
     pace: watch::Sender<Pace>,
 }
-
-/// Nobody listens any more.
-struct Deaf;
 
 /// What has changed since the last look.
 #[derive(Default)]
@@ -375,7 +371,7 @@ impl Watching {
                 messages.extend(new.map(|event| Msg::Event(Box::new(event.clone()))));
             }
         }
-        messages.into_iter().try_for_each(|message| self.told.send(message).map_err(|_| Deaf))
+        messages.into_iter().try_for_each(|message| self.told.send(message))
     }
 
     fn set_pace(&self, rows: &[Row]) {
@@ -474,7 +470,7 @@ fn driver(world: &World, role: Option<&Role>, flagger: bool, now: DateTime<Utc>)
 
 /// Asks Prometheus again and again.
 struct Measuring {
-    told: mpsc::UnboundedSender<Msg>,
+    told: Teller,
     locator: Locator,
     namespace: String,
     clock: Clock,
@@ -527,7 +523,7 @@ impl Measuring {
     }
 
     /// All numbers of the namespace, or why Prometheus does not answer.
-    async fn measure(&self, window: Duration) -> Result<(BTreeMap<String, Measures>, [Option<String>; 4]), String> {
+    async fn measure(&self, window: Duration) -> Result<(BTreeMap<Key, Measures>, [Option<String>; 4]), String> {
         let prometheus = self.locator.any().await?;
         let snapshot = prometheus.snapshot(&self.namespace, window).await;
         if snapshot.unanswered()
@@ -538,7 +534,7 @@ impl Measuring {
         }
         let workloads = snapshot.workloads.iter().map(|(name, found)| {
             let measures = Measures([found.cpu_cores, found.memory_bytes, found.success, found.p99_ms]);
-            (name.clone(), measures)
+            (Key::new(&self.namespace, name), measures)
         });
         let problem = |metric: Metric| snapshot.problems.get(&metric).cloned();
         let problems = [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99].map(problem);
@@ -547,27 +543,22 @@ impl Measuring {
 }
 
 /// Tells what Prometheus remembers of two workloads.
-async fn remember(
-    prometheus: &Prometheus,
-    told: &mpsc::UnboundedSender<Msg>,
-    namespace: &str,
-    workloads: [&str; 2],
-    window: Duration,
-    now: DateTime<Utc>,
-) {
+async fn remember(prometheus: &Prometheus, told: &Teller, workloads: [&Key; 2], window: Duration, now: DateTime<Utc>) {
     let step = MEASURE.0;
     let from = now - chrono::Duration::from_std(REMEMBERED).unwrap_or_default();
-    let history = prometheus.history(namespace, workloads, window, (from, now), step).await;
+    let history = prometheus
+        .history(&workloads[0].namespace, workloads.map(|key| key.name.as_str()), window, (from, now), step)
+        .await;
     for workload in workloads {
         let mut samples: BTreeMap<DateTime<Utc>, Measures> = BTreeMap::new();
         for (at, metric) in [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99].into_iter().enumerate() {
-            let points = history.points.get(&(workload.to_string(), metric));
+            let points = history.points.get(&(workload.name.clone(), metric));
             for (time, value) in points.into_iter().flatten() {
                 samples.entry(*time).or_default().0[at] = Some(*value);
             }
         }
         let message = Msg::Remembered {
-            workload: workload.to_string(),
+            workload: workload.clone(),
             span: step.as_secs() as i64,
             samples: samples.into_iter().collect(),
         };

@@ -1,13 +1,13 @@
 //! What happens to the model when something happens: the one function that changes it.
 
 use super::keys::{self, Action, Place};
-use super::message::{Command, Msg, Outcome};
+use super::message::{Command, Msg, Outcome, Told};
 use super::model::{
     Ask, Choice, Driver, Link, Model, Notice, Overlay, Pane, Question, SMALLEST, Tone, Versions, Wish, kept,
     version_text,
 };
 use super::question;
-use super::row::{Row, image_of};
+use super::row::{Key, Row, image_of};
 use super::view;
 use crate::api::{Phase, Verb};
 use crate::cluster::EventRecord;
@@ -17,6 +17,14 @@ use tui_input::{Input, InputRequest};
 
 /// Events that are kept; the API keeps them for an hour.
 const EVENTS_KEPT: usize = 2000;
+
+/// Takes in what a source tells. What was meant for a place that the console has left is dropped, however late it comes.
+pub fn hear(model: &mut Model, told: Told) -> Vec<Command> {
+    if told.generation != model.generation {
+        return Vec::new();
+    }
+    update(model, told.msg)
+}
 
 /// Takes a message in and answers what is to be done outside.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
@@ -52,7 +60,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
         }
         Msg::Event(mut event) => {
             bound(&mut event);
-            model.events.retain(|known| known.name != event.name);
+            model.events.retain(|known| known.name != event.name || known.namespace != event.namespace);
             let at = model.events.partition_point(|known| in_order(known, &event).is_le());
             model.events.insert(at, *event);
             if model.events.len() > EVENTS_KEPT {
@@ -74,12 +82,21 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
         }
         Msg::Driver(driver) => {
             model.driver = driver;
+            model.settle();
+            Vec::new()
+        }
+        Msg::Drivers(drivers) => {
+            model.drivers = drivers;
+            model.settle();
             Vec::new()
         }
         Msg::Measured { at, span, workloads, problems } => {
             model.history.record(at, span, workloads);
             model.metric_problems = problems.map(|problem| problem.map(|text| kept(&text)));
             model.prometheus = Link::Live;
+            if model.order.is_measured() {
+                model.settle();
+            }
             Vec::new()
         }
         Msg::Judged(judged) => {
@@ -95,7 +112,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             Vec::new()
         }
         Msg::Outcome { wish, outcome } => {
-            let what = format!("{} {}", wish.verb, wish.canary);
+            let what = format!("{} {}", wish.verb, wish.canary.name);
             let (tone, text) = match outcome {
                 Outcome::CarriedOut(said) => (Tone::Good, format!("{what}: carried out{}", told(&said, "carried out"))),
                 Outcome::Refused(why) => (Tone::Bad, format!("{what}: refused{}", told(&why, "refused"))),
@@ -223,9 +240,9 @@ fn act(model: &mut Model, place: Place, action: Action) -> Vec<Command> {
             rewind(model);
         }
         Action::Order => {
-            model.order = model.order.next();
+            model.order = model.order.next(model.everywhere);
             model.settle();
-            model.notice = Some(Notice { tone: Tone::Plain, text: format!("canaries {}", model.order.label()) });
+            model.notice = Some(Notice { tone: Tone::Plain, text: format!("canaries: {}", model.order.label()) });
         }
         Action::Theme => model.look.theme = model.look.theme.next(model.look.depth),
         Action::NextPane => {
@@ -337,10 +354,8 @@ fn travel(model: &mut Model, action: Action) -> Vec<Command> {
 
 fn select(model: &mut Model, moved: impl Fn(usize, usize) -> usize) -> Vec<Command> {
     let before = model.selected.clone();
-    let visible = model.visible();
-    let Some(most) = visible.len().checked_sub(1) else { return Vec::new() };
-    let at = visible.iter().position(|row| Some(&row.name) == before.as_ref()).unwrap_or(0);
-    model.selected = Some(visible[moved(at, most)].name.clone());
+    let Some(most) = model.shown().checked_sub(1) else { return Vec::new() };
+    model.select(moved(model.place_of_selected(), most));
     if model.only_selected {
         rewind(model);
     }
@@ -348,9 +363,9 @@ fn select(model: &mut Model, moved: impl Fn(usize, usize) -> usize) -> Vec<Comma
 }
 
 /// A newly selected canary's past is asked for.
-fn remember_if_changed(model: &Model, before: Option<String>) -> Vec<Command> {
+fn remember_if_changed(model: &Model, before: Option<Key>) -> Vec<Command> {
     match model.row() {
-        Some(row) if before.as_ref() != Some(&row.name) => {
+        Some(row) if !before.as_ref().is_some_and(|before| row.is(before)) => {
             vec![Command::Remember { primary: row.primary.workload.clone(), canary: row.canary.workload.clone() }]
         }
         _ => Vec::new(),
@@ -362,7 +377,7 @@ fn ask_verb(model: &mut Model, verb: Verb) {
     let Some(revision) = row.request_revision(verb) else { return };
     let wish = Wish {
         verb,
-        canary: row.name.clone(),
+        canary: row.key(),
         revision: revision.clone(),
         image: None,
         container: None,
@@ -383,7 +398,7 @@ fn open_versions(model: &mut Model) {
         Choice::Typed => true,
     });
     model.overlay = Some(Overlay::Versions(Versions {
-        canary: row.name.clone(),
+        canary: row.key(),
         revision: row.revision.clone().unwrap_or_default(),
         at: best.unwrap_or(0),
         choices,
@@ -415,10 +430,10 @@ fn accept_version(model: &mut Model) {
 }
 
 fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
-    let row = model.named(&versions.canary).ok_or_else(|| format!("{} is gone", versions.canary))?;
+    let row = model.named(&versions.canary).ok_or_else(|| format!("{} is gone", versions.canary.name))?;
     let mut wish = Wish {
         verb: Verb::Start,
-        canary: row.name.clone(),
+        canary: row.key(),
         revision: versions.revision.clone(),
         image: None,
         container: None,
@@ -453,7 +468,7 @@ fn confirm(model: &mut Model) -> Vec<Command> {
         Ask::Verb(wish) if question::objection(&wish, model).is_some() => Vec::new(),
         Ask::Verb(wish) => {
             model.overlay = None;
-            let driver = match &model.driver {
+            let driver = match model.driver_of(&wish.canary.namespace) {
                 Driver::Other { holder } => holder.as_str(),
                 _ => "the driver",
             };
@@ -461,7 +476,7 @@ fn confirm(model: &mut Model) -> Vec<Command> {
                 Verb::Start => format!(" {}", version_text(&wish.version)),
                 _ => String::new(),
             };
-            let text = format!("{} {}{version}: asked, waiting for {driver}", wish.verb, wish.canary);
+            let text = format!("{} {}{version}: asked, waiting for {driver}", wish.verb, wish.canary.name);
             model.notice = Some(Notice { tone: Tone::Wait, text });
             vec![Command::Send(wish)]
         }

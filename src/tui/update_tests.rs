@@ -1,10 +1,10 @@
 //! What keys and messages do to the model.
 
-use super::message::{Command, Msg, Outcome};
+use super::message::{Command, Msg, Outcome, Told};
 use super::model::{Ask, Choice, Driver, Link, Model, Overlay, Pane, Tone, Wish};
-use super::row::Row;
+use super::row::{Key, Row};
 use super::scene::{self, press, time};
-use super::update::update;
+use super::update::{hear, update};
 use crate::api::{Phase, Verb};
 use crate::rollout::Standing;
 use chrono::Duration;
@@ -15,6 +15,10 @@ fn model() -> Model {
 
 fn sent(commands: &[Command]) -> Vec<&Wish> {
     commands.iter().filter_map(|c| if let Command::Send(wish) = c { Some(wish) } else { None }).collect()
+}
+
+fn selected(model: &Model) -> Option<&str> {
+    model.selected.as_ref().map(|key| key.name.as_str())
 }
 
 fn myapp(model: &mut Model) -> &mut Row {
@@ -29,7 +33,7 @@ fn a_key_that_changes_the_cluster_asks_once_and_y_confirms() {
         let commands = press(&mut model, "y");
         let wishes = sent(&commands);
         assert_eq!(wishes.len(), 1);
-        assert_eq!((wishes[0].verb, wishes[0].canary.as_str()), (verb, "jx-production-myapp"));
+        assert_eq!((wishes[0].verb, wishes[0].canary.name.as_str()), (verb, "jx-production-myapp"));
         assert_eq!(wishes[0].revision, "5d8f7c9b64", "the revision that the operator saw");
         assert!(model.overlay.is_none());
         assert_eq!(model.notice.as_ref().unwrap().tone, Tone::Wait);
@@ -127,7 +131,7 @@ fn a_version_can_be_typed_and_nonsense_is_refused() {
 #[test]
 fn a_failed_revision_can_be_tried_again_as_it_is() {
     let mut model = scene::at_rest(120, 40);
-    press(&mut model, "G");
+    press(&mut model, "g");
     assert_eq!(model.row().unwrap().phase, Phase::Failed);
     press(&mut model, "s");
     let Some(Overlay::Versions(versions)) = &model.overlay else { panic!() };
@@ -181,18 +185,19 @@ fn outcomes_stay_until_a_key_and_waiting_stays_longer() {
 #[test]
 fn the_selection_follows_its_canary_and_asks_for_its_past() {
     let mut model = model();
-    assert_eq!(model.selected.as_deref(), Some("jx-production-myapp"), "the oldest is first");
+    assert_eq!(selected(&model), Some("jx-production-myapp"), "the one that the scene is about");
     let commands = press(&mut model, "j");
-    assert_eq!(model.selected.as_deref(), Some("jx-production-cart"));
-    let wanted = ("jx-production-cart-primary".to_string(), "jx-production-cart".to_string());
-    assert_eq!(commands, [Command::Remember { primary: wanted.0, canary: wanted.1 }]);
+    assert_eq!(selected(&model), Some("jx-production-cart"));
+    let wanted = ["jx-production-cart-primary", "jx-production-cart"].map(|name| Key::new(scene::NAMESPACE, name));
+    let [primary, canary] = wanted;
+    assert_eq!(commands, [Command::Remember { primary, canary }]);
     let mut rows = model.rows.clone();
     rows.reverse();
     assert_eq!(update(&mut model, Msg::Rows(rows)), [], "the same canary stays selected");
-    assert_eq!(model.selected.as_deref(), Some("jx-production-cart"));
+    assert_eq!(selected(&model), Some("jx-production-cart"));
     let rows: Vec<Row> = model.rows.iter().filter(|row| row.name != "jx-production-cart").cloned().collect();
     update(&mut model, Msg::Rows(rows));
-    assert_eq!(model.selected.as_deref(), Some("jx-production-myapp"), "what is gone is not selected");
+    assert_eq!(selected(&model), Some("jx-production-myapp"), "its neighbour is selected when it is gone");
     update(&mut model, Msg::Rows(Vec::new()));
     assert_eq!((model.selected.clone(), press(&mut model, "jkGgpaPsn<enter>")), (None, vec![]));
 }
@@ -201,27 +206,34 @@ fn the_selection_follows_its_canary_and_asks_for_its_past() {
 fn the_order_of_the_canaries_can_be_changed() {
     let mut model = model();
     let names = |model: &Model| {
-        model.rows.iter().map(|row| row.name.trim_start_matches("jx-production-").to_string()).collect::<Vec<_>>()
+        model.visible().map(|row| row.name.trim_start_matches("jx-production-").to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(names(&model), ["myapp", "cart", "search"]);
-    press(&mut model, "o");
-    assert_eq!(names(&model), ["cart", "myapp", "search"]);
-    press(&mut model, "o");
-    assert_eq!(names(&model), ["myapp", "search", "cart"]);
+    for wanted in [
+        ["search", "myapp", "cart"],
+        ["myapp", "cart", "search"],
+        ["cart", "myapp", "search"],
+        ["myapp", "search", "cart"],
+        ["myapp", "cart", "search"],
+        ["search", "myapp", "cart"],
+    ] {
+        assert_eq!(names(&model), wanted, "{}", model.order.label());
+        assert_eq!(selected(&model), Some("jx-production-myapp"), "the selection stays where it is");
+        press(&mut model, "o");
+    }
 }
 
 #[test]
 fn the_filter_takes_keys_until_enter_and_esc_drops_it() {
     let mut model = model();
     press(&mut model, "/CARq");
-    assert!(model.visible().is_empty(), "q is a letter here");
+    assert!(model.shown() == 0, "q is a letter here");
     press(&mut model, "<backspace>");
     assert_eq!(model.row().unwrap().name, "jx-production-cart");
     press(&mut model, "<enter>");
     assert!(!model.filter.typing);
-    assert_eq!(model.visible().len(), 1, "the filter is kept");
+    assert_eq!(model.shown(), 1, "the filter is kept");
     press(&mut model, "<esc>");
-    assert_eq!(model.visible().len(), 3);
+    assert_eq!(model.shown(), 3);
 }
 
 #[test]
@@ -370,4 +382,37 @@ fn a_gate_is_opened_by_its_name_and_only_while_it_is_shut() {
     }
     assert_eq!(press(&mut manual, "O"), []);
     assert!(manual.notice.as_ref().is_some_and(|notice| notice.text.contains("waits to be started")));
+}
+
+#[test]
+fn what_an_older_generation_tells_is_dropped() {
+    let mut model = model();
+    let rows = model.rows.clone();
+    model.generation = 2;
+    update(&mut model, Msg::Rows(Vec::new()));
+    assert_eq!(hear(&mut model, Told { generation: 1, msg: Msg::Rows(rows.clone()) }), []);
+    assert!(model.rows.is_empty(), "the canaries of the place that was left");
+    hear(&mut model, Told { generation: 2, msg: Msg::Rows(rows) });
+    assert_eq!(model.shown(), 3);
+}
+
+#[test]
+fn canaries_of_one_name_in_two_namespaces_are_two() {
+    let mut model = model();
+    let mut other = model.named(&Key::new(scene::NAMESPACE, "jx-production-myapp")).unwrap().clone();
+    other.namespace = "jx-staging".into();
+    let mut rows = model.rows.clone();
+    rows.push(other);
+    update(&mut model, Msg::Rows(rows));
+    let mine = Key::new(scene::NAMESPACE, "jx-production-myapp");
+    let theirs = Key::new("jx-staging", "jx-production-myapp");
+    assert_eq!(model.selected, Some(mine.clone()));
+    assert!(model.named(&mine).unwrap().is(&mine) && model.named(&theirs).unwrap().is(&theirs));
+    model.selected = Some(theirs.clone());
+    assert_eq!(sent(&press(&mut model, "ay"))[0].canary, theirs);
+    // An event of one is none of the other's.
+    press(&mut model, "v");
+    assert_eq!(model.shown_events().count(), 0);
+    model.selected = Some(mine);
+    assert!(model.shown_events().count() > 0);
 }

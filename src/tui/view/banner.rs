@@ -54,7 +54,7 @@ pub fn lines(model: &Model, width: u16, height: u16) -> Vec<(Role, String)> {
         if let Some(why) = why {
             said.push((Role::Warn, format!("{} This console does not drive: {why}.", glyphs.warning)));
         }
-        if model.rows.iter().any(|row| row.under_way()) {
+        if model.index.counts.under_way > 0 {
             said.push((
                 Role::Warn,
                 format!(

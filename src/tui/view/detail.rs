@@ -2,12 +2,12 @@
 
 use super::canvas::{Canvas, Piece, piece};
 use super::figures;
-use super::fleet::{minute, phase_mark, phase_name};
+use super::fleet::{minute, phase_mark};
 use super::own_checks;
 use crate::api::Phase;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::history::Metric;
-use crate::tui::model::{COUNTED, Link, Model, version_text};
+use crate::tui::model::{COUNTED, Driver, Link, Model, version_text};
 use crate::tui::row::{Row, Shut, Side};
 use crate::tui::spark::{self, Limit, Mark, Scale};
 use crate::tui::text;
@@ -75,7 +75,7 @@ pub fn title<'a>(model: &'a Model, row: &'a Row, counting: bool) -> Vec<Piece<'a
     let glyphs = model.look.glyphs;
     let (mark, role) = phase_mark(row, glyphs);
     let dot = || piece(format!(" {} ", glyphs.dot), Role::Faint);
-    let phase = format!("{mark} {}", phase_name(row));
+    let phase = format!("{mark} {}", row.phase_name());
     let mut pieces = vec![piece(row.name.as_str(), Role::Strong), dot(), piece(phase, role)];
     if row.weight() > 0 {
         pieces.push(dot());
@@ -94,7 +94,8 @@ fn countdown(model: &Model, row: &Row) -> Option<String> {
     if model.cluster != Link::Live {
         return None;
     }
-    if model.driver.objection().is_err() && model.driver != crate::tui::model::Driver::Flagger {
+    let driver = model.driver_of(&row.namespace);
+    if driver.objection().is_err() && *driver != Driver::Flagger {
         return Some("no driver, no checks".into());
     }
     let left = (due - model.now).num_milliseconds();

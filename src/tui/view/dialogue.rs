@@ -22,7 +22,7 @@ pub fn draw_versions(canvas: &mut Canvas, model: &Model, versions: &Versions, wi
     let shown = (versions.choices.len() as u16).min(room);
     let area = centred(within, width, shown + 3 + error.len() as u16 + 1);
     canvas.clear(area);
-    let title = [piece("Start which version of ", Role::Strong), piece(versions.canary.as_str(), Role::Strong)];
+    let title = [piece("Start which version of ", Role::Strong), piece(versions.canary.name.as_str(), Role::Strong)];
     let inner = canvas.frame(area, &title, Role::Focus);
     let serving = model.named(&versions.canary).map_or("?", |row| version_text(&row.primary.version));
     canvas.line(inner.x, inner.y, inner.width, &[piece("serving now: ", Role::Dim), piece(serving, Role::Text)]);

@@ -2,7 +2,7 @@
 
 use super::canvas::{Canvas, Piece, piece};
 use crate::cluster::EventRecord;
-use crate::tui::model::{Link, Model, Pane};
+use crate::tui::model::{Link, Model, Pane, is_on};
 use crate::tui::text;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
@@ -85,10 +85,10 @@ pub fn most_back_in_full(model: &Model) -> usize {
 fn title<'a>(model: &'a Model, back: usize) -> Vec<Piece<'a>> {
     let mut pieces = vec![piece("Events", Role::Strong)];
     if model.only_selected
-        && let Some(name) = &model.selected
+        && let Some(key) = &model.selected
     {
         pieces.push(piece(format!(" {} ", model.look.glyphs.dot), Role::Faint));
-        pieces.push(piece(name.as_str(), Role::Text));
+        pieces.push(piece(key.name.as_str(), Role::Text));
     }
     if back > 0 {
         pieces.push(piece(format!(" {} {back} newer below", model.look.glyphs.dot), Role::Warn));
@@ -111,7 +111,7 @@ const INDENT: u16 = 12;
 fn draw_line(canvas: &mut Canvas, model: &Model, line: &Line, area: Rect) {
     let glyphs = canvas.glyphs();
     let event = line.event;
-    let other = !model.only_selected && model.selected.as_ref().is_some_and(|name| *name != event.canary);
+    let other = !model.only_selected && model.selected.as_ref().is_some_and(|key| !is_on(event, key));
     let role = match (event.warning, other) {
         (true, _) => Role::Warn,
         (false, true) => Role::Dim,

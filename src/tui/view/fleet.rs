@@ -38,13 +38,12 @@ struct Columns {
 
 impl Columns {
     /// What fits: the figures give way before the name does.
-    fn fit(model: &Model, shown: &[&Row], width: u16) -> Self {
-        let widest = |of: &dyn Fn(&Row) -> usize, least: usize, most: usize| {
-            shown.iter().map(|row| of(row)).max().unwrap_or(0).clamp(least, most) as u16
-        };
-        let name = widest(&|row| text::width(&row.name), 16, 60);
-        let version = widest(&|row| version(row, model.look.glyphs).iter().map(|p| text::width(&p.text)).sum(), 13, 34);
-        let phase = widest(&|row| text::width(phase_name(row)) + 2, 13, 18);
+    fn fit(model: &Model, width: u16) -> Self {
+        let widest = &model.index.widest;
+        let name = widest.name.clamp(16, 60) as u16;
+        let sign = if widest.two { text::width(model.look.glyphs.arrow).max(1) + 2 } else { 0 };
+        let version = (widest.versions + sign).clamp(13, 34) as u16;
+        let phase = (widest.phase + 2).clamp(13, 18) as u16;
         let mut columns = Self { name: 0, phase, bar: 0, weight: 6, failed: 0, version: 0, success: 0, p99: 0 };
         let mut rest = width.saturating_sub(2 + columns.phase + GAP + columns.weight + GAP);
         let mut take = |wanted: u16, least_name: u16| {
@@ -78,22 +77,20 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> 
     let role = if focused { Role::Focus } else { Role::Faint };
     let inner = canvas.frame(area, &[piece("Canaries", Role::Strong)], role);
     let cursor = draw_filter(canvas, model, area);
-    let visible = model.visible();
-    if visible.is_empty() {
+    let shown = model.shown();
+    if shown == 0 {
         draw_nothing(canvas, model, inner);
         return cursor;
     }
-    let columns = Columns::fit(model, &visible, inner.width);
+    let columns = Columns::fit(model, inner.width);
     draw_heading(canvas, &columns, inner);
     let room = usize::from(inner.height.saturating_sub(1));
-    let at = visible.iter().position(|row| Some(&row.name) == model.selected.as_ref()).unwrap_or(0);
-    let first = first_shown(at, room, visible.len());
-    let shown = visible.iter().skip(first).take(room);
-    for (y, row) in (inner.y + 1..inner.bottom()).zip(shown) {
+    let first = first_shown(model.place_of_selected(), room, shown);
+    for (y, row) in (inner.y + 1..inner.bottom()).zip(model.visible_from(first).take(room)) {
         draw_row(canvas, model, &columns, row, Rect::new(inner.x, y, inner.width, 1));
     }
-    if visible.len() > room {
-        let place = format!(" {} to {} of {} ", first + 1, (first + room).min(visible.len()), visible.len());
+    if shown > room {
+        let place = format!(" {} to {} of {} ", first + 1, (first + room).min(shown), shown);
         canvas.right(area.right() - 2, area.bottom() - 1, area.width - 4, &place, Role::Dim);
     }
     cursor
@@ -126,7 +123,7 @@ fn draw_filter(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Positio
 
 /// Lines of the table's content: a heading and the rows, or why there are none.
 pub fn lines(model: &Model, width: u16) -> u16 {
-    match model.visible().len() {
+    match model.shown() {
         0 => nothing(model, width.saturating_sub(4)).len() as u16,
         rows => 1 + rows as u16,
     }
@@ -199,7 +196,7 @@ fn draw_heading(canvas: &mut Canvas, columns: &Columns, inner: Rect) {
 
 fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, line: Rect) {
     let glyphs = canvas.glyphs();
-    let selected = Some(&row.name) == model.selected.as_ref();
+    let selected = model.selected.as_ref().is_some_and(|key| row.is(key));
     let ground = selected.then_some(Role::Selected);
     if selected {
         canvas.ground(Rect::new(line.x - 1, line.y, line.width + 2, 1), Role::Selected);
@@ -212,7 +209,7 @@ fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, li
     x += columns.name + GAP;
     let (glyph, role) = phase_mark(row, glyphs);
     canvas.put_on(x, y, 1, glyph, role, ground, Cut::End);
-    canvas.put_on(x + 2, y, columns.phase - 2, phase_name(row), role, ground, Cut::End);
+    canvas.put_on(x + 2, y, columns.phase - 2, row.phase_name(), role, ground, Cut::End);
     x += columns.phase + GAP;
     if let Some(problem) = row.problems.first() {
         let text = match row.problems.len() {
@@ -302,8 +299,7 @@ fn draw_measures(
 ) {
     let glyphs = canvas.glyphs();
     // The numbers of whoever is being judged; without traffic there are none.
-    let judged = row.under_way() && row.canary.runs() && row.weight() > 0;
-    let side = if judged { &row.canary } else { &row.primary };
+    let side = row.judged();
     for (width, metric) in [(columns.success, Metric::Success), (columns.p99, Metric::P99)] {
         if width == 0 {
             continue;
@@ -354,18 +350,9 @@ fn version<'a>(row: &'a Row, glyphs: &'static Glyphs) -> Vec<Piece<'a>> {
         ]
     };
     match row.phase {
-        _ if row.under_way() && primary != canary => between(glyphs.arrow, Role::Dim, Role::Canary),
-        Phase::Failed if primary != canary => between(glyphs.failed, Role::Bad, Role::Dim),
+        _ if row.two_versions() && row.under_way() => between(glyphs.arrow, Role::Dim, Role::Canary),
+        _ if row.two_versions() => between(glyphs.failed, Role::Bad, Role::Dim),
         _ => vec![piece(primary, Role::Text)],
-    }
-}
-
-/// The phase's name; a word of ours where the object has none.
-pub fn phase_name(row: &Row) -> &'static str {
-    match row.phase {
-        _ if row.deleting => "Deleting",
-        Phase::New => "New",
-        phase => phase.name(),
     }
 }
 

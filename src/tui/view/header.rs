@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 /// forms of the words, the context, and at last the middles of what is left.
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     let clock = model.now.with_timezone(&model.offset).format("%H:%M").to_string();
-    let count = match (model.rows.len(), model.visible().len()) {
+    let count = match (model.rows.len(), model.shown()) {
         (0, _) => String::new(),
         (1, 1) => "1 canary".into(),
         (all, shown) if all == shown => format!("{all} canaries"),
@@ -18,7 +18,8 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     };
     let clean = |text: &str| text::clean(text, model.look.glyphs.unicode).into_owned();
     let (context, namespace) = (clean(&model.context), clean(&model.namespace));
-    let (driver, driver_role) = driver(&model.driver);
+    let (driver, driver_role) =
+        driver(model.selected.as_ref().map_or(&model.driver, |key| model.driver_of(&key.namespace)));
     let driver = clean(&driver);
     let width = |text: &str| text::width(text) as u16;
     let room = area.width.saturating_sub(1 + 2 + width(&clock) + 1);

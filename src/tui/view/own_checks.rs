@@ -53,7 +53,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, row: &Row, columns: Columns, are
 fn draw_one(canvas: &mut Canvas, model: &Model, row: &Row, place: usize, check: &OwnCheck, columns: Columns, y: u16) {
     let Columns { name, value, verdict, end } = columns;
     canvas.put(name, y, value.saturating_sub(name + 1), &check.name, Role::Dim);
-    let reading = if row.under_way() { model.judged.reading(&row.name, place, check) } else { None };
+    let reading = if row.under_way() { model.judged.reading(&row.key(), place, check) } else { None };
     let pieces = limits(check, reading, canvas.glyphs());
     // Two limits need more room than one; the mark at their end must not be what is cut.
     let wanted: usize = pieces.iter().map(|piece| text::width(&piece.text)).sum();
