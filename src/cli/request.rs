@@ -139,6 +139,7 @@ fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
         container,
         version: image.as_deref().map(tag).unwrap_or_default().to_string(),
         gate: gate.clone(),
+        reason: ask.request.reason.clone(),
     };
     let question = question(world, asked);
     let wish = Wish {

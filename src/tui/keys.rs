@@ -1,12 +1,14 @@
 //! The keys: one table of what they do, when, and how they are called.
 //!
-//! Dispatch, the footer, the help and the README's table are all read from it, so that none of them can lie.
+//! Dispatch, the footer, the help, the palette and the README's table are all read from it, so that none of them can lie.
+//! What the config file makes of it is in `keymap`.
 
+use super::keymap::Bound;
 use super::model::{Model, Overlay};
 use super::row::Key;
 use crate::api::Verb;
 use crate::rollout;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyModifiers};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +38,52 @@ pub enum Action {
     Help,
     Quit,
     Repaint,
+    /// Everything that can be done, to be typed.
+    Palette,
+    /// Another namespace, another context: typed in the palette.
+    Namespace,
+    Context,
     Yes,
     Choose,
     Turn,
+    /// In a question: to the next answer or field, and to the one before.
+    NextField,
+    PreviousField,
+    /// In a question: give a reason.
+    Reason,
+    /// In the palette: take over what is chosen, to go on typing.
+    Complete,
     Accept,
+}
+
+impl Action {
+    /// Its name in the config file and in the palette: the variant's in kebab-case, or a better known word.
+    pub fn name(self) -> String {
+        match self {
+            Action::Hold => "pause".into(),
+            Action::Advance => "next-step".into(),
+            Action::Open => "open-gate".into(),
+            Action::Order => "sort".into(),
+            other => kebab(&format!("{other:?}")),
+        }
+    }
+
+    /// Whether it ends in a request that changes the cluster. Where nothing may be changed, these are refused.
+    pub fn mutates(self) -> bool {
+        matches!(self, Action::Start | Action::Hold | Action::Advance | Action::Promote | Action::Abort | Action::Open)
+    }
+}
+
+fn kebab(camel: &str) -> String {
+    let mut text = String::new();
+    for c in camel.chars() {
+        match c {
+            c if c.is_ascii_uppercase() && !text.is_empty() => text.extend(['-', c.to_ascii_lowercase()]),
+            c if c.is_ascii_alphanumeric() => text.push(c.to_ascii_lowercase()),
+            _ => {}
+        }
+    }
+    text
 }
 
 /// Where a key is pressed.
@@ -54,15 +98,28 @@ pub enum Place {
     Reading,
     /// The filter is being typed.
     Filter,
+    /// The list of everything that can be done; letters are typed into it.
+    Palette,
+    /// A field of a question is being typed.
+    Field,
     /// Everywhere.
     Any,
 }
 
+impl Place {
+    /// Whether the config file leaves its keys alone: letters are typed there, or an answer hangs on them.
+    pub fn fixed(self) -> bool {
+        matches!(self, Place::Question | Place::Versions | Place::Filter | Place::Palette | Place::Field | Place::Any)
+    }
+}
+
 /// One line of the table.
+#[derive(Debug)]
 pub struct Binding {
     pub place: Place,
+    /// None: the palette alone has it, until the config file gives it a key.
     pub presses: &'static [Press],
-    /// The key as it is written.
+    /// The key as it is written; empty where there is none.
     pub key: &'static str,
     pub action: Action,
     /// One or two words, for the footer; empty keeps it out of there.
@@ -159,6 +216,30 @@ pub const TABLE: &[Binding] = &[
         action: Action::Filter,
         label: "filter",
         help: "Show only the canaries whose name holds what is typed",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter(':')],
+        key: ":",
+        action: Action::Palette,
+        label: "",
+        help: "Find and do anything by its name, as in :promote, :theme NAME, :sort ORDER",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[],
+        key: "",
+        action: Action::Namespace,
+        label: "",
+        help: "Show the canaries of another namespace",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[],
+        key: "",
+        action: Action::Context,
+        label: "",
+        help: "Go to another context of the kubeconfig",
     },
     Binding {
         place: Place::Main,
@@ -282,18 +363,35 @@ pub const TABLE: &[Binding] = &[
     },
     Binding {
         place: Place::Question,
-        presses: &[
-            key(KeyCode::Tab),
-            key(KeyCode::BackTab),
-            key(KeyCode::Left),
-            key(KeyCode::Right),
-            letter('h'),
-            letter('l'),
-        ],
-        key: "tab ← →",
+        presses: &[key(KeyCode::Left), key(KeyCode::Right), letter('h'), letter('l')],
+        key: "← →",
         action: Action::Turn,
         label: "move",
         help: "Move between Yes and No",
+    },
+    Binding {
+        place: Place::Question,
+        presses: &[key(KeyCode::Tab), key(KeyCode::Down)],
+        key: "tab",
+        action: Action::NextField,
+        label: "",
+        help: "To the next answer or field",
+    },
+    Binding {
+        place: Place::Question,
+        presses: &[key(KeyCode::BackTab), key(KeyCode::Up)],
+        key: "shift-tab",
+        action: Action::PreviousField,
+        label: "",
+        help: "To the answer or field before",
+    },
+    Binding {
+        place: Place::Question,
+        presses: &[letter('r')],
+        key: "r",
+        action: Action::Reason,
+        label: "reason",
+        help: "Give a reason; it is kept with the request, and its Event tells it",
     },
     Binding {
         place: Place::Question,
@@ -432,6 +530,94 @@ pub const TABLE: &[Binding] = &[
         help: "One line down",
     },
     Binding {
+        place: Place::Palette,
+        presses: &[key(KeyCode::Enter)],
+        key: "enter",
+        action: Action::Accept,
+        label: "do it",
+        help: "Do what is chosen",
+    },
+    Binding {
+        place: Place::Palette,
+        presses: &[key(KeyCode::Up), control('p')],
+        key: "↑",
+        action: Action::Up,
+        label: "",
+        help: "One line up",
+    },
+    Binding {
+        place: Place::Palette,
+        presses: &[key(KeyCode::Down), control('n')],
+        key: "↑ ↓",
+        action: Action::Down,
+        label: "choose",
+        help: "One line down",
+    },
+    Binding {
+        place: Place::Palette,
+        presses: &[key(KeyCode::PageUp)],
+        key: "pgup",
+        action: Action::PageUp,
+        label: "",
+        help: "One page up",
+    },
+    Binding {
+        place: Place::Palette,
+        presses: &[key(KeyCode::PageDown)],
+        key: "pgdn",
+        action: Action::PageDown,
+        label: "",
+        help: "One page down",
+    },
+    Binding {
+        place: Place::Palette,
+        presses: &[key(KeyCode::Tab)],
+        key: "tab",
+        action: Action::Complete,
+        label: "complete",
+        help: "Take over what is chosen, to go on typing",
+    },
+    Binding {
+        place: Place::Palette,
+        presses: &[key(KeyCode::Esc)],
+        key: "esc",
+        action: Action::Back,
+        label: "close",
+        help: "Close it",
+    },
+    Binding {
+        place: Place::Field,
+        presses: &[key(KeyCode::Enter)],
+        key: "enter",
+        action: Action::Accept,
+        label: "done",
+        help: "Go back to the answers",
+    },
+    Binding {
+        place: Place::Field,
+        presses: &[key(KeyCode::Tab), key(KeyCode::Down)],
+        key: "tab",
+        action: Action::NextField,
+        label: "move",
+        help: "To the next answer or field",
+    },
+    Binding {
+        place: Place::Field,
+        presses: &[key(KeyCode::BackTab), key(KeyCode::Up)],
+        key: "shift-tab",
+        action: Action::PreviousField,
+        label: "",
+        help: "To the answer or field before",
+    },
+    Binding {
+        place: Place::Field,
+        presses: &[key(KeyCode::Esc)],
+        key: "esc",
+        action: Action::Back,
+        label: "leave",
+        help: "Leave everything as it is",
+    },
+    Binding {
         place: Place::Any,
         presses: &[control('c')],
         key: "ctrl-c",
@@ -452,7 +638,9 @@ pub const TABLE: &[Binding] = &[
 /// Where the keyboard is.
 pub fn place(model: &Model) -> Place {
     match &model.overlay {
+        Some(Overlay::Question(question)) if question.focus.is_field() => Place::Field,
         Some(Overlay::Question(_)) => Place::Question,
+        Some(Overlay::Palette(_)) => Place::Palette,
         Some(Overlay::Versions(_)) => Place::Versions,
         Some(_) => Place::Reading,
         None if model.filter.typing => Place::Filter,
@@ -460,17 +648,18 @@ pub fn place(model: &Model) -> Place {
     }
 }
 
-/// What a key does there.
-pub fn action(place: Place, event: &KeyEvent) -> Option<Action> {
-    // Shift is already in the character; terminals differ in whether they report it besides.
-    let modifiers = event.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT);
-    let press = (event.code, modifiers);
-    let found = TABLE.iter().find(|b| (b.place == place || b.place == Place::Any) && b.presses.contains(&press));
-    found.map(|binding| binding.action)
+/// The keys that are offered at a place: where nothing may be changed, none that would.
+pub fn offered(place: Place, model: &Model) -> impl Iterator<Item = &Bound> {
+    let read_only = model.guard.read_only.is_some();
+    let here = move |bound: &&Bound| bound.place == place && !bound.key.is_empty();
+    model.keymap.iter().filter(here).filter(move |bound| !(read_only && bound.action.mutates()))
 }
 
 /// Why an action does nothing now; the text reads on after "does nothing now:".
 pub fn enabled(action: Action, model: &Model) -> Result<(), String> {
+    if action.mutates() {
+        model.guard.may_write()?;
+    }
     let verb = match action {
         Action::Start => Verb::Start,
         Action::Hold if model.row().is_some_and(|row| row.paused.is_some()) => Verb::Resume,
@@ -496,6 +685,7 @@ pub fn enabled(action: Action, model: &Model) -> Result<(), String> {
 
 /// Why a request for a canary would not be carried out now.
 pub fn allowed(verb: Verb, canary: &Key, model: &Model) -> Result<(), String> {
+    model.guard.may_write()?;
     let Some(row) = model.named(canary) else { return Err(format!("{} is gone", canary.name)) };
     if model.stale() {
         return Err("the connection to the cluster is lost".into());
@@ -524,6 +714,7 @@ pub fn label(binding: &Binding, model: &Model) -> &'static str {
     match binding.action {
         Action::Scope if !matches!(model.overlay, Some(Overlay::Events { .. })) => "",
         Action::Down if matches!(model.overlay, Some(Overlay::Charts)) => "next canary",
+        Action::Reason if matches!(&model.overlay, Some(Overlay::Question(question)) if !question.takes_reason()) => "",
         // Most canaries wait at none, and the line is short.
         Action::Open if enabled(Action::Open, model).is_err() => "",
         Action::Hold if model.row().is_some_and(|row| row.paused.is_some()) => "resume",
@@ -534,7 +725,7 @@ pub fn label(binding: &Binding, model: &Model) -> &'static str {
 /// The table of the main screen's keys in Markdown, for the README.
 pub fn markdown() -> String {
     let mut text = String::from("| key | what it does |\n| --- | --- |\n");
-    for binding in TABLE.iter().filter(|b| matches!(b.place, Place::Main | Place::Any)) {
+    for binding in TABLE.iter().filter(|b| matches!(b.place, Place::Main | Place::Any) && !b.key.is_empty()) {
         let keys: Vec<String> = binding.key.split(' ').map(|key| format!("`{key}`")).collect();
         text.push_str(&format!("| {} | {} |\n", keys.join(" "), binding.help));
     }
@@ -560,18 +751,25 @@ mod tests {
     #[test]
     fn every_key_says_what_it_does() {
         for binding in TABLE {
-            assert!(!binding.key.is_empty() && !binding.help.is_empty() && !binding.presses.is_empty());
+            assert!(!binding.help.is_empty() && binding.key.is_empty() == binding.presses.is_empty());
         }
         assert!(markdown().contains("| `a` | Give all traffic back"));
     }
 
     #[test]
-    fn shift_is_in_the_character_whether_it_is_reported_or_not() {
-        for modifiers in [KeyModifiers::NONE, KeyModifiers::SHIFT] {
-            let press = KeyEvent::new(KeyCode::Char('P'), modifiers);
-            assert_eq!(action(Place::Main, &press), Some(Action::Promote));
+    fn an_action_has_one_name() {
+        let mut names: Vec<(String, Action)> = TABLE.iter().map(|b| (b.action.name(), b.action)).collect();
+        names.dedup();
+        for (at, (name, action)) in names.iter().enumerate() {
+            assert!(names[at + 1..].iter().all(|(n, a)| (n == name) == (a == action)), "{name}");
         }
-        let press = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);
-        assert_eq!(action(Place::Main, &press), None);
+        for (action, name) in [
+            (Action::Abort, "abort"),
+            (Action::Hold, "pause"),
+            (Action::NextPane, "next-pane"),
+            (Action::Order, "sort"),
+        ] {
+            assert_eq!(action.name(), name);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What the console is told, and what it asks to be done.
 
 use super::history::Measures;
-use super::model::{Driver, Link, Wish};
+use super::model::{Driver, Link, Notice, Wish};
 use super::own_checks::Judged;
 use super::row::{Key, Row};
 use crate::cluster::EventRecord;
@@ -88,6 +88,8 @@ pub enum Msg {
         span: i64,
         samples: Vec<(DateTime<Utc>, Measures)>,
     },
+    /// Something to be said.
+    Notice(Notice),
     /// What became of a request.
     Outcome {
         wish: Wish,
@@ -118,6 +120,10 @@ pub enum Command {
         primary: Key,
         canary: Key,
     },
+    /// Show the canaries of another namespace.
+    Namespace(String),
+    /// Go to another context of the kubeconfig.
+    Context(String),
     /// Paint every cell anew.
     Repaint,
     Quit,

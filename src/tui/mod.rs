@@ -6,13 +6,16 @@
 //! The console never touches traffic: what it wants is a request on a Canary.
 
 pub mod glyphs;
+pub mod guard;
 pub mod history;
 pub mod input;
+pub mod keymap;
 pub mod keys;
 pub mod message;
 pub mod model;
 pub mod order;
 pub mod own_checks;
+pub mod palette;
 pub mod question;
 pub mod row;
 pub mod run;

@@ -2,9 +2,13 @@
 //!
 //! Nothing in here reads a clock or waits for anything; the time is a field.
 
+use super::guard::Guard;
 use super::history::{History, Metric};
+use super::keymap::Keymap;
 use super::order::Index;
 use super::own_checks::Judged;
+use super::palette::Palette;
+use super::question::Question;
 use super::row::{Key, Row, Side};
 use super::theme::{Depth, Theme};
 use super::{glyphs::Glyphs, text};
@@ -38,6 +42,12 @@ pub struct Model {
     pub offset: FixedOffset,
     pub size: Size,
     pub look: Look,
+    pub keymap: Keymap,
+    /// What may be asked for on this context.
+    pub guard: Guard,
+    /// Names of namespaces and of the kubeconfig's contexts, as far as they are known.
+    pub namespaces: Vec<String>,
+    pub contexts: Vec<String>,
     /// By namespace and name once they are settled; the screen's order is the index's.
     pub rows: Vec<Row>,
     /// Which of them are shown, in which order.
@@ -160,6 +170,7 @@ pub enum Overlay {
     },
     Versions(Versions),
     Question(Question),
+    Palette(Palette),
 }
 
 /// Which version to start.
@@ -192,14 +203,6 @@ pub enum Choice {
     Typed,
 }
 
-/// A question that is asked before anything is done.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Question {
-    pub ask: Ask,
-    /// Whether the focus is on Yes; it begins on No.
-    pub yes: bool,
-}
-
 /// What the question is about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
@@ -220,6 +223,8 @@ pub struct Wish {
     pub version: String,
     /// For open: the name of the gate.
     pub gate: Option<String>,
+    /// Why, in the operator's words; may be empty.
+    pub reason: String,
 }
 
 /// A line that stays until a key is pressed.
@@ -265,6 +270,10 @@ impl Model {
             offset: start.offset,
             size: start.size,
             look: start.look,
+            keymap: Keymap::default(),
+            guard: Guard::default(),
+            namespaces: Vec::new(),
+            contexts: Vec::new(),
             rows: Vec::new(),
             index: Index { providers: [Provider::default()].into(), ..Index::default() },
             events: Vec::new(),

@@ -54,6 +54,21 @@ impl Order {
         if next == Order::Namespace && !everywhere { next.next(everywhere) } else { next }
     }
 
+    /// Its name in the config file and in the palette.
+    pub fn name(self) -> &'static str {
+        match self {
+            Order::Need => "need",
+            Order::Age => "age",
+            Order::Name => "name",
+            Order::Namespace => "namespace",
+            Order::Phase => "phase",
+            Order::Weight => "weight",
+            Order::Failed => "failed",
+            Order::Success => "success",
+            Order::P99 => "p99",
+        }
+    }
+
     /// The words on the screen.
     pub fn label(self) -> &'static str {
         match self {

@@ -1,9 +1,110 @@
 //! What a question says: the act, and what will happen to whom, from the figures that stand on the screen now.
 
+use super::guard::Guard;
 use super::keys;
 use super::model::{Ask, Driver, Model, Wish, version_text};
 use super::row::Row;
 use crate::api::{Phase, Verb, duration};
+use tui_input::Input;
+
+/// A question that is asked before anything is done.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub ask: Ask,
+    /// What has the keyboard; it begins on No.
+    pub focus: Focus,
+    /// Why it is to be done.
+    pub reason: Input,
+    /// The canary's name, where the context wants it typed.
+    pub name: Input,
+}
+
+/// An answer or a field of a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Focus {
+    #[default]
+    No,
+    Yes,
+    Name,
+    Reason,
+}
+
+impl Focus {
+    /// Whether keys are typed into it.
+    pub fn is_field(self) -> bool {
+        matches!(self, Focus::Name | Focus::Reason)
+    }
+}
+
+impl Question {
+    /// A question whose focus is on No.
+    pub fn new(ask: Ask) -> Self {
+        Self { ask, focus: Focus::No, reason: Input::default(), name: Input::default() }
+    }
+
+    /// The name that must be typed before Yes does anything.
+    pub fn wanted_name(&self, guard: &Guard) -> Option<&str> {
+        match &self.ask {
+            Ask::Verb(wish) if guard.protected => Some(&wish.canary.name),
+            _ => None,
+        }
+    }
+
+    /// Whether that name is typed, or none is wanted.
+    pub fn named(&self, guard: &Guard) -> bool {
+        self.wanted_name(guard).is_none_or(|wanted| self.name.value().trim() == wanted)
+    }
+
+    /// Whether a reason can be given: whatever ends as a request keeps one.
+    pub fn takes_reason(&self) -> bool {
+        matches!(self.ask, Ask::Verb(_))
+    }
+
+    /// The field that has the keyboard.
+    pub fn field(&mut self) -> Option<&mut Input> {
+        match self.focus {
+            Focus::Name => Some(&mut self.name),
+            Focus::Reason => Some(&mut self.reason),
+            Focus::No | Focus::Yes => None,
+        }
+    }
+
+    /// What can have the keyboard, in the order of Tab.
+    fn stops(&self, guard: &Guard) -> Vec<Focus> {
+        let mut stops = vec![Focus::No, Focus::Yes];
+        if self.wanted_name(guard).is_some() {
+            stops.push(Focus::Name);
+        }
+        if self.takes_reason() {
+            stops.push(Focus::Reason);
+        }
+        stops
+    }
+
+    /// To the next answer or field, or to the one before.
+    pub fn move_on(&mut self, guard: &Guard, forwards: bool) {
+        let stops = self.stops(guard);
+        let at = stops.iter().position(|stop| *stop == self.focus).unwrap_or(0);
+        let step = if forwards { 1 } else { stops.len() - 1 };
+        self.focus = stops[(at + step) % stops.len()];
+    }
+
+    /// From Yes to No and back.
+    pub fn turn(&mut self) {
+        self.focus = if self.focus == Focus::Yes { Focus::No } else { Focus::Yes };
+    }
+
+    /// Leaves the field: a name that is right makes Yes the next thing to press.
+    pub fn leave_field(&mut self, guard: &Guard) {
+        let named = self.focus == Focus::Name && self.named(guard);
+        match self.focus {
+            // A wrong name stays, to be mended.
+            Focus::Name if !named => {}
+            Focus::Name => self.focus = Focus::Yes,
+            _ => self.focus = Focus::No,
+        }
+    }
+}
 
 /// A question in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,4 +301,109 @@ fn quit(model: &Model) -> Words {
 /// Whether leaving needs a question: a rollout would be left without its driver.
 pub fn quit_needs_asking(model: &Model) -> bool {
     model.rows.iter().any(|row| row.under_way() && *model.driver_of(&row.namespace) == Driver::Here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::message::{Command, Msg};
+    use crate::tui::model::Overlay;
+    use crate::tui::scene::{self, press};
+    use crate::tui::update::update;
+
+    const NAME: &str = "jx-production-myapp";
+
+    fn sent(commands: Vec<Command>) -> Vec<Wish> {
+        commands.into_iter().filter_map(|c| if let Command::Send(wish) = c { Some(wish) } else { None }).collect()
+    }
+
+    fn focus(model: &Model) -> Option<Focus> {
+        match &model.overlay {
+            Some(Overlay::Question(question)) => Some(question.focus),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_request_can_be_given_a_reason() {
+        for keys in ["p", "n", "P", "a"] {
+            let mut model = scene::progressing(120, 40);
+            assert_eq!(press(&mut model, &format!("{keys}rto y or not<enter>")), []);
+            assert_eq!(focus(&model), Some(Focus::No), "Enter leaves the field, and nothing else");
+            let wishes = sent(press(&mut model, "y"));
+            assert_eq!(wishes[0].reason, "to y or not");
+        }
+        let mut model = scene::at_rest(120, 40);
+        let wishes = sent(press(&mut model, "s<enter><tab><tab>because <enter>y"));
+        assert_eq!(wishes[0].reason, "because", "reached by Tab too");
+        let mut model = scene::progressing(120, 40);
+        press(&mut model, "ar");
+        update(&mut model, Msg::Paste("y\n\x1b[31mred".into()));
+        let wishes = sent(press(&mut model, "<enter>y"));
+        assert_eq!(wishes[0].reason, "y[31mred", "what is pasted is text");
+        let mut model = scene::progressing(120, 40);
+        assert_eq!(sent(press(&mut model, "arsome<esc>y")), [], "Escape leaves the question");
+        let mut model = scene::progressing(120, 40);
+        press(&mut model, "qr");
+        assert_eq!(focus(&model), Some(Focus::No), "leaving needs none");
+    }
+
+    #[test]
+    fn a_protected_context_wants_the_name() {
+        let protected = || {
+            let mut model = scene::progressing(120, 40);
+            model.guard.protected = true;
+            model
+        };
+        for keys in ["ay", "a<tab><enter>", "aywrong<enter><enter>", "ay<enter><tab><enter>"] {
+            let mut model = protected();
+            assert_eq!(press(&mut model, keys), [], "{keys}");
+        }
+        let mut model = protected();
+        press(&mut model, "ay");
+        assert_eq!(focus(&model), Some(Focus::Name), "Yes leads to the name");
+        assert_eq!(press(&mut model, &format!("{NAME}<enter>")), []);
+        assert_eq!(focus(&model), Some(Focus::Yes));
+        assert_eq!(sent(press(&mut model, "<enter>")).len(), 1);
+        let mut model = protected();
+        let commands = press(&mut model, &format!("a<tab><tab>{NAME}<tab>why<enter>y"));
+        assert_eq!(sent(commands)[0].reason, "why");
+        // Leaving changes nothing, so it needs no name.
+        let mut model = protected();
+        assert_eq!(press(&mut model, "qy"), [Command::Quit]);
+    }
+
+    #[test]
+    fn nothing_is_asked_where_nothing_may_be_changed() {
+        for keys in ["s", "p", "n", "P", "a", "O"] {
+            let mut model = scene::at_a_gate(120, 40);
+            model.guard.read_only = Some("--read-only was given".into());
+            assert_eq!(press(&mut model, keys), []);
+            assert!(model.overlay.is_none(), "{keys}");
+            let said = model.notice.as_ref().map(|notice| notice.text.clone()).unwrap_or_default();
+            assert!(said.contains("nothing is changed from here: --read-only was given"), "{keys}: {said}");
+            // Nor from a question that stood there before.
+            let mut model = scene::at_a_gate(120, 40);
+            press(&mut model, "a");
+            model.guard.read_only = Some("config.toml says so".into());
+            assert_eq!(press(&mut model, "y"), []);
+        }
+    }
+
+    #[test]
+    fn every_action_that_asks_for_something_is_marked_as_such() {
+        let model = scene::at_a_gate(120, 40);
+        for bound in model.keymap.iter().filter(|bound| bound.place == keys::Place::Main) {
+            let mut model = model.clone();
+            let before = bound.presses.first().copied();
+            let Some((code, modifiers)) = before else { continue };
+            update(&mut model, Msg::Key(crossterm::event::KeyEvent::new(code, modifiers)));
+            let asks = match &model.overlay {
+                Some(Overlay::Versions(_)) => true,
+                Some(Overlay::Question(question)) => matches!(question.ask, Ask::Verb(_)),
+                _ => false,
+            };
+            assert!(!asks || bound.action.mutates(), "{:?}", bound.action);
+        }
+    }
 }

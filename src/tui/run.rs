@@ -4,7 +4,7 @@
 //! it draws less often, and always the newest state.
 
 use super::message::{Command, Msg, Teller, Told};
-use super::model::{Look, Model, Start};
+use super::model::{Look, Model, Notice, Start, Tone};
 use super::screen::Screen;
 use super::source::{self, Feed, Order};
 use super::terminal::{self, Session};
@@ -182,6 +182,12 @@ impl Console {
                 match command {
                     Command::Quit => return Ok(()),
                     Command::Repaint => self.screen.repaint(self.model.size.width, self.model.size.height),
+                    Command::Namespace(_) | Command::Context(_) => {
+                        let text = "this version stays where it was started: leave, and start it again with -n or \
+                                    --context"
+                            .to_string();
+                        update(&mut self.model, Msg::Notice(Notice { tone: Tone::Plain, text }));
+                    }
                     Command::Send(wish) => drop(self.orders.send(Order::Send(wish))),
                     Command::Remember { primary, canary } => {
                         let _ = self.orders.send(Order::Remember { primary, canary });

@@ -228,7 +228,7 @@ async fn send(
         canary: wish.canary.name.clone(),
         verb: wish.verb,
         revision: wish.revision.clone(),
-        reason: String::new(),
+        reason: wish.reason.clone(),
         image: wish.image.clone(),
         container: wish.container.clone(),
         gate: wish.gate.clone(),

@@ -3,10 +3,10 @@
 use super::keys::{self, Action, Place};
 use super::message::{Command, Msg, Outcome, Told};
 use super::model::{
-    Ask, Choice, Driver, Link, Model, Notice, Overlay, Pane, Question, SMALLEST, Tone, Versions, Wish, kept,
-    version_text,
+    Ask, Choice, Driver, Link, Model, Notice, Overlay, Pane, SMALLEST, Tone, Versions, Wish, kept, version_text,
 };
-use super::question;
+use super::palette;
+use super::question::{self, Focus, Question};
 use super::row::{Key, Row, image_of};
 use super::view;
 use crate::api::{Phase, Verb};
@@ -111,6 +111,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.history.fill(&workload, span, &samples);
             Vec::new()
         }
+        Msg::Notice(notice) => {
+            model.notice = Some(Notice { text: kept(&notice.text), ..notice });
+            Vec::new()
+        }
         Msg::Outcome { wish, outcome } => {
             let what = format!("{} {}", wish.verb, wish.canary.name);
             let (tone, text) = match outcome {
@@ -150,7 +154,7 @@ fn key(model: &mut Model, event: &KeyEvent) -> Vec<Command> {
         return Vec::new();
     }
     let place = keys::place(model);
-    let action = keys::action(place, event);
+    let action = model.keymap.action(place, event);
     let noticed = model.notice.as_ref().is_some_and(|notice| notice.tone != Tone::Wait);
     if noticed {
         model.notice = None;
@@ -198,13 +202,26 @@ fn type_in(model: &mut Model, event: &KeyEvent) {
         versions.at = versions.choices.len().saturating_sub(1);
         versions.error = None;
         edit(&mut versions.input, event);
+    } else if let Some(Overlay::Palette(palette)) = &mut model.overlay {
+        palette.at = 0;
+        // Nothing is left to delete: it was opened by mistake.
+        if event.code == KeyCode::Backspace && palette.input.value().is_empty() {
+            model.overlay = None;
+            return;
+        }
+        edit(&mut palette.input, event);
+    } else if let Some(Overlay::Question(question)) = &mut model.overlay {
+        if let Some(field) = question.field() {
+            edit(field, event);
+        }
     } else if model.overlay.is_none() && model.filter.typing {
         edit(&mut model.filter.input, event);
         model.settle();
     }
 }
 
-fn act(model: &mut Model, place: Place, action: Action) -> Vec<Command> {
+/// Does what a key does at a place.
+pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Command> {
     // On a screen that shows no question there is nothing to confirm.
     if model.too_small() && !matches!(action, Action::Quit | Action::Repaint | Action::Back) {
         model.notice = Some(Notice {
@@ -258,7 +275,7 @@ fn act(model: &mut Model, place: Place, action: Action) -> Vec<Command> {
             {
                 return vec![Command::Quit];
             }
-            model.overlay = Some(Overlay::Question(Question { ask: Ask::Quit, yes: false }));
+            model.overlay = Some(Overlay::Question(Question::new(Ask::Quit)));
         }
         Action::Quit => return vec![Command::Quit],
         Action::Repaint => return vec![Command::Repaint],
@@ -267,16 +284,32 @@ fn act(model: &mut Model, place: Place, action: Action) -> Vec<Command> {
         }
         Action::Back => back(model),
         Action::Yes => return confirm(model),
-        Action::Turn => {
+        Action::Turn | Action::NextField | Action::PreviousField | Action::Reason => {
+            let guard = &model.guard;
             if let Some(Overlay::Question(question)) = &mut model.overlay {
-                question.yes = !question.yes;
+                match action {
+                    Action::Turn => question.turn(),
+                    Action::Reason if question.takes_reason() => question.focus = Focus::Reason,
+                    Action::Reason => {}
+                    _ => question.move_on(guard, action == Action::NextField),
+                }
             }
         }
         Action::Choose => match &model.overlay {
-            Some(Overlay::Question(question)) if question.yes => return confirm(model),
+            Some(Overlay::Question(question)) if question.focus == Focus::Yes => return confirm(model),
             _ => model.overlay = None,
         },
+        Action::Palette => palette::begin(model, None),
+        Action::Namespace | Action::Context => palette::begin(model, Some(action)),
+        Action::Complete => palette::complete(model),
         Action::Accept if place == Place::Filter => model.filter.typing = false,
+        Action::Accept if place == Place::Palette => return palette::accept(model),
+        Action::Accept if place == Place::Field => {
+            let guard = &model.guard;
+            if let Some(Overlay::Question(question)) = &mut model.overlay {
+                question.leave_field(guard);
+            }
+        }
         Action::Accept => accept_version(model),
     }
     Vec::new()
@@ -334,6 +367,11 @@ fn travel(model: &mut Model, action: Action) -> Vec<Command> {
             versions.error = None;
             model.overlay = Some(Overlay::Versions(versions));
         }
+        Some(Overlay::Palette(mut palette)) => {
+            let most = palette::entries(model, palette.input.value()).len().saturating_sub(1);
+            palette.at = forwards(palette.at, most);
+            model.overlay = Some(Overlay::Palette(palette));
+        }
         // The charts of the neighbour.
         Some(Overlay::Charts) => {
             let commands = select(model, forwards);
@@ -383,8 +421,9 @@ fn ask_verb(model: &mut Model, verb: Verb) {
         container: None,
         version: row.canary.version.clone(),
         gate: row.gate.as_ref().filter(|_| verb == Verb::Open).map(|gate| gate.name.clone()),
+        reason: String::new(),
     };
-    model.overlay = Some(Overlay::Question(Question { ask: Ask::Verb(wish), yes: false }));
+    model.overlay = Some(Overlay::Question(Question::new(Ask::Verb(wish))));
 }
 
 fn open_versions(model: &mut Model) {
@@ -424,7 +463,7 @@ fn choices(row: &Row) -> Vec<Choice> {
 fn accept_version(model: &mut Model) {
     let Some(Overlay::Versions(versions)) = model.overlay.take() else { return };
     match wish_of(&versions, model) {
-        Ok(wish) => model.overlay = Some(Overlay::Question(Question { ask: Ask::Verb(wish), yes: false })),
+        Ok(wish) => model.overlay = Some(Overlay::Question(Question::new(Ask::Verb(wish)))),
         Err(error) => model.overlay = Some(Overlay::Versions(Versions { error: Some(error), ..versions })),
     }
 }
@@ -439,6 +478,7 @@ fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
         container: None,
         version: row.canary.version.clone(),
         gate: None,
+        reason: String::new(),
     };
     let typed = match versions.choices.get(versions.at) {
         Some(Choice::Again { .. }) => return Ok(wish),
@@ -461,7 +501,13 @@ fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
 }
 
 fn confirm(model: &mut Model) -> Vec<Command> {
-    let Some(Overlay::Question(question)) = &model.overlay else { return Vec::new() };
+    let guard = &model.guard;
+    let Some(Overlay::Question(question)) = &mut model.overlay else { return Vec::new() };
+    if !question.named(guard) {
+        question.focus = Focus::Name;
+        return Vec::new();
+    }
+    let reason = question.reason.value().trim().to_string();
     match question.ask.clone() {
         Ask::Quit => vec![Command::Quit],
         // The question itself says what stands against it, and stays.
@@ -478,7 +524,7 @@ fn confirm(model: &mut Model) -> Vec<Command> {
             };
             let text = format!("{} {}{version}: asked, waiting for {driver}", wish.verb, wish.canary.name);
             model.notice = Some(Notice { tone: Tone::Wait, text });
-            vec![Command::Send(wish)]
+            vec![Command::Send(Wish { reason, ..wish })]
         }
     }
 }

@@ -7,6 +7,7 @@ use super::own_checks;
 use crate::api::Phase;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::history::Metric;
+use crate::tui::keys::Action;
 use crate::tui::model::{COUNTED, Driver, Link, Model, version_text};
 use crate::tui::row::{Row, Shut, Side};
 use crate::tui::spark::{self, Limit, Mark, Scale};
@@ -130,7 +131,12 @@ fn remarks(model: &Model, row: &Row, width: u16) -> Vec<(Role, String)> {
         let at = minute(model, gate.since);
         let answer = if gate.answer.is_empty() { String::new() } else { format!(": {}", gate.answer) };
         let text = match gate {
-            Shut { manual: true, .. } => format!("Waits since {at} to be started (s)."),
+            Shut { manual: true, .. } => match model.keymap.key(Action::Start) {
+                key if key.is_empty() || model.guard.read_only.is_some() => {
+                    format!("Waits since {at} to be started.")
+                }
+                key => format!("Waits since {at} to be started ({key})."),
+            },
             Shut { opened: true, name, .. } => format!("Gate {name} was opened; the rollout goes on."),
             Shut { name, kind, .. } => format!("Waits at gate {name} ({kind}) since {at}{answer}"),
         };

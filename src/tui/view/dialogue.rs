@@ -2,11 +2,12 @@
 
 use super::canvas::{Canvas, piece};
 use super::centred;
-use crate::tui::model::{Choice, Model, Question, Versions, version_text};
-use crate::tui::question;
+use crate::tui::model::{Choice, Model, Versions, version_text};
+use crate::tui::question::{self, Focus, Question};
 use crate::tui::text::{self, Cut};
 use crate::tui::theme::Role;
 use ratatui::layout::{Position, Rect};
+use tui_input::Input;
 
 /// Width of a dialogue where there is room.
 const WIDTH: u16 = 72;
@@ -82,8 +83,8 @@ fn name(choice: &Choice) -> &str {
     }
 }
 
-/// Draws a question. The focus begins on No.
-pub fn draw_question(canvas: &mut Canvas, model: &Model, question: &Question, within: Rect) {
+/// Draws a question; answers where the cursor is, while something is typed. The focus begins on No.
+pub fn draw_question(canvas: &mut Canvas, model: &Model, question: &Question, within: Rect) -> Option<Position> {
     let glyphs = canvas.glyphs();
     let words = question::words(&question.ask, model);
     let width = WIDTH.min(within.width.saturating_sub(4));
@@ -95,14 +96,16 @@ pub fn draw_question(canvas: &mut Canvas, model: &Model, question: &Question, wi
         let text = format!("{} Not now: {why}", glyphs.warning);
         lines.extend(wrap(&text).into_iter().map(|line| (Role::Warn, line)));
     }
+    // What is typed goes below the text.
+    let fields = fields(question, model);
+    let needed = (lines.len() + fields.len()) as u16 + 2 + 1;
     // Air above and below the text, where there is room for it.
-    let needed = lines.len() as u16 + 2 + 1;
     let air = u16::from(needed + 3 <= within.height);
     let area = centred(within, width, needed + 3 * air);
     canvas.clear(area);
     let frame = if words.objection.is_some() { Role::Warn } else { Role::Focus };
     let inner = canvas.frame(area, &[piece(words.title, Role::Strong)], frame);
-    let room = usize::from(inner.height.saturating_sub(1));
+    let room = usize::from(inner.height.saturating_sub(1)).saturating_sub(fields.len());
     if lines.len() > room {
         let lost = lines.len() - room + 1;
         lines.truncate(room.saturating_sub(1));
@@ -112,7 +115,11 @@ pub fn draw_question(canvas: &mut Canvas, model: &Model, question: &Question, wi
         canvas.put(inner.x + 1, y, inner.width.saturating_sub(1), &line, role);
     }
     let y = inner.bottom().saturating_sub(1);
-    let dead = words.objection.is_some();
+    let mut cursor = None;
+    for (y, field) in (y.saturating_sub(fields.len() as u16)..y).zip(fields) {
+        cursor = draw_field(canvas, &field, inner, y).or(cursor);
+    }
+    let dead = words.objection.is_some() || !question.named(&model.guard);
     let button = |on: bool, dead: bool| match (on, dead) {
         (true, _) => Role::Button,
         (false, true) => Role::KeyOff,
@@ -120,11 +127,64 @@ pub fn draw_question(canvas: &mut Canvas, model: &Model, question: &Question, wi
     };
     // The one with the focus has brackets too: it must be seen without colours.
     let label = |text: &str, on: bool| if on { format!("[ {text} ]") } else { format!("  {text}  ") };
-    let no = label("No (n, esc)", !question.yes);
-    let yes = label("Yes (y)", question.yes);
+    let no = label("No (n, esc)", question.focus == Focus::No);
+    let yes = label("Yes (y)", question.focus == Focus::Yes);
     let yes_width = text::width(&yes) as u16;
     let no_width = text::width(&no) as u16;
     let x = inner.right().saturating_sub(yes_width + no_width + 2);
-    canvas.put(x, y, no_width, &no, button(!question.yes, false));
-    canvas.put(x + no_width + 2, y, yes_width, &yes, button(question.yes, dead));
+    canvas.put(x, y, no_width, &no, button(question.focus == Focus::No, false));
+    canvas.put(x + no_width + 2, y, yes_width, &yes, button(question.focus == Focus::Yes, dead));
+    cursor
+}
+
+/// Something to be typed in a question.
+struct Field<'a> {
+    label: String,
+    input: &'a Input,
+    /// What stands there while nothing is typed.
+    empty: &'static str,
+    focus: bool,
+    role: Role,
+}
+
+fn fields<'a>(question: &'a Question, model: &Model) -> Vec<Field<'a>> {
+    let mut fields = Vec::new();
+    if let Some(name) = question.wanted_name(&model.guard) {
+        let right = question.named(&model.guard);
+        fields.push(Field {
+            label: format!("Type {name} for Yes:"),
+            input: &question.name,
+            empty: "",
+            focus: question.focus == Focus::Name,
+            role: if right { Role::Good } else { Role::Warn },
+        });
+    }
+    if question.takes_reason() {
+        let focus = question.focus == Focus::Reason;
+        fields.push(Field {
+            label: "Reason (r):".into(),
+            input: &question.reason,
+            empty: "none",
+            focus,
+            role: if focus { Role::Focus } else { Role::Dim },
+        });
+    }
+    fields
+}
+
+/// Draws a field; answers where the cursor is, where it has one. Half of the line is for what is typed.
+fn draw_field(canvas: &mut Canvas, field: &Field, inner: Rect, y: u16) -> Option<Position> {
+    let x = inner.x + 1;
+    let used = canvas.put_on(x, y, inner.width / 2, &field.label, field.role, None, Cut::Middle) + 1;
+    let (x, room) = (x + used, inner.width.saturating_sub(used + 2));
+    let value = field.input.value();
+    if value.is_empty() && !field.focus {
+        canvas.put(x, y, room, field.empty, Role::Dim);
+        return None;
+    }
+    let skipped = field.input.visual_scroll(room.into());
+    let seen: String = value.chars().skip(skipped).collect();
+    canvas.put(x, y, room, &seen, Role::Strong);
+    let at = field.input.visual_cursor().saturating_sub(skipped).min(room.into()) as u16;
+    field.focus.then_some(Position::new(x + at, y))
 }

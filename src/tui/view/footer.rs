@@ -2,7 +2,8 @@
 
 use super::canvas::Canvas;
 use crate::tui::glyphs::Glyphs;
-use crate::tui::keys::{self, Binding, Place, TABLE};
+use crate::tui::keymap::Bound;
+use crate::tui::keys::{self, Place};
 use crate::tui::model::{Model, Tone};
 use crate::tui::text;
 use crate::tui::theme::Role;
@@ -52,11 +53,11 @@ pub fn draw_notice(canvas: &mut Canvas, model: &Model, area: Rect) {
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     let glyphs = canvas.glyphs();
     let place = keys::place(model);
-    let named = |binding: &&Binding| binding.place == place && !keys::label(binding, model).is_empty();
-    let mut shown: Vec<&Binding> = TABLE.iter().filter(named).collect();
+    let mut shown: Vec<&Bound> =
+        keys::offered(place, model).filter(|bound| !keys::label(bound, model).is_empty()).collect();
     let width =
-        |binding: &Binding| text::width(&key_text(binding.key, glyphs)) + 1 + text::width(keys::label(binding, model));
-    let total = |shown: &[&Binding], gap: usize| {
+        |binding: &Bound| text::width(&key_text(&binding.key, glyphs)) + 1 + text::width(keys::label(binding, model));
+    let total = |shown: &[&Bound], gap: usize| {
         shown.iter().map(|b| width(b)).sum::<usize>() + gap * shown.len().saturating_sub(1) + 2
     };
     let room = usize::from(area.width);
@@ -72,7 +73,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         let on = place != Place::Main || keys::enabled(binding.action, model).is_ok();
         let (key_role, text_role) = if on { (Role::Key, Role::Dim) } else { (Role::KeyOff, Role::KeyOff) };
         let rest = |x: u16| area.right().saturating_sub(x);
-        x += canvas.put(x, area.y, rest(x), &key_text(binding.key, glyphs), key_role) + 1;
+        x += canvas.put(x, area.y, rest(x), &key_text(&binding.key, glyphs), key_role) + 1;
         x += canvas.put(x, area.y, rest(x), keys::label(binding, model), text_role) + gap;
     }
 }

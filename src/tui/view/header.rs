@@ -6,6 +6,9 @@ use crate::tui::text::{self, Cut};
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
 
+/// Stands first where nothing can be changed.
+const READ_ONLY: &str = "[RO]";
+
 /// Draws the header. What gives way first where the line is short: the product's name, the count, then the longer
 /// forms of the words, the context, and at last the middles of what is left.
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
@@ -22,7 +25,8 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         driver(model.selected.as_ref().map_or(&model.driver, |key| model.driver_of(&key.namespace)));
     let driver = clean(&driver);
     let width = |text: &str| text::width(text) as u16;
-    let room = area.width.saturating_sub(1 + 2 + width(&clock) + 1);
+    let mark = if model.guard.read_only.is_some() { width(READ_ONLY) + 1 } else { 0 };
+    let room = area.width.saturating_sub(1 + 2 + width(&clock) + 1 + mark);
     let mesh: Vec<&str> = model.providers().iter().map(|provider| provider.name()).collect();
     let mesh = mesh.join("+");
     let (full_lamps, short_lamps) = (["prometheus", &mesh], ["prom", &mesh]);
@@ -46,6 +50,9 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         stop = stop.saturating_sub(canvas.right(stop, area.y, width(&count), &count, Role::Dim) + 2);
     }
     let mut x = area.x + 1;
+    if model.guard.read_only.is_some() {
+        x += canvas.put(x, area.y, mark, READ_ONLY, Role::Warn) + 1;
+    }
     if with_name {
         x += canvas.put(x, area.y, stop - x, "canary-tui", Role::Strong) + 2;
     }

@@ -2,7 +2,7 @@
 
 use super::canvas::{Canvas, piece};
 use super::{centred, footer};
-use crate::tui::keys::{self, Place, TABLE};
+use crate::tui::keys::{self, Place};
 use crate::tui::model::Model;
 use crate::tui::text;
 use crate::tui::theme::Role;
@@ -24,7 +24,7 @@ fn lines(model: &Model, width: u16) -> Vec<Line> {
     let glyphs = model.look.glyphs;
     let columns = usize::from(width.saturating_sub(KEY));
     let mut lines = Vec::new();
-    for binding in TABLE.iter().filter(|b| matches!(b.place, Place::Main | Place::Any)) {
+    for binding in keys::offered(Place::Main, model).chain(keys::offered(Place::Any, model)) {
         let objection = keys::enabled(binding.action, model).err();
         let text = match &objection {
             Some(why) => format!("{} (not now: {why})", binding.help),
@@ -32,7 +32,7 @@ fn lines(model: &Model, width: u16) -> Vec<Line> {
         };
         let cleaned = text::clean(&text, glyphs.unicode).into_owned();
         for (at, text) in text::wrap(&cleaned, columns).into_iter().enumerate() {
-            let key = if at == 0 { footer::key_text(binding.key, glyphs).into_owned() } else { String::new() };
+            let key = if at == 0 { footer::key_text(&binding.key, glyphs).into_owned() } else { String::new() };
             lines.push(Line { key, text, on: objection.is_none() });
         }
     }

@@ -14,6 +14,7 @@ mod footer;
 mod header;
 pub mod help;
 mod own_checks;
+mod palette;
 
 use super::model::{Model, Overlay, SMALLEST};
 use super::theme::Role;
@@ -111,7 +112,8 @@ pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     match &model.overlay {
         Some(Overlay::Help { scroll }) => help::draw(&mut canvas, model, within, *scroll),
         Some(Overlay::Versions(versions)) => cursor = dialogue::draw_versions(&mut canvas, model, versions, within),
-        Some(Overlay::Question(question)) => dialogue::draw_question(&mut canvas, model, question, within),
+        Some(Overlay::Question(question)) => cursor = dialogue::draw_question(&mut canvas, model, question, within),
+        Some(Overlay::Palette(open)) => cursor = Some(palette::draw(&mut canvas, model, open, within)),
         _ => {}
     }
     footer::draw(&mut canvas, model, layout.footer);
@@ -138,3 +140,6 @@ fn centred(area: Rect, width: u16, height: u16) -> Rect {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod guarded_tests;
