@@ -41,7 +41,7 @@ impl Land {
             open_shop(rehearsal.sandbox.store(), namespace);
         }
         let connection = rehearsal.connection.clone();
-        let fleet = Fleet::start(&connection.client, &rehearsal.kinds, Clock::system());
+        let fleet = Fleet::start(&connection.client, &rehearsal.kinds, Clock::system(), true);
         let controllers = Everywhere::start(
             connection.clone(),
             rehearsal.kinds.clone(),

@@ -88,7 +88,7 @@ async fn drive_everywhere(
              controller -n NAMESPACE, which needs no right outside it"
         );
     }
-    let fleet = Fleet::start(&connection.client, &kinds, clock.clone());
+    let fleet = Fleet::start(&connection.client, &kinds, clock.clone(), true);
     let locator = Locator::new(connection.client.clone(), access::EVERYWHERE, prometheus);
     let controllers = Everywhere::start(connection, kinds, fleet, locator, clock, options);
     serve(endpoint, controllers.report(), out);

@@ -13,7 +13,8 @@ use crate::cluster::requests::{Outcome, RequestError, Sent, Wish, outcome, send}
 use crate::cluster::{CanaryRecord, Clock, Driver, Health, Mirror, Source, World, flagger};
 use crate::rollout::{Standing, allowed, choose_container};
 use crate::tui::row::Key;
-use crate::tui::{model, question, source};
+use crate::tui::watching::rows;
+use crate::tui::{model, question};
 use anyhow::{Result, anyhow, bail};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::Duration;
@@ -180,7 +181,7 @@ fn gate(canary: &CanaryRecord, named: Option<&str>) -> std::result::Result<Strin
 
 /// What will happen to whom, in the console's words.
 fn question(world: &World, mut wish: model::Wish) -> String {
-    let Some(row) = source::rows(world, Duration::ZERO).into_iter().find(|row| row.is(&wish.canary)) else {
+    let Some(row) = rows(world, Duration::ZERO).into_iter().find(|row| row.is(&wish.canary)) else {
         return format!("{} {}?", wish.verb, wish.canary);
     };
     if wish.image.is_none() {

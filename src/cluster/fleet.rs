@@ -46,9 +46,9 @@ pub struct Member {
 }
 
 impl Fleet {
-    /// Begins to watch, with all that a driver looks at.
-    pub fn start(client: &Client, kinds: &Kinds, clock: Clock) -> Self {
-        let (inner, wanted) = Inner::new(mirror::sources(kinds, true), clock);
+    /// Begins to watch. With `driving`, the objects that only a driver looks at are watched too.
+    pub fn start(client: &Client, kinds: &Kinds, clock: Clock, driving: bool) -> Self {
+        let (inner, wanted) = Inner::new(mirror::sources(kinds, driving), clock);
         let mut tasks = JoinSet::new();
         let handles = vec![tasks.spawn(list_wanted(inner.clone(), client.clone(), wanted))];
         // The others wait until it is known which namespaces are kept: else each of these would have to be listed.
@@ -65,6 +65,13 @@ impl Fleet {
             (namespace.clone(), Member { number: kept.number, mirror })
         };
         state.members.iter().map(member).collect()
+    }
+
+    /// One of them.
+    pub fn member(&self, namespace: &str) -> Option<Member> {
+        let state = self.inner.lock();
+        let kept = state.members.get(namespace)?;
+        Some(Member { number: kept.number, mirror: Mirror::fed(kept.shared.clone(), self.watches.clone()) })
     }
 
     /// Wakes when a namespace has come or gone, and when a watch stands otherwise than before.

@@ -5,7 +5,7 @@
 //! behind the fence of the lease, and after any failure everything is looked at and decided again.
 
 mod alerts;
-mod concern;
+pub mod concern;
 mod configs;
 mod drive;
 mod effects;

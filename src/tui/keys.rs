@@ -695,7 +695,7 @@ pub fn allowed(verb: Verb, canary: &Key, model: &Model) -> Result<(), String> {
     if let Some(problem) = row.problems.first().filter(|_| !aborts) {
         return Err(format!("it is not driven: {problem}"));
     }
-    if let Some(right) = &model.lacking {
+    if let Some(right) = model.lacking_in(&row.namespace) {
         return Err(format!("you may not {right}"));
     }
     model.driver_of(&row.namespace).objection()?;

@@ -54,6 +54,17 @@ pub enum Msg {
     Clock(DateTime<Utc>, FixedOffset),
     /// All canaries as they are now.
     Rows(Vec<Row>),
+    /// Rows that are new or have changed, and canaries that are gone. Of the namespaces of `whole` these are all.
+    Changed {
+        whole: Vec<String>,
+        rows: Vec<Row>,
+        gone: Vec<Key>,
+    },
+    /// Not all namespaces may be looked at, in the API server's words: from now on it is this one.
+    Narrowed {
+        namespace: String,
+        why: String,
+    },
     /// All Events on canaries as they are now, in any order.
     Events(Vec<EventRecord>),
     /// An Event that is new, or was counted once more.
@@ -66,6 +77,11 @@ pub enum Msg {
     },
     /// What the operator may not do, in words; None: may ask for everything.
     Rights(Option<String>),
+    /// The same of one namespace among all.
+    RightsIn {
+        namespace: String,
+        lacking: Option<String>,
+    },
     /// Who drives the one namespace that is looked at.
     Driver(Driver),
     /// Who drives each of all namespaces.

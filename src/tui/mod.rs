@@ -28,6 +28,8 @@ pub mod text;
 pub mod theme;
 pub mod update;
 pub mod view;
+pub mod watching;
+pub mod worlds;
 
 pub use run::{Options, run};
 

@@ -64,6 +64,8 @@ pub struct Model {
     pub cluster: Link,
     pub routes: Link,
     pub prometheus: Link,
+    /// Why not all namespaces are looked at, although that was asked for.
+    pub narrowed: Option<String>,
     /// Who carries out the rollouts of the namespaces that `drivers` does not name.
     pub driver: Driver,
     /// Over all namespaces: who carries out the rollouts of each.
@@ -72,6 +74,8 @@ pub struct Model {
     pub missing: Vec<String>,
     /// The right that the operator lacks to ask for anything.
     pub lacking: Option<String>,
+    /// Over all namespaces: the same of those that were asked about.
+    pub lacking_in: BTreeMap<String, Option<String>>,
     /// The selected canary.
     pub selected: Option<Key>,
     pub order: Order,
@@ -284,10 +288,12 @@ impl Model {
             cluster: Link::Connecting,
             routes: Link::Connecting,
             prometheus: Link::Connecting,
+            narrowed: None,
             driver: Driver::Looking,
             drivers: BTreeMap::new(),
             missing: Vec::new(),
             lacking: None,
+            lacking_in: BTreeMap::new(),
             selected: None,
             order: Order::default(),
             filter: Filter::default(),
@@ -348,6 +354,28 @@ impl Model {
     /// Who carries out the rollouts of a namespace.
     pub fn driver_of(&self, namespace: &str) -> &Driver {
         self.drivers.get(namespace).unwrap_or(&self.driver)
+    }
+
+    /// The right that the operator lacks to ask for anything in a namespace.
+    pub fn lacking_in(&self, namespace: &str) -> Option<&String> {
+        self.lacking_in.get(namespace).unwrap_or(&self.lacking).as_ref()
+    }
+
+    /// Takes in rows that have changed; they are to be settled after it.
+    pub fn take_in(&mut self, whole: &[String], mut rows: Vec<Row>, gone: &[Key]) {
+        let by_key = |a: &Row, b: &Row| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name));
+        rows.sort_by(by_key);
+        if !whole.is_empty() || !gone.is_empty() {
+            self.rows.retain(|row| !whole.contains(&row.namespace) && !gone.iter().any(|key| row.is(key)));
+        }
+        let mut new = Vec::new();
+        for row in rows {
+            match self.rows.binary_search_by(|known| by_key(known, &row)) {
+                Ok(at) => self.rows[at] = row,
+                Err(_) => new.push(row),
+            }
+        }
+        self.rows.extend(new);
     }
 
     /// Who carries out the routing of the canaries; where there are none, of those that name nobody.

@@ -7,8 +7,8 @@ use super::message::{Msg, Teller};
 use super::row::Key;
 use super::source::Pace;
 use super::text::bounded;
+use super::worlds::Worlds;
 use crate::api::Spec;
-use crate::cluster::Mirror;
 use crate::metrics::{Locator, reader};
 use crate::rollout::Reading;
 use futures::future::join_all;
@@ -56,7 +56,7 @@ impl Judged {
 pub struct Judging {
     pub told: Teller,
     pub locator: Locator,
-    pub mirror: Mirror,
+    pub worlds: Worlds,
     pub pace: watch::Receiver<Pace>,
     /// The selected canary's target.
     pub selected: watch::Receiver<Option<Key>>,
@@ -87,7 +87,8 @@ impl Judging {
     /// What the selected canary's own checks read; None where it has none, or none that count now.
     async fn judge(&self, target: Option<&Key>) -> Option<Judged> {
         let (canary, namespace, spec) = {
-            let world = self.mirror.read();
+            let mirror = self.worlds.of(&target?.namespace)?;
+            let world = mirror.read();
             let under_way = world.canaries.values().filter(|canary| canary.status.phase.under_way());
             let mut with_specs = under_way.filter_map(|canary| Some((canary, canary.spec.as_ref().ok()?)));
             let (canary, spec) = with_specs.find(|(canary, spec)| {
@@ -95,8 +96,12 @@ impl Judging {
             })?;
             (canary.name.clone(), canary.namespace.clone(), spec.clone())
         };
+        let locator = match self.worlds.are_all() {
+            true => self.locator.of(&namespace),
+            false => self.locator.clone(),
+        };
         let own = spec.analysis.checks.iter().enumerate().filter(|(_, check)| check.kind.is_own());
-        let readings = own.map(|(place, _)| reader::read(&self.locator, &spec, &canary, &namespace, place));
+        let readings = own.map(|(place, _)| reader::read(&locator, &spec, &canary, &namespace, place));
         let readings = join_all(readings).await;
         if readings.is_empty() {
             return None;

@@ -59,7 +59,7 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
     let (told, messages) = mpsc::unbounded_channel();
     let (orders, ordered) = mpsc::unbounded_channel();
     let (context, namespace) = (connection.context.clone(), connection.namespace.clone());
-    let sources = source::Options { controller: options.controller, prometheus: options.prometheus };
+    let sources = source::Options { everywhere: false, controller: options.controller, prometheus: options.prometheus };
     let session = Session::enter()?;
     let (width, height) = crossterm::terminal::size()?;
     let model = Model::new(Start {
@@ -104,7 +104,7 @@ struct Console {
 enum Woken {
     Input(Option<Event>),
     Resized,
-    Message(Option<Told>),
+    Message(Option<Box<Told>>),
     Clock,
     Leave,
     Panicked,
@@ -139,7 +139,7 @@ impl Console {
                 _ = panicked.wait_for(|told| *told) => Woken::Panicked,
                 _ = resized.recv() => Woken::Resized,
                 event = input.recv() => Woken::Input(event),
-                message = messages.recv() => Woken::Message(message),
+                message = messages.recv() => Woken::Message(message.map(Box::new)),
                 () = tokio::time::sleep_until(frame_due), if dirty => Woken::Clock,
                 () = tokio::time::sleep(wake), if !dirty => Woken::Clock,
             };
@@ -172,7 +172,7 @@ impl Console {
                 Woken::Message(message) => {
                     // What the source says last must not be lost when it ends; nothing comes after it.
                     let Some(message) = message else { return Ok(()) };
-                    commands.extend(hear(&mut self.model, message));
+                    commands.extend(hear(&mut self.model, *message));
                     while let Ok(more) = messages.try_recv() {
                         commands.extend(hear(&mut self.model, more));
                     }

@@ -50,6 +50,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.settle();
             remember_if_changed(model, before)
         }
+        Msg::Changed { whole, rows, gone } => {
+            let before = model.selected.clone();
+            model.take_in(&whole, rows, &gone);
+            model.settle();
+            remember_if_changed(model, before)
+        }
         Msg::Events(mut events) => {
             events.sort_by(in_order);
             let surplus = events.len().saturating_sub(EVENTS_KEPT);
@@ -78,6 +84,16 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
         }
         Msg::Rights(lacking) => {
             model.lacking = lacking;
+            Vec::new()
+        }
+        Msg::Narrowed { namespace, why } => {
+            model.everywhere = false;
+            model.narrowed = Some(kept(&why));
+            model.namespace = namespace;
+            Vec::new()
+        }
+        Msg::RightsIn { namespace, lacking } => {
+            model.lacking_in.insert(namespace, lacking);
             Vec::new()
         }
         Msg::Driver(driver) => {
