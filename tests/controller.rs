@@ -2,6 +2,7 @@
 
 mod rehearsal;
 
+use canary_tui::api::history::{History, Rollout};
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::{Outcome, Wish};
 use canary_tui::cluster::{Driver, Source};
@@ -59,6 +60,42 @@ async fn a_version_that_answers_with_errors_is_rolled_back_at_its_threshold() {
     assert_eq!((world.workloads[APP].desired, weight(&world)), (0, 0));
     assert_eq!(world.canaries[APP].status.failed_checks, 5, "the count can still be read");
     assert_eq!(world.workloads[&format!("{APP}-primary")].version(), "1.0.0");
+    drop(world);
+    rehearsal.until("no end in the history", |_| last_rollout(&rehearsal).is_some_and(|r| r.end.is_some())).await;
+    let kept = last_rollout(&rehearsal).expect("a rollout");
+    assert_eq!(kept.end.map(|end| end.phase).as_deref(), Some("Failed"));
+    assert!(kept.images.values().any(|image| image.ends_with(":5xx")), "{:?}", kept.images);
+    let failing = kept.checks.iter().filter(|check| !check.passed && check.value.is_some_and(|value| value < 99.0));
+    assert!(failing.count() > 0, "{:#?}", kept.checks);
+    let texts: Vec<&String> = kept.said.iter().map(|said| &said.text).collect();
+    assert!(halts.iter().all(|halt| texts.contains(halt)), "{texts:#?}");
+    assert!(texts.iter().any(|text| text.starts_with("Canary failed!")), "{texts:#?}");
+}
+
+/// The newest entry of the app's history, as it stands on the Canary.
+fn last_rollout(rehearsal: &Rehearsal) -> Option<Rollout> {
+    let canary = rehearsal.sandbox.store().get("Canary", Some("jx-production"), APP)?;
+    let text = canary["metadata"]["annotations"]["canary-tui/history"].as_str()?;
+    History::read(text).rollouts.pop()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_history_says_who_asked_for_what_and_outlives_the_driver() {
+    let mut rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    rehearsal.set_version("1.1.0").await;
+    rehearsal.until("no first step", |w| weight(w) == 10 && w.canaries[APP].status.canary_weight == 10).await;
+    assert!(matches!(rehearsal.ask(Verb::Pause).await, Outcome::CarriedOut(_)));
+    let held =
+        |rollout: Rollout| rollout.said.iter().any(|said| said.text.contains("pause") && said.text.contains("alice"));
+    rehearsal.until("the pause is not kept", |_| last_rollout(&rehearsal).is_some_and(held)).await;
+    rehearsal.controller.take().expect("a controller").stop().await;
+    rehearsal.drive();
+    assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
+    rehearsal.until("no end in the history", |_| last_rollout(&rehearsal).is_some_and(|r| r.end.is_some())).await;
+    let kept = last_rollout(&rehearsal).expect("a rollout");
+    assert!(held(kept.clone()), "what the driver before kept is there: {:#?}", kept.said);
+    assert!(kept.said.iter().any(|said| said.text.contains("abort")), "{:#?}", kept.said);
+    assert_eq!(kept.revision, rehearsal.revision());
 }
 
 /// Rates over a second: a test does not wait half a minute for a window to fill.

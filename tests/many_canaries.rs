@@ -53,6 +53,6 @@ async fn canaries_that_are_due_together_ask_prometheus_once_for_each_metric() {
         let spec = world.canaries[name].spec.as_ref().expect("a spec");
         let due = canary_tui::rollout::next_check(&world.canaries[name].status, spec.analysis.interval);
         let due = due.expect("it is due").timestamp_millis();
-        assert_eq!(due % slot, 0, "{name}: written at {at}, due at {due}");
+        assert!(due % slot <= 800, "{name}: written at {at}, due at {due}");
     }
 }

@@ -8,6 +8,7 @@ pub mod borne;
 pub mod canary;
 pub mod crds;
 pub mod duration;
+pub mod history;
 pub mod manifests;
 pub mod problem;
 pub mod providers;
@@ -23,6 +24,7 @@ pub use canary::{
     AlertRef, Analysis, Autoscaler, Check, CheckKind, Era, HookKind, Metadata, Routing, Service, SessionAffinity,
     Severity, Spec, Strategy, TemplateRef, Unmanaged, Webhook, is_name,
 };
+pub use history::History;
 pub use problem::Problem;
 pub use providers::Provider;
 pub use query::Query;
@@ -49,6 +51,8 @@ pub mod annotation {
     pub const GATE: &str = "canary-tui/gate";
     /// The gates that an operator opened, on the Canary: an [`Opened`](super::Opened).
     pub const OPENED: &str = "canary-tui/opened";
+    /// The last rollouts, and what was said and asked of each, on the Canary: a [`History`](super::History).
+    pub const HISTORY: &str = "canary-tui/history";
     /// `manual`: a new revision waits for a request to start it. Written by the Canary's author.
     pub const START: &str = "canary-tui/start";
     /// Id of the last request that was carried out on an object; written with the effect itself, so that a crash

@@ -1,22 +1,28 @@
-//! How many requests of a driver are on their way at once. Each is a connection of its own over HTTP/1.1, and a thousand
-//! canaries that step at the same moment must not open thousands.
+//! How much a driver does at once. Each request on its way is a connection of its own over HTTP/1.1, and a thousand
+//! canaries that step at the same moment must not open thousands; nor must all of them be decided on at that moment, to be
+//! carried out seconds later.
 //!
 //! Nothing that an operator asked for waits here, and no write waits for Events, which have a lane of their own.
 
 use std::future::Future;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Reads and writes of rollouts at once. With an API server that is a tenth of a second away they are 640 a second.
 const AT_ONCE: usize = 64;
 /// Events at once. A step goes on when its Event is written: fewer than the others, and they would be what it waits for.
 const EVENTS_AT_ONCE: usize = 64;
 
+/// Canaries that have their turn at once: each is decided on when it can be carried out, so that those which began at the
+/// same moment are soon out of step with each other.
+const TURNS_AT_ONCE: usize = 32;
+
 /// The lanes of one driver as one Canary's worker goes by them.
 #[derive(Clone)]
 pub struct Lanes {
     rollouts: Arc<Semaphore>,
     events: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     urgent: watch::Receiver<bool>,
 }
 
@@ -25,13 +31,20 @@ pub struct Lanes {
 pub enum Lane {
     Rollouts,
     Events,
+    /// A Canary's turn, from looking at the cluster to the last write.
+    Turns,
 }
 
 impl Lanes {
     /// Lanes that are free.
     pub fn open() -> Self {
         let lane = |width| Arc::new(Semaphore::new(width));
-        Self { rollouts: lane(AT_ONCE), events: lane(EVENTS_AT_ONCE), urgent: watch::channel(false).1 }
+        Self {
+            rollouts: lane(AT_ONCE),
+            events: lane(EVENTS_AT_ONCE),
+            turns: lane(TURNS_AT_ONCE),
+            urgent: watch::channel(false).1,
+        }
     }
 
     /// The same lanes for another worker, which waits in none of them while `urgent` says so.
@@ -48,10 +61,11 @@ impl Lanes {
     }
 
     /// Waits for a place, which is held as long as the answer is. What becomes urgent meanwhile waits no longer.
-    pub async fn enter(&self, lane: Lane) -> Option<SemaphorePermit<'_>> {
+    pub async fn enter(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
         let lane = match lane {
             Lane::Rollouts => &self.rollouts,
             Lane::Events => &self.events,
+            Lane::Turns => &self.turns,
         };
         let mut urgent = self.urgent.clone();
         let hurry = async {
@@ -60,7 +74,7 @@ impl Lanes {
                 std::future::pending::<()>().await;
             }
         };
-        either(hurry, lane.acquire()).await.and_then(Result::ok)
+        either(hurry, lane.clone().acquire_owned()).await.and_then(Result::ok)
     }
 }
 

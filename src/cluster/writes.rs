@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Precond
 use kube::core::ApiResource;
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// Field manager of everything that the driver writes.
 pub const MANAGER: &str = "canary-tui";
@@ -66,6 +66,12 @@ impl Writer {
     /// Waits until an operator asks for something; for ever where one has asked already.
     pub async fn becomes_urgent(&self) {
         self.lanes.becomes_urgent().await;
+    }
+
+    /// Waits until this Canary may have its turn, which lasts as long as the answer is held. What an operator asked for
+    /// does not wait: it has none to hold.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.lanes.enter(Lane::Turns).await
     }
 
     /// The driver's term, for what a JSON patch writes.

@@ -2,6 +2,7 @@
 //! that the next decision sees it at once.
 
 use super::configs;
+use super::diary::Diary;
 use super::errands::Errands;
 use super::facts::Decided;
 use super::outbox::Outbox;
@@ -69,6 +70,8 @@ pub struct Hands {
     events_fail: bool,
     /// The request whose outcome could not be written, and since when by the clock since boot.
     unsaid: Option<(String, Duration)>,
+    /// What is kept of the rollout beyond its Events.
+    pub(super) diary: Diary,
     /// Objects whose last write had no answer: it may have been carried out.
     unanswered: Vec<(Source, String)>,
     /// The phase that the present decision leads to.
@@ -91,6 +94,7 @@ impl Hands {
             unsent,
             events_fail: false,
             unsaid: None,
+            diary: Diary::default(),
             unanswered: Vec::new(),
             leads_to: None,
             claimed: Some(Vec::new()),
@@ -229,7 +233,10 @@ impl Hands {
         let spec = &facts.spec;
         match effect {
             Effect::Event(note) => {
-                self.event(note, canary, &revision_of(facts)).await;
+                if self.event(note, canary, &revision_of(facts)).await {
+                    let answers = matches!(note.occasion, Occasion::Request(_));
+                    self.diary.said(facts, self.clock.now(), note.warning, &note.message, answers);
+                }
                 // Without the lease nothing of this decision is recorded, or nobody would ever say what waits unsaid.
                 self.term().map(drop)
             }
@@ -251,9 +258,12 @@ impl Hands {
             Effect::SetImage { container, image, request } => self.set_image(container, image, request, spec).await,
             Effect::WriteStatus(status) => {
                 let version = self.version(Source::Canaries, &canary.name)?;
-                let status = status.patch(self.clock.now(), &facts.status);
-                let write = self.writer.merge_status(&self.kinds.canary, &canary.name, &version, status).await;
-                self.done(Source::Canaries, &canary.name, write, "writing the status of").await
+                let now = self.clock.now();
+                let patch = status.patch(now, &facts.status);
+                let write = self.writer.merge_status(&self.kinds.canary, &canary.name, &version, patch).await;
+                self.done(Source::Canaries, &canary.name, write, "writing the status of").await?;
+                self.diary.moved(facts, now, status);
+                Ok(())
             }
             Effect::ClearRequest { marks } => self.clear_request(marks, canary).await,
             Effect::Marks(marks) => {
@@ -281,8 +291,8 @@ impl Hands {
         }
     }
 
-    /// Writes an Event, or keeps it to be written later.
-    pub async fn event(&mut self, note: &Note, canary: &CanaryRecord, revision: &str) {
+    /// Writes an Event, or keeps it to be written later. Answers whether it had not been said before.
+    pub async fn event(&mut self, note: &Note, canary: &CanaryRecord, revision: &str) -> bool {
         let (name, occurrence) = match &note.occasion {
             Occasion::Request(id) => (events::outcome_name(&canary.name, &canary.uid, id), id.clone()),
             Occasion::Step(step) => {
@@ -291,7 +301,7 @@ impl Hands {
             }
         };
         if self.written.iter().any(|(n, o)| *n == name && *o == occurrence) || self.unsent.holds(&name, &occurrence) {
-            return;
+            return false;
         }
         tracing::info!(canary = %canary.name, namespace = %canary.namespace, reason = note.reason, "{}", note.message);
         let draft = Draft {
@@ -302,6 +312,7 @@ impl Hands {
             message: note.message.clone(),
         };
         self.write_event(canary, draft).await;
+        true
     }
 
     async fn write_event(&mut self, canary: &CanaryRecord, draft: Draft) -> bool {

@@ -7,6 +7,7 @@
 mod alerts;
 pub mod concern;
 mod configs;
+mod diary;
 mod drive;
 mod effects;
 mod endpoint;

@@ -13,7 +13,7 @@ use crate::rollout::{Answers, Decision, Effect, Facts, Need, Note, Occasion, dec
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// Decisions in a row before a worker pauses for breath: more than any way through a rollout takes.
 const ROUNDS: usize = 30;
@@ -27,6 +27,12 @@ const LONGEST: Duration = Duration::from_secs(5);
 const EVENTS_AGAIN: chrono::Duration = chrono::Duration::seconds(5);
 /// Pause of a worker whose writes are undone as fast as it makes them.
 const UNSETTLED: chrono::Duration = chrono::Duration::seconds(60);
+
+/// How long a Canary keeps its place among those that have their turn while it waits for an answer from elsewhere.
+const SOON: Duration = Duration::from_millis(100);
+
+/// The place of a Canary that has its turn; none for one that goes without.
+type Place = Option<OwnedSemaphorePermit>;
 
 /// A worker of one Canary.
 pub struct Worker {
@@ -142,6 +148,7 @@ impl Worker {
     /// Decides and carries out until nothing is to be done now. Answers when to look again.
     async fn turn(&mut self) -> Result<Option<DateTime<Utc>>, EffectError> {
         let mut late = None;
+        let mut place = self.hands.writer.turn().await;
         for round in 0..ROUNDS {
             self.hands.read_back().await?;
             let began = self.hands.clock.since_boot();
@@ -169,7 +176,9 @@ impl Worker {
             if self.hands.claim(&canary, &facts).await? {
                 continue;
             }
-            let Some((canary, facts, decided, decision)) = self.decide(canary, facts, decided).await else { continue };
+            let Some((canary, facts, decided, decision)) = self.decide(canary, facts, decided, &mut place).await else {
+                continue;
+            };
             self.hands.decided_on(decided);
             self.hands.begin(&decision);
             let mut wrote = false;
@@ -179,6 +188,10 @@ impl Worker {
                     self.troubled(effect, error, &canary, &facts).await?;
                 }
             }
+            if let Some(readings) = facts.answers.readings.as_ref().filter(|_| decision.analysed) {
+                self.hands.diary.checked(&facts, facts.now, &facts.spec.analysis.checks, readings);
+            }
+            self.hands.keep_history(&canary).await;
             if decision.analysed {
                 self.telemetry.analysed(&self.name, self.hands.clock.since_boot().saturating_sub(began));
             }
@@ -256,6 +269,7 @@ impl Worker {
         canary: Box<CanaryRecord>,
         mut facts: Box<Facts>,
         decided: Decided,
+        place: &mut Place,
     ) -> Option<(Box<CanaryRecord>, Box<Facts>, Decided, Decision)> {
         let mut answers = self.answers.take(&facts);
         let (mut canary, mut decided) = (canary, decided);
@@ -266,7 +280,7 @@ impl Worker {
                 self.answers.keep(&facts, answers);
                 return Some((canary, facts, decided, decision));
             };
-            if !self.gather(need, &facts, &mut answers).await {
+            if !self.gather(need, &facts, &mut answers, place).await {
                 self.answers.keep(&facts, answers);
                 return None;
             }
@@ -279,8 +293,9 @@ impl Worker {
         }
     }
 
-    /// Gathers what a decision needs. Answers whether it was, or something has changed that comes before it.
-    async fn gather(&self, need: Need, facts: &Facts, answers: &mut Answers) -> bool {
+    /// Gathers what a decision needs. Answers whether it was, or something has changed that comes before it. Whoever is
+    /// asked and does not answer soon holds up no other Canary.
+    async fn gather(&self, need: Need, facts: &Facts, answers: &mut Answers, place: &mut Place) -> bool {
         let spec = facts.spec.clone();
         let gathered = async {
             match need {
@@ -298,11 +313,13 @@ impl Worker {
                 }
             }
         };
-        futures::pin_mut!(gathered);
+        let soon = tokio::time::sleep(SOON);
+        futures::pin_mut!(gathered, soon);
         loop {
             tokio::select! {
                 biased;
                 () = &mut gathered => return true,
+                () = &mut soon, if place.is_some() => *place = None,
                 () = self.changed.notified() => {
                     let Observed::Known(_, mut fresh, _) = self.observe() else { return false };
                     fresh.answers.clone_from(&facts.answers);
