@@ -136,6 +136,35 @@ pub fn alike(left: &Value, right: &Value) -> bool {
     }
 }
 
+/// A merge patch by which an object that was taken over outlives the Canary of this uid: its spec is what `change` says,
+/// the Canary owns it no more, and what was `kept` of it in that annotation goes. None where nothing is left to do, or
+/// where the object is somebody else's.
+pub fn handed_back(
+    object: &Value,
+    uid: &str,
+    kept: &str,
+    change: impl FnOnce(&Value) -> Option<Value>,
+) -> Option<Value> {
+    if is_foreign(object, uid) {
+        return None;
+    }
+    let mut patch = Map::new();
+    let mut metadata = Map::new();
+    if let Some(owners) = disowned(object, uid) {
+        metadata.insert("ownerReferences".into(), json!(owners));
+    }
+    if let Some(spec) = change(object.get("spec").unwrap_or(&Value::Null)) {
+        patch.insert("spec".into(), spec);
+    }
+    if object.pointer("/metadata/annotations").is_some_and(|bears| bears.get(kept).is_some()) {
+        metadata.insert("annotations".into(), json!({ kept: null }));
+    }
+    if !metadata.is_empty() {
+        patch.insert("metadata".into(), Value::Object(metadata));
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

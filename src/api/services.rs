@@ -5,7 +5,7 @@ use super::annotation;
 use super::borne;
 use super::canary::{Metadata, Service};
 use super::shapes::{Owner, Role, Selector};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// A port that a container of the target names.
@@ -181,16 +181,10 @@ pub fn selects_primary(spec: &Value, selector: &Selector) -> bool {
 /// A merge patch by which a live apex Service selects the target's pods again, as it did before the Canary where that is
 /// known, and outlives the Canary of this uid. None where nothing is left to do.
 pub fn handed_back(object: &Value, uid: &str, selector: &Selector) -> Option<Value> {
-    if borne::is_foreign(object, uid) {
-        return None;
-    }
-    let mut patch = Map::new();
-    let mut metadata = Map::new();
-    if let Some(owners) = borne::disowned(object, uid) {
-        metadata.insert("ownerReferences".into(), json!(owners));
-    }
-    let spec = object.get("spec").unwrap_or(&Value::Null);
-    if selects_primary(spec, selector) {
+    borne::handed_back(object, uid, annotation::ORIGINAL, |spec| {
+        if !selects_primary(spec, selector) {
+            return None;
+        }
         let is_original = |spec: &Value| {
             let labels = spec.get("selector").and_then(Value::as_object);
             labels.is_some_and(|labels| !labels.is_empty()) && !selects_primary(spec, selector)
@@ -203,15 +197,8 @@ pub fn handed_back(object: &Value, uid: &str, selector: &Selector) -> Option<Val
         if let Some(ports) = ports.filter(|ports| ports.as_array().is_some_and(|list| !list.is_empty())) {
             change["ports"] = with_node_ports(ports, &spec["ports"]);
         }
-        patch.insert("spec".into(), change);
-    }
-    if object.pointer("/metadata/annotations").is_some_and(|bears| bears.get(annotation::ORIGINAL).is_some()) {
-        metadata.insert("annotations".into(), json!({ annotation::ORIGINAL: null }));
-    }
-    if !metadata.is_empty() {
-        patch.insert("metadata".into(), Value::Object(metadata));
-    }
-    (!patch.is_empty()).then_some(Value::Object(patch))
+        Some(change)
+    })
 }
 
 #[cfg(test)]

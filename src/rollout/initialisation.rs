@@ -126,13 +126,7 @@ impl Plan<'_> {
         match self.told_to_roll_back() {
             None => return,
             Some(None) => {}
-            Some(Some(hook)) => {
-                let why = vec![
-                    format!("Rollback check {hook} passed"),
-                    format!("Rolling back {}.{} manual webhook invoked", facts.name, facts.namespace),
-                ];
-                return self.roll_back(why, "Rolling back manual webhook invoked".into());
-            }
+            Some(Some(hook)) => return self.roll_back_as_told(&hook),
         }
         match facts.revision {
             Some(_) => self.admit(),

@@ -31,13 +31,7 @@ impl Plan<'_> {
         match if self.answers_at_once() { Some(None) } else { self.told_to_roll_back() } {
             None => return,
             Some(None) => {}
-            Some(Some(hook)) => {
-                let why = vec![
-                    format!("Rollback check {hook} passed"),
-                    format!("Rolling back {}.{} manual webhook invoked", facts.name, facts.namespace),
-                ];
-                return self.roll_back(why, "Rolling back manual webhook invoked".into());
-            }
+            Some(Some(hook)) => return self.roll_back_as_told(&hook),
         }
         if self.adopt_mid_rollout() {
             return;
@@ -295,6 +289,16 @@ impl Plan<'_> {
             });
             self.failed(alert);
         }
+    }
+
+    /// A rollback webhook said so.
+    pub fn roll_back_as_told(&mut self, hook: &str) {
+        let facts = self.facts;
+        let why = vec![
+            format!("Rollback check {hook} passed"),
+            format!("Rolling back {}.{} manual webhook invoked", facts.name, facts.namespace),
+        ];
+        self.roll_back(why, "Rolling back manual webhook invoked".into());
     }
 
     /// Another revision mid-rollout: all traffic home, and the analysis starts again.

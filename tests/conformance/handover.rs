@@ -182,7 +182,7 @@ async fn left(how: Left) -> Taken {
         .expect("the status");
     rehearsal.until_phase(Phase::from_name(how.phase)).await;
     let client = &rehearsal.connection.client;
-    let cluster = Cluster::new(client, &rehearsal.connection.namespace, || 0).of(APP);
+    let cluster = Cluster::new(client, &rehearsal.connection.namespace, crate::PROMETHEUS, || 0).of(APP);
     cluster.until("the routes", |c| !c.get("VirtualService", APP).is_null()).await;
     let lost = rehearsal.sandbox.lost_requests();
     Taken { rehearsal, cluster, promoted, present, lost }

@@ -9,11 +9,15 @@ mod receiver;
 mod rehearsal;
 mod scenarios;
 
+use canary_tui::cluster::Connection;
 use receiver::Receiver;
 use rehearsal::{Rehearsal, hurried};
 use scenarios::{Cluster, leaving, ownership, promotion, routes, rules, skipping};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Where the embedded cluster has its Prometheus.
+const PROMETHEUS: &str = "http://prometheus.istio-system:9090";
 
 /// An embedded cluster without apps, driven.
 async fn driven() -> (Arc<Rehearsal>, Cluster, Receiver) {
@@ -22,7 +26,8 @@ async fn driven() -> (Arc<Rehearsal>, Cluster, Receiver) {
     let rehearsal = Arc::new(Rehearsal::driving(options).await);
     let counted = rehearsal.clone();
     let lost = move || counted.sandbox.lost_requests();
-    let cluster = Cluster::new(&rehearsal.connection.client, &rehearsal.connection.namespace, lost);
+    let Connection { client, namespace, .. } = &rehearsal.connection;
+    let cluster = Cluster::new(client, namespace, PROMETHEUS, lost);
     (rehearsal, cluster, Receiver::start().await)
 }
 

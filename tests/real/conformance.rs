@@ -20,7 +20,7 @@ async fn driven(name: &str) -> (Arc<Ground>, Cluster, Receiver, Program) {
     let program = ground.controller();
     let counted = ground.clone();
     let lost = move || counted.watched.lost_requests();
-    let cluster = Cluster::new(&ground.client, &ground.namespace, lost);
+    let cluster = Cluster::new(&ground.client, &ground.namespace, &ground.watched.metrics_url(), lost);
     (ground, cluster, Receiver::start().await, program)
 }
 

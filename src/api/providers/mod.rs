@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::routes::{Live, Traffic};
 use super::shapes::{Owner, Role};
 use super::{annotation, borne};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::{fmt, ops};
@@ -136,29 +136,13 @@ impl Provider {
     /// A merge patch by which live routes lead where they led before the Canary, where that is known, or else to the apex
     /// Service, and outlive the Canary of this uid. None where nothing is left to do.
     pub fn handed_back(self, object: &Value, uid: &str, spec: &Spec) -> Option<Value> {
-        if borne::is_foreign(object, uid) {
-            return None;
-        }
-        let mut patch = Map::new();
-        let mut metadata = Map::new();
-        if let Some(owners) = borne::disowned(object, uid) {
-            metadata.insert("ownerReferences".into(), json!(owners));
-        }
-        let present = object.get("spec").unwrap_or(&Value::Null);
-        if self.leads_to_copies(present, spec) {
-            let original =
-                borne::original(object, annotation::FLAGGER_ORIGINAL, |routes| self.is_original(routes, spec));
-            let wanted = original.unwrap_or_else(|| self.to_apex(spec));
-            patch.insert("spec".into(), borne::replacing(present, &wanted));
-        }
-        let bears = object.pointer("/metadata/annotations");
-        if bears.is_some_and(|bears| bears.get(annotation::FLAGGER_ORIGINAL).is_some()) {
-            metadata.insert("annotations".into(), json!({ annotation::FLAGGER_ORIGINAL: null }));
-        }
-        if !metadata.is_empty() {
-            patch.insert("metadata".into(), Value::Object(metadata));
-        }
-        (!patch.is_empty()).then_some(Value::Object(patch))
+        borne::handed_back(object, uid, annotation::FLAGGER_ORIGINAL, |present| {
+            self.leads_to_copies(present, spec).then(|| {
+                let original =
+                    borne::original(object, annotation::FLAGGER_ORIGINAL, |routes| self.is_original(routes, spec));
+                borne::replacing(present, &original.unwrap_or_else(|| self.to_apex(spec)))
+            })
+        })
     }
 }
 

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub const SOON: &str = "700ms";
 
 /// The kinds that the scenarios touch, by version.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 11] = [
     ("flagger.app/v1beta1", "Canary"),
     ("networking.istio.io/v1", "VirtualService"),
     ("apps/v1", "Deployment"),
@@ -42,6 +42,7 @@ const KINDS: [(&str, &str); 10] = [
     ("v1", "Secret"),
     ("v1", "ConfigMap"),
     ("flagger.app/v1alpha3", "Canary"),
+    ("flagger.app/v1beta1", "MetricTemplate"),
 ];
 const WATCHED: usize = 5;
 
@@ -54,6 +55,8 @@ pub struct Cluster {
     seen: Arc<Seen>,
     count: watch::Receiver<u64>,
     lost: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// Where its Prometheus is, as a MetricTemplate says it.
+    prometheus: String,
     _tasks: JoinSet<()>,
 }
 
@@ -65,8 +68,14 @@ struct Seen {
 }
 
 impl Cluster {
-    /// Watches the namespace. `lost` counts the requests of users that found no ready pod.
-    pub fn new(client: &Client, namespace: &str, lost: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+    /// Watches the namespace, whose metrics are at `prometheus`. `lost` counts the requests of users that found no ready
+    /// pod.
+    pub fn new(
+        client: &Client,
+        namespace: &str,
+        prometheus: &str,
+        lost: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
         let (sender, count) = watch::channel(0);
         let (seen, sender) = (Arc::new(Seen::default()), Arc::new(sender));
         let mut tasks = JoinSet::new();
@@ -75,7 +84,8 @@ impl Cluster {
             tasks.spawn(seen.clone().follow(kind, api, sender.clone()));
         }
         let lost = Box::new(lost);
-        Self { client: client.clone(), namespace: namespace.into(), app: APP, seen, count, lost, _tasks: tasks }
+        let (client, namespace, prometheus) = (client.clone(), namespace.into(), prometheus.into());
+        Self { client, namespace, app: APP, seen, count, lost, prometheus, _tasks: tasks }
     }
 
     /// The same, looked at for another app.

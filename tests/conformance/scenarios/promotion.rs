@@ -13,8 +13,18 @@ fn hook(receiver: &Receiver, kind: &str, path: &str) -> Value {
         "metadata": {"type": "cmd", "cmd": "hey -z 1m http://podinfo"}})
 }
 
-/// 10, 20, 30, promoted, by a built-in check and one of the Canary's own.
-pub fn weighted(receiver: &Receiver) -> Value {
+/// A canary that goes 10, 20, 30 and is promoted, by a built-in check and one of a template.
+pub async fn create_weighted(cluster: &Cluster, receiver: &Receiver) {
+    cluster
+        .create(json!({
+            "apiVersion": "flagger.app/v1beta1", "kind": "MetricTemplate", "metadata": {"name": "latency"},
+            "spec": {"provider": {"type": "prometheus", "address": cluster.prometheus}, "query": LATENCY},
+        }))
+        .await;
+    cluster.create(weighted(receiver)).await;
+}
+
+fn weighted(receiver: &Receiver) -> Value {
     let service = json!({
         "port": 9898, "portDiscovery": true,
         "apex": {"annotations": {"test": "annotations-test"}, "labels": {"test": "labels-test"}},
@@ -22,8 +32,8 @@ pub fn weighted(receiver: &Receiver) -> Value {
     });
     let metrics = json!([
         {"name": "request-success-rate", "thresholdRange": {"min": 99}, "interval": "2s"},
-        {"name": "latency", "thresholdRange": {"max": 500}, "interval": "2s", "query": LATENCY,
-            "templateVariables": {"reporter": "destination"}},
+        {"name": "latency", "thresholdRange": {"max": 500}, "interval": "2s",
+            "templateRef": {"name": "latency"}, "templateVariables": {"reporter": "destination"}},
     ]);
     let analysis = json!({"threshold": 15, "maxWeight": 30, "stepWeight": 10, "metrics": metrics,
         "webhooks": [hook(receiver, "rollout", "/load-test")]});
@@ -52,7 +62,7 @@ pub fn ab_testing(receiver: &Receiver) -> Value {
 /// Everything that serves users and analysis is made, and no more.
 pub async fn initialization(cluster: &Cluster, receiver: &Receiver) {
     plant(cluster).await;
-    cluster.create(weighted(receiver)).await;
+    create_weighted(cluster, receiver).await;
     cluster.until_phase("Initialized").await;
     let apex = cluster.read("Service", APP).await;
     assert_eq!(apex["metadata"]["annotations"]["test"], "annotations-test");
@@ -104,7 +114,7 @@ fn ports(service: &Value) -> Vec<u64> {
 /// 10, 20, 30, promoted.
 pub async fn weighted_promotion(cluster: &Cluster, receiver: &Receiver) {
     plant(cluster).await;
-    cluster.create(weighted(receiver)).await;
+    create_weighted(cluster, receiver).await;
     cluster.until_phase("Initialized").await;
     cluster.set_version("6.0.1").await;
     cluster.until_primary("6.0.1").await;
@@ -132,7 +142,7 @@ pub async fn weighted_promotion(cluster: &Cluster, receiver: &Receiver) {
 /// The Canary becomes a blue/green one between two rollouts, on another port: five checks without users, then all at once.
 pub async fn blue_green_promotion(cluster: &Cluster, receiver: &Receiver) {
     plant(cluster).await;
-    cluster.create(weighted(receiver)).await;
+    create_weighted(cluster, receiver).await;
     cluster.until_phase("Initialized").await;
     // What the load test calls: the canary's own Service.
     let load = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "load-test"},

@@ -1,6 +1,6 @@
 //! Rules that hold whatever the strategy: what is kept in its shape, what begins a rollout, and what is nobody's business.
 
-use super::promotion::weighted;
+use super::promotion::create_weighted;
 use super::{Cluster, plant, share, tag_of};
 use crate::receiver::Receiver;
 use serde_json::json;
@@ -10,7 +10,7 @@ const PRIMARY: &str = "podinfo-primary";
 
 async fn initialized(cluster: &Cluster, receiver: &Receiver) {
     plant(cluster).await;
-    cluster.create(weighted(receiver)).await;
+    create_weighted(cluster, receiver).await;
     cluster.until_phase("Initialized").await;
 }
 
