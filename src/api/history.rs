@@ -208,6 +208,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn it_is_bounded_whatever_is_said(
             texts in prop::collection::vec((0_u8..4, "\\PC{0,600}"), 1..400),

@@ -24,18 +24,18 @@ const GATHER: Duration = Duration::from_millis(5);
 /// the machine does. By their number and not by the time that it took, so that a simulation can be repeated.
 const REST: Duration = Duration::from_micros(100);
 
-/// How often the facts are read anew because the store has changed meanwhile.
-const MOST_TRIES: u32 = 8;
-
 /// Where objects are found: the sandbox's store, or what somebody watches of another cluster.
 pub trait Objects {
     /// All objects of a kind, in every namespace.
     fn of_kind(&self, kind: &str) -> Vec<Arc<Value>>;
 }
 
-impl Objects for Store {
+/// The objects of a store at one moment, by kind.
+struct Moment(HashMap<&'static str, Vec<Arc<Value>>>);
+
+impl Objects for Moment {
     fn of_kind(&self, kind: &str) -> Vec<Arc<Value>> {
-        self.list(kind, None).0
+        self.0.get(kind).cloned().unwrap_or_default()
     }
 }
 
@@ -50,14 +50,7 @@ impl Feed {
     /// The facts as the store has them now: all of one moment, or else a route could seem to lead to pods that left
     /// only after it was changed.
     pub fn facts(&mut self, store: &Store) -> Facts {
-        for _ in 0..MOST_TRIES {
-            let before = store.revision();
-            let facts = self.read(store);
-            if store.revision() == before {
-                return facts;
-            }
-        }
-        self.read(store)
+        self.read(&Moment(store.list_together(&KINDS)))
     }
 
     /// The facts by these objects.

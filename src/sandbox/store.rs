@@ -208,6 +208,17 @@ impl Store {
         }
     }
 
+    /// All objects of these kinds, in every namespace, at one moment.
+    pub fn list_together<'a>(&self, kinds: &[&'a str]) -> HashMap<&'a str, Vec<Arc<Value>>> {
+        let served = self.kinds();
+        let state = self.lock();
+        let of = |kind: &str| {
+            let table = served.by_kind(kind).and_then(|kind| state.tables.get(&kind.resource()));
+            table.into_iter().flat_map(|table| table.values().cloned()).collect()
+        };
+        kinds.iter().map(|kind| (*kind, of(kind))).collect()
+    }
+
     /// The objects of a kind that name an owner of this uid, by namespace and name.
     pub fn owned_by(&self, kind: &str, owner: &str) -> Vec<Arc<Value>> {
         let Ok(kind) = self.kind(kind) else {
