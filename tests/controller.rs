@@ -56,11 +56,12 @@ async fn a_version_that_answers_with_errors_is_rolled_back_at_its_threshold() {
     let place = |start: &str| said.iter().position(|m| m.starts_with(start));
     let (rolling, failed) = (place("Rolling back"), place("Canary failed!"));
     assert!(rolling.is_some() && rolling < failed, "{said:#?}");
-    let world = rehearsal.mirror.read();
-    assert_eq!((world.workloads[APP].desired, weight(&world)), (0, 0));
-    assert_eq!(world.canaries[APP].status.failed_checks, 5, "the count can still be read");
-    assert_eq!(world.workloads[&format!("{APP}-primary")].version(), "1.0.0");
-    drop(world);
+    {
+        let world = rehearsal.mirror.read();
+        assert_eq!((world.workloads[APP].desired, weight(&world)), (0, 0));
+        assert_eq!(world.canaries[APP].status.failed_checks, 5, "the count can still be read");
+        assert_eq!(world.workloads[&format!("{APP}-primary")].version(), "1.0.0");
+    }
     rehearsal.until("no end in the history", |_| last_rollout(&rehearsal).is_some_and(|r| r.end.is_some())).await;
     let kept = last_rollout(&rehearsal).expect("a rollout");
     assert_eq!(kept.end.map(|end| end.phase).as_deref(), Some("Failed"));
