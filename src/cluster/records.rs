@@ -93,11 +93,16 @@ pub struct WorkloadRecord {
 }
 
 impl WorkloadRecord {
-    /// The version to show: the tag of the container named like the target, else of the first one.
-    pub fn version(&self) -> &str {
+    /// The image to show: that of the container named like the target, else of the first one; empty where there is none.
+    pub fn image(&self) -> &str {
         let base = self.name.strip_suffix("-primary").unwrap_or(&self.name);
         let container = self.containers.iter().find(|(name, _)| name == base).or_else(|| self.containers.first());
-        container.map_or("", |(_, image)| tag(image))
+        container.map_or("", |(_, image)| image)
+    }
+
+    /// The version to show: the tag of that image.
+    pub fn version(&self) -> &str {
+        tag(self.image())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The numbers on the screen: each metric by one query for all workloads of a namespace, however many there are. They
-//! are the numbers that the checks' queries give for each workload alone.
+//! The numbers on the screen: four queries for all workloads of a namespace, however many there are. They are the numbers
+//! that the checks' queries give for each workload alone.
 
 use super::promql::{literal, quoted};
 use super::query::{Labels, Series};
@@ -32,6 +32,47 @@ impl Metric {
 
     fn of_traffic(self) -> bool {
         matches!(self, Metric::Success | Metric::P99 | Metric::Rps)
+    }
+}
+
+/// What is asked of Prometheus with one HTTP request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The success rate and the requests a second; [`FIGURE`] tells them apart.
+    Requests,
+    Durations,
+    Cpu,
+    Memory,
+}
+
+/// The label that says which of two figures a series of [`Asked::Requests`] is.
+const FIGURE: &str = "canary_tui_figure";
+
+impl Asked {
+    const ALL: [Asked; 4] = [Asked::Requests, Asked::Durations, Asked::Cpu, Asked::Memory];
+
+    /// The metrics that the answer holds.
+    fn metrics(self) -> &'static [Metric] {
+        match self {
+            Asked::Requests => &[Metric::Success, Metric::Rps],
+            Asked::Durations => &[Metric::P99],
+            Asked::Cpu => &[Metric::Cpu],
+            Asked::Memory => &[Metric::Memory],
+        }
+    }
+
+    /// The metric that a series of the answer is of.
+    fn metric_of(self, labels: &Labels) -> Option<Metric> {
+        match self {
+            Asked::Requests => match labels.get(FIGURE)?.as_str() {
+                "success" => Some(Metric::Success),
+                "rate" => Some(Metric::Rps),
+                _ => None,
+            },
+            Asked::Durations => Some(Metric::P99),
+            Asked::Cpu => Some(Metric::Cpu),
+            Asked::Memory => Some(Metric::Memory),
+        }
     }
 }
 
@@ -116,23 +157,22 @@ impl Prometheus {
         let scope = Scope::namespace(namespace, window);
         let answers =
             join_all(
-                Metric::ALL.map(|metric| {
+                Asked::ALL.map(|asked| {
                     let scope = &scope;
                     async move {
-                        (metric, self.answer(scope, metric, |query| async move { self.instant(&query).await }).await)
+                        (asked, self.answer(scope, asked, |query| async move { self.instant(&query).await }).await)
                     }
                 }),
             )
             .await;
         let mut workloads: BTreeMap<String, WorkloadMetrics> = BTreeMap::new();
         let mut problems = BTreeMap::new();
-        for (metric, answer) in answers {
+        for (asked, answer) in answers {
             match answer {
-                Err(why) => {
-                    problems.insert(metric, why);
-                }
+                Err(why) => problems.extend(asked.metrics().iter().map(|metric| (*metric, why.clone()))),
                 Ok(Answer { unit, found }) => {
                     for sample in found.into_iter().filter(|sample| !sample.value.is_nan()) {
+                        let Some(metric) = asked.metric_of(&sample.labels) else { continue };
                         if let Some(workload) = workload_of(metric, &sample.labels) {
                             let slot = workloads.entry(workload).or_default().slot(metric);
                             *slot = Some(slot.unwrap_or(0.0) + sample.value * unit);
@@ -157,54 +197,54 @@ impl Prometheus {
         step: Duration,
     ) -> History {
         let scope = Scope { workloads: &workloads, ..Scope::namespace(namespace, window) };
-        let answers = join_all(Metric::ALL.map(|metric| {
+        let answers = join_all(Asked::ALL.map(|asked| {
             let scope = &scope;
             let range = move |query: String| async move { self.range(&query, from, to, step).await };
-            async move { (metric, self.answer(scope, metric, range).await) }
+            async move { (asked, self.answer(scope, asked, range).await) }
         }))
         .await;
         let mut history = History::default();
-        for (metric, answer) in answers {
+        for (asked, answer) in answers {
             match answer {
-                Err(why) => {
-                    history.problems.insert(metric, why);
-                }
+                Err(why) => history.problems.extend(asked.metrics().iter().map(|metric| (*metric, why.clone()))),
                 Ok(Answer { unit, found }) => {
                     // Several pods of one workload add up, point by point.
-                    let mut sums: BTreeMap<String, BTreeMap<DateTime<Utc>, f64>> = BTreeMap::new();
+                    let mut sums: BTreeMap<(String, Metric), BTreeMap<DateTime<Utc>, f64>> = BTreeMap::new();
                     for Series { labels, points } in found {
+                        let Some(metric) = asked.metric_of(&labels) else { continue };
                         let Some(workload) = workload_of(metric, &labels) else { continue };
-                        let sum = sums.entry(workload).or_default();
+                        let sum = sums.entry((workload, metric)).or_default();
                         for (at, value) in points.into_iter().filter(|(_, value)| value.is_finite()) {
                             *sum.entry(at).or_default() += value * unit;
                         }
                     }
-                    let known = sums.into_iter().filter(|(workload, _)| workloads.contains(&workload.as_str()));
-                    history.points.extend(known.map(|(name, sum)| ((name, metric), sum.into_iter().collect())));
+                    let known = sums.into_iter().filter(|((workload, _), _)| workloads.contains(&workload.as_str()));
+                    history.points.extend(known.map(|(key, sum)| (key, sum.into_iter().collect())));
                 }
             }
         }
+        history.settle_success();
         history
     }
 
-    /// One metric's answer: of its present series, or where these have nothing, of those of the era before.
+    /// One answer: of the present series, or where these have nothing, of those of the era before.
     async fn answer<T, F>(
         &self,
         scope: &Scope<'_>,
-        metric: Metric,
+        asked: Asked,
         ask: impl Fn(String) -> F,
     ) -> Result<Answer<T>, String>
     where
         F: Future<Output = Result<Vec<T>, QueryError>>,
     {
-        for Query { text, unit } in scope.queries(metric) {
+        for Query { text, unit } in scope.queries(asked) {
             let found = ask(text).await.map_err(|error| error.to_string())?;
             if !found.is_empty() {
                 return Ok(Answer { unit, found });
             }
         }
         let window = duration::go(scope.window);
-        Err(match metric.of_traffic() {
+        Err(match asked.metrics().iter().all(|metric| metric.of_traffic()) {
             true => format!("no traffic in {} in the last {window}", scope.namespace),
             false => format!("Prometheus has no container metrics of {}", scope.namespace),
         })
@@ -235,18 +275,23 @@ impl<'a> Scope<'a> {
         Self { namespace, workloads: &[], window }
     }
 
-    /// The queries of a metric: that of today first, then, for what has changed its name, that of the era before.
-    fn queries(&self, metric: Metric) -> Vec<Query> {
+    /// The queries of what is asked: that of today first, then, for what has changed its name, that of the era before.
+    fn queries(&self, asked: Asked) -> Vec<Query> {
         let requests = self.requests();
         let window = duration::prometheus(self.window);
-        let total = format!("sum by (destination_workload) (rate(istio_requests_total{{{requests}}}[{window}]))");
-        let plain = |text: String| vec![Query { text, unit: 1.0 }];
-        match metric {
-            Metric::Rps => plain(total),
-            Metric::Success => plain(format!(
-                r#"sum by (destination_workload) (rate(istio_requests_total{{{requests},response_code!~"5.*"}}[{window}])) / {total} * 100"#
-            )),
-            Metric::P99 => [("milliseconds", 1.0), ("seconds", 1000.0)]
+        match asked {
+            Asked::Requests => {
+                let total =
+                    format!("sum by (destination_workload) (rate(istio_requests_total{{{requests}}}[{window}]))");
+                let success = format!(
+                    r#"sum by (destination_workload) (rate(istio_requests_total{{{requests},response_code!~"5.*"}}[{window}])) / {total} * 100"#
+                );
+                let named =
+                    |query: &str, name: &str| format!(r#"label_replace({query}, "{FIGURE}", "{name}", "", "")"#);
+                let text = format!("{} or {}", named(&success, "success"), named(&total, "rate"));
+                vec![Query { text, unit: 1.0 }]
+            }
+            Asked::Durations => [("milliseconds", 1.0), ("seconds", 1000.0)]
                 .map(|(name, unit)| Query {
                     text: format!(
                         "histogram_quantile(0.99, sum by (le, destination_workload) \
@@ -255,10 +300,10 @@ impl<'a> Scope<'a> {
                     unit,
                 })
                 .into(),
-            Metric::Cpu => {
+            Asked::Cpu => {
                 self.of_pods(|containers| format!("rate(container_cpu_usage_seconds_total{{{containers}}}[{window}])"))
             }
-            Metric::Memory => self.of_pods(|containers| format!("container_memory_working_set_bytes{{{containers}}}")),
+            Asked::Memory => self.of_pods(|containers| format!("container_memory_working_set_bytes{{{containers}}}")),
         }
     }
 
@@ -313,6 +358,24 @@ fn settle_success(found: &mut WorkloadMetrics) {
     }
 }
 
+impl History {
+    /// As [`settle_success`], at each time.
+    fn settle_success(&mut self) {
+        let rates = self.points.iter().filter(|((_, metric), _)| *metric == Metric::Rps);
+        let rates: Vec<_> = rates.map(|((workload, _), points)| (workload.clone(), points.clone())).collect();
+        for (workload, points) in rates {
+            let success = self.points.entry((workload, Metric::Success)).or_default();
+            let known: BTreeMap<DateTime<Utc>, f64> = success.iter().copied().collect();
+            let settled = points.iter().filter_map(|(at, rps)| {
+                let none = (*rps > 0.0).then_some(0.0);
+                Some((*at, known.get(at).copied().or(none)?))
+            });
+            *success = settled.collect();
+        }
+        self.points.retain(|_, points| !points.is_empty());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::stub::{Stub, vector};
@@ -328,14 +391,19 @@ mod tests {
                 pairs.iter().map(|(name, value)| ([("destination_workload", *name)], *value)).collect();
             vector(&series.iter().map(|(labels, value)| (&labels[..], *value)).collect::<Vec<_>>())
         };
-        if query.contains("* 100") {
-            return requests(&[("web", "99.5"), ("web-primary", "100"), ("idle", "NaN")]);
+        if query.contains("istio_requests_total") {
+            let of = |figure: &'static str, pairs: &[(&'static str, &'static str)]| -> Vec<_> {
+                pairs
+                    .iter()
+                    .map(|(name, value)| ([("destination_workload", *name), (FIGURE, figure)], *value))
+                    .collect()
+            };
+            let mut series = of("success", &[("web", "99.5"), ("web-primary", "100"), ("idle", "NaN")]);
+            series.extend(of("rate", &[("web", "10"), ("web-primary", "90"), ("idle", "0"), ("broken", "3")]));
+            return vector(&series.iter().map(|(labels, value)| (&labels[..], *value)).collect::<Vec<_>>());
         }
         if query.contains("milliseconds_bucket") {
             return requests(&[("web", "118"), ("web-primary", "+Inf"), ("idle", "NaN")]);
-        }
-        if query.contains("istio_requests_total") {
-            return requests(&[("web", "10"), ("web-primary", "90"), ("idle", "0"), ("broken", "3")]);
         }
         if query.contains("sum by (pod) (rate(container_cpu") {
             return vector(&[
@@ -399,10 +467,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_number_of_queries_is_that_of_the_metrics() {
+    async fn four_queries_are_asked_however_many_workloads_there_are() {
         let stub = Stub::answering(|_| vector(&[(&[("destination_workload", "a"), ("pod", "a-b-c")], "1")]));
         stub.prometheus().await.snapshot("prod", WINDOW).await;
-        assert_eq!(stub.seen().len(), Metric::ALL.len());
+        assert_eq!(stub.seen().len(), 4);
     }
 
     #[tokio::test]
@@ -425,9 +493,14 @@ mod tests {
         stub.prometheus().await.snapshot("a\"b", WINDOW).await;
         let asked: Vec<String> = stub.seen().into_iter().map(|call| call.query).collect();
         let has = |text: &str| assert!(asked.iter().any(|query| query == text), "{text}\nnot in {asked:#?}");
-        has(
-            r#"sum by (destination_workload) (rate(istio_requests_total{reporter="destination",destination_workload_namespace="a\"b"}[60s]))"#,
-        );
+        has(concat!(
+            r#"label_replace(sum by (destination_workload) (rate(istio_requests_total{reporter="destination","#,
+            r#"destination_workload_namespace="a\"b",response_code!~"5.*"}[60s])) / "#,
+            r#"sum by (destination_workload) (rate(istio_requests_total{reporter="destination","#,
+            r#"destination_workload_namespace="a\"b"}[60s])) * 100, "canary_tui_figure", "success", "", "") or "#,
+            r#"label_replace(sum by (destination_workload) (rate(istio_requests_total{reporter="destination","#,
+            r#"destination_workload_namespace="a\"b"}[60s])), "canary_tui_figure", "rate", "", "")"#,
+        ));
         has(
             r#"sum by (pod) (container_memory_working_set_bytes{namespace="a\"b",container!~"|POD|istio-proxy",pod!=""})"#,
         );
@@ -445,8 +518,12 @@ mod tests {
                     series(json!({"pod": "web-1-b"}), json!([[20, "3"]])),
                     series(json!({"pod": "web-x-1-b"}), json!([[20, "3"]])),
                 ],
-                q if q.contains("* 100") => {
-                    vec![series(json!({"destination_workload": "web-primary"}), json!([[10, "NaN"], [20, "99"]]))]
+                q if q.contains("istio_requests_total") => {
+                    let of = |figure: &str| json!({"destination_workload": "web-primary", FIGURE: figure});
+                    vec![
+                        series(of("success"), json!([[10, "NaN"], [20, "99"]])),
+                        series(of("rate"), json!([[10, "0"], [20, "4"], [30, "2"]])),
+                    ]
                 }
                 _ => vec![],
             };
@@ -458,8 +535,11 @@ mod tests {
             .history("prod", ["web", "web-primary"], WINDOW, (time(10), time(20)), Duration::from_secs(10))
             .await;
         assert_eq!(history.points[&("web".into(), Metric::Cpu)], [(time(10), 1.0), (time(20), 5.0)]);
-        assert_eq!(history.points[&("web-primary".into(), Metric::Success)], [(time(20), 99.0)]);
-        assert_eq!(history.points.len(), 2);
+        // At the last of the times there were requests, and none of them succeeded.
+        assert_eq!(history.points[&("web-primary".into(), Metric::Success)], [(time(20), 99.0), (time(30), 0.0)]);
+        assert_eq!(history.points[&("web-primary".into(), Metric::Rps)].len(), 3);
+        assert_eq!(history.points.len(), 3);
+        assert_eq!(stub.seen().len(), 6, "two of the four are asked for in the words of the era before too");
         assert!(history.problems.contains_key(&Metric::P99));
         let asked = stub.seen().into_iter().map(|call| call.query).collect::<Vec<_>>();
         assert!(asked.iter().any(|q| q.contains(r#"destination_workload=~"web|web-primary""#)), "{asked:?}");

@@ -14,11 +14,19 @@ pub enum Metric {
     Memory,
     Success,
     P99,
+    /// Requests a second.
+    Rate,
 }
+
+/// How many metrics there are.
+pub const METRICS: usize = Metric::ALL.len();
+
+/// Why a metric has no values at all, in the order of [`Metric::ALL`].
+pub type Problems = [Option<String>; METRICS];
 
 impl Metric {
     /// All of them, in the order of the screen.
-    pub const ALL: [Metric; 4] = [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99];
+    pub const ALL: [Metric; 5] = [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99, Metric::Rate];
 
     /// The word on the screen.
     pub fn label(self) -> &'static str {
@@ -27,14 +35,15 @@ impl Metric {
             Metric::Memory => "Memory",
             Metric::Success => "Success",
             Metric::P99 => "P99",
+            Metric::Rate => "Requests",
         }
     }
 }
 
-/// One workload at one time: CPU in cores, memory in bytes, success in percent, P99 in milliseconds; in the order of
-/// [`Metric::ALL`]. No value is None, never zero.
+/// One workload at one time: CPU in cores, memory in bytes, success in percent, P99 in milliseconds, requests a second; in
+/// the order of [`Metric::ALL`]. No value is None, never zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Measures(pub [Option<f64>; 4]);
+pub struct Measures(pub [Option<f64>; METRICS]);
 
 impl Measures {
     /// One of the values.
@@ -49,7 +58,7 @@ struct Sample {
     at: i64,
     /// Seconds before `at` for which it stands: the time since the measurement before it was due.
     span: u16,
-    values: [f32; 4],
+    values: [f32; METRICS],
 }
 
 impl Sample {
@@ -149,7 +158,7 @@ mod tests {
     }
 
     fn record(history: &mut History, second: i64, value: Option<f64>) {
-        history.record(at(second), 5, BTreeMap::from([(app(), Measures([value; 4]))]));
+        history.record(at(second), 5, BTreeMap::from([(app(), Measures([value; METRICS]))]));
     }
 
     #[test]
@@ -167,7 +176,7 @@ mod tests {
     fn a_sample_stands_for_the_time_since_the_one_before() {
         let mut history = History::default();
         for second in [0, 15, 30] {
-            let measured = BTreeMap::from([(app(), Measures([Some(second as f64); 4]))]);
+            let measured = BTreeMap::from([(app(), Measures([Some(second as f64); METRICS]))]);
             history.record(at(second), 15, measured);
         }
         let wanted = [0.0, 15.0, 15.0, 15.0, 30.0, 30.0, 30.0].map(Some);
@@ -196,8 +205,11 @@ mod tests {
     fn earlier_samples_go_before_the_first() {
         let mut history = History::default();
         record(&mut history, 10, Some(3.0));
-        let earlier =
-            [(at(0), Measures([Some(1.0); 4])), (at(5), Measures([Some(2.0); 4])), (at(10), Measures::default())];
+        let earlier = [
+            (at(0), Measures([Some(1.0); METRICS])),
+            (at(5), Measures([Some(2.0); METRICS])),
+            (at(10), Measures::default()),
+        ];
         history.fill(&app(), 5, &earlier);
         assert_eq!(history.columns(&app(), Metric::Success, 3, 5), [Some(1.0), Some(2.0), Some(3.0)]);
     }

@@ -1,10 +1,10 @@
 //! What the console is told, and what it asks to be done.
 
-use super::history::Measures;
+use super::history::{Measures, Problems};
 use super::model::{Driver, Link, Notice, Wish};
 use super::own_checks::Judged;
 use super::row::{Key, Row};
-use crate::cluster::EventRecord;
+use crate::cluster::{EventRecord, PodsRecord};
 use chrono::{DateTime, FixedOffset, Utc};
 use crossterm::event::KeyEvent;
 use std::collections::BTreeMap;
@@ -92,7 +92,12 @@ pub enum Msg {
         at: DateTime<Utc>,
         span: i64,
         workloads: BTreeMap<Key, Measures>,
-        problems: [Option<String>; 4],
+        problems: Problems,
+    },
+    /// The pods of a workload of the selected canary, or why they may not be read.
+    Pods {
+        workload: Key,
+        pods: Result<PodsRecord, String>,
     },
     /// What the queries of the selected canary's own answered.
     Judged(Judged),

@@ -3,7 +3,7 @@
 //! Nothing in here reads a clock or waits for anything; the time is a field.
 
 use super::guard::Guard;
-use super::history::{History, Metric};
+use super::history::{History, Metric, Problems};
 use super::keymap::Keymap;
 use super::order::Index;
 use super::own_checks::Judged;
@@ -13,7 +13,7 @@ use super::row::{Key, Row, Side};
 use super::theme::{Depth, Theme};
 use super::{glyphs::Glyphs, text};
 use crate::api::{Provider, Verb};
-use crate::cluster::EventRecord;
+use crate::cluster::{EventRecord, PodsRecord};
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
 use ratatui::layout::Size;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,8 +55,9 @@ pub struct Model {
     /// Events on canaries, oldest first.
     pub events: Vec<EventRecord>,
     pub history: History,
-    /// Why a metric has no values at all, in the order of [`Metric::ALL`].
-    pub metric_problems: [Option<String>; 4],
+    pub metric_problems: Problems,
+    /// The pods of the selected canary's workloads, by Deployment name; the error says why they may not be read.
+    pub pods: BTreeMap<Key, Result<PodsRecord, String>>,
     /// What the queries of the selected canary's own answered last.
     pub judged: Judged,
     /// Seconds between two samples.
@@ -283,6 +284,7 @@ impl Model {
             events: Vec::new(),
             history: History::default(),
             metric_problems: Default::default(),
+            pods: BTreeMap::new(),
             judged: Judged::default(),
             sample_step: start.sample_step.max(1),
             cluster: Link::Connecting,
@@ -411,7 +413,7 @@ impl Model {
         }
         match (&self.metric_problems[metric as usize], metric) {
             (Some(problem), _) => problem.clone(),
-            (None, Metric::Success | Metric::P99) => "no traffic yet".into(),
+            (None, Metric::Success | Metric::P99 | Metric::Rate) => "no traffic yet".into(),
             (None, Metric::Cpu | Metric::Memory) => "no such series".into(),
         }
     }

@@ -104,6 +104,8 @@ pub struct Side {
     pub pods: Option<Pods>,
     /// Tag of its image.
     pub version: String,
+    /// The whole image; empty where it is not known.
+    pub image: String,
 }
 
 impl Side {
@@ -173,6 +175,7 @@ impl Row {
             workload: Key { namespace: canary.namespace.clone(), name },
             pods: workload.map(|w| Pods { ready: w.ready, desired: w.desired }),
             version: workload.map_or_else(String::new, |w| bounded(w.version())),
+            image: workload.map_or_else(String::new, |w| bounded(w.image())),
         };
         let target_name = spec.map_or_else(|| canary.name.clone(), |spec| spec.target.clone());
         if spec.is_some() && target.is_none() && *workloads_listed {

@@ -9,7 +9,7 @@ use super::theme::{Depth, Theme};
 use super::update::update;
 use super::view;
 use crate::api::Phase;
-use crate::cluster::EventRecord;
+use crate::cluster::{EventRecord, PodsRecord};
 use crate::rollout::Standing;
 use chrono::{DateTime, Offset, Utc};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -83,11 +83,13 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
             workload: Key::new(NAMESPACE, &format!("{name}-primary")),
             pods: Some(Pods { ready: 3, desired: 3 }),
             version: versions.0.into(),
+            image: format!("gcr.io/jx/{name}:{}", versions.0),
         },
         canary: Side {
             workload: Key::new(NAMESPACE, name),
             pods: Some(if running { Pods { ready: 3, desired: 3 } } else { Pods::default() }),
             version: versions.1.into(),
+            image: format!("gcr.io/jx/{name}:{}", versions.1),
         },
         steps: vec![10, 20, 30, 40, 50],
         interval: Some(Duration::from_secs(60)),
@@ -145,6 +147,7 @@ fn measures(at: i64, share: f64, bad: bool) -> Measures {
         Some((190.0 + 30.0 * share + waver(4, 6.0)) * MIB),
         Some(success),
         Some(p99),
+        Some((42.0 * share + waver(5, 3.0)).max(0.0)),
     ])
 }
 
@@ -183,6 +186,10 @@ fn fleet(width: u16, height: u16, myapp: Row, events: Vec<EventRecord>, bad: boo
     // The one that the scene is about.
     model.selected = rows.first().map(Row::key);
     update(&mut model, Msg::Rows(rows));
+    for workload in ["jx-production-myapp", "jx-production-myapp-primary"] {
+        let pods = PodsRecord { pods: 3, ..PodsRecord::default() };
+        update(&mut model, Msg::Pods { workload: Key::new(NAMESPACE, workload), pods: Ok(pods) });
+    }
     let numbered = events.into_iter().zip(1..).map(|(event, version)| EventRecord { version, ..event });
     update(&mut model, Msg::Events(numbered.collect()));
     measured(&mut model, &running, bad);

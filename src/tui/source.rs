@@ -1,7 +1,8 @@
 //! Where the console's messages come from: the mirror of the cluster, the controller, and Prometheus; and where its
 //! commands go. Everything in here waits on the network, so that the console itself never does.
 
-use super::history::Measures;
+use super::counting::Counting;
+use super::history::{METRICS, Measures, Problems};
 use super::message::{Msg, Outcome, Teller};
 use super::model::{Link, Wish};
 use super::own_checks::Judging;
@@ -27,6 +28,9 @@ pub(super) const MEASURE: (Duration, Duration) = (Duration::from_secs(5), Durati
 const REMEMBERED: Duration = Duration::from_secs(10 * 60);
 /// How long the outcome of a request is waited for: an advance waits for its checks.
 const OUTCOME: Duration = Duration::from_secs(20);
+
+/// What is measured, in the order of [`Measures`].
+const ASKED: [Metric; METRICS] = [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99, Metric::Rps];
 
 /// What the source needs to know.
 #[derive(Clone, Debug)]
@@ -149,6 +153,14 @@ impl Feed {
             selected,
         };
         tasks.spawn(judging.run());
+        let (shown_in, shown) = watch::channel(None);
+        let counting = Counting {
+            told: self.told.clone(),
+            client: self.connection.client.clone(),
+            worlds: worlds.clone(),
+            selected: shown,
+        };
+        tasks.spawn(counting.run());
         let min_interval = self.options.controller.as_ref().map_or(Duration::ZERO, |options| options.min_interval);
         let watching = Watching::new(
             self.told.clone(),
@@ -194,6 +206,7 @@ impl Feed {
                 }
                 Some(Order::Remember { primary, canary }) => {
                     selected_in.send_replace(Some(canary.clone()));
+                    shown_in.send_replace(Some([primary.clone(), canary.clone()]));
                     if worlds.are_all() {
                         tasks.spawn(rights_in(survey.clone(), canary.namespace.clone(), self.told.clone()));
                     }
@@ -372,7 +385,7 @@ impl Measuring {
     }
 
     /// All numbers of the namespaces, or why Prometheus does not answer.
-    async fn measure(&self, window: Duration) -> Result<(BTreeMap<Key, Measures>, [Option<String>; 4]), String> {
+    async fn measure(&self, window: Duration) -> Result<(BTreeMap<Key, Measures>, Problems), String> {
         let prometheus = self.locator.any().await?;
         let mut workloads = BTreeMap::new();
         let mut problems = Default::default();
@@ -384,12 +397,14 @@ impl Measuring {
                 self.locator.forget().await;
                 return Err(error.to_string());
             }
-            workloads.extend(snapshot.workloads.iter().map(|(name, found)| {
-                let measures = Measures([found.cpu_cores, found.memory_bytes, found.success, found.p99_ms]);
-                (Key::new(&namespace, name), measures)
-            }));
+            workloads.extend(
+                snapshot
+                    .workloads
+                    .iter()
+                    .map(|(name, found)| (Key::new(&namespace, name), Measures(ASKED.map(|metric| found.get(metric))))),
+            );
             let problem = |metric: Metric| snapshot.problems.get(&metric).cloned();
-            problems = [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99].map(problem);
+            problems = ASKED.map(problem);
         }
         Ok((workloads, problems))
     }
@@ -404,7 +419,7 @@ async fn remember(prometheus: &Prometheus, told: &Teller, workloads: [&Key; 2], 
         .await;
     for workload in workloads {
         let mut samples: BTreeMap<DateTime<Utc>, Measures> = BTreeMap::new();
-        for (at, metric) in [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99].into_iter().enumerate() {
+        for (at, metric) in ASKED.into_iter().enumerate() {
             let points = history.points.get(&(workload.name.clone(), metric));
             for (time, value) in points.into_iter().flatten() {
                 samples.entry(*time).or_default().0[at] = Some(*value);

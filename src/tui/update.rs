@@ -115,6 +115,13 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             }
             Vec::new()
         }
+        Msg::Pods { workload, pods } => {
+            // What comes late, of a canary that was selected before, is not kept.
+            if model.row().is_some_and(|row| [&row.primary.workload, &row.canary.workload].contains(&&workload)) {
+                model.pods.insert(workload, pods.map_err(|why| kept(&why)));
+            }
+            Vec::new()
+        }
         Msg::Judged(judged) => {
             model.judged = judged;
             Vec::new()
@@ -417,10 +424,12 @@ fn select(model: &mut Model, moved: impl Fn(usize, usize) -> usize) -> Vec<Comma
 }
 
 /// A newly selected canary's past is asked for.
-fn remember_if_changed(model: &Model, before: Option<Key>) -> Vec<Command> {
+fn remember_if_changed(model: &mut Model, before: Option<Key>) -> Vec<Command> {
     match model.row() {
         Some(row) if !before.as_ref().is_some_and(|before| row.is(before)) => {
-            vec![Command::Remember { primary: row.primary.workload.clone(), canary: row.canary.workload.clone() }]
+            let (primary, canary) = (row.primary.workload.clone(), row.canary.workload.clone());
+            model.pods.clear();
+            vec![Command::Remember { primary, canary }]
         }
         _ => Vec::new(),
     }

@@ -204,6 +204,18 @@ fn the_selection_follows_its_canary_and_asks_for_its_past() {
 }
 
 #[test]
+fn pods_of_a_canary_that_is_no_longer_selected_are_not_kept() {
+    let mut model = model();
+    let pods =
+        |workload: &str| Msg::Pods { workload: Key::new("jx-production", workload), pods: Ok(Default::default()) };
+    assert_eq!(model.pods.len(), 2);
+    press(&mut model, "j");
+    update(&mut model, pods("jx-production-myapp"));
+    update(&mut model, pods("jx-production-cart-primary"));
+    assert_eq!(model.pods.keys().collect::<Vec<_>>(), [&Key::new("jx-production", "jx-production-cart-primary")]);
+}
+
+#[test]
 fn the_order_of_the_canaries_can_be_changed() {
     let mut model = model();
     let names = |model: &Model| {

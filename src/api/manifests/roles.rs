@@ -46,6 +46,8 @@ fn viewer() -> Vec<Value> {
         rule("apps", &["deployments", "replicasets"], READ),
         rule("autoscaling", &["horizontalpodautoscalers"], READ),
         rule("", &["services", "events"], READ),
+        // How often the selected canary's were started anew, and why some are not ready.
+        rule("", &["pods"], &["list"]),
         // Prometheus, behind the API server.
         rule("", &["services/proxy"], &["get"]),
         rule("coordination.k8s.io", &["leases"], READ),

@@ -11,7 +11,7 @@ use crate::tui::keys::Action;
 use crate::tui::model::{COUNTED, Driver, Link, Model, version_text};
 use crate::tui::row::{Row, Shut, Side};
 use crate::tui::spark::{self, Limit, Mark, Scale};
-use crate::tui::text;
+use crate::tui::text::{self, Cut};
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
 
@@ -26,9 +26,9 @@ const LEAST_CHART: u16 = 6;
 /// Lines that remarks may take, so that they never push the charts off the screen.
 const MOST_REMARKS: usize = 4;
 
-/// Lines of the detail beside its frame and its charts: the steps, the heading, the remarks and the canary's own checks.
+/// Lines of the detail beside its frame and its charts: the steps, the heading, the pods, the remarks and the canary's own checks.
 pub fn lines(model: &Model, row: &Row, width: u16) -> u16 {
-    2 + remarks(model, row, width.saturating_sub(4)).len() as u16 + own_checks::lines(row)
+    3 + remarks(model, row, width.saturating_sub(4)).len() as u16 + own_checks::lines(row)
 }
 
 /// Lines from one chart to the next: charts of several lines need air between them.
@@ -55,6 +55,10 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect, chart_rows: u16) {
     let sides = Sides::divide(inner);
     if y < inner.bottom() {
         draw_heading(canvas, row, &sides, y);
+    }
+    y += 1;
+    if y < inner.bottom() {
+        draw_pods(canvas, model, row, &sides, y);
     }
     y += 1;
     let mut end = y;
@@ -315,16 +319,55 @@ fn draw_heading(canvas: &mut Canvas, row: &Row, sides: &Sides, y: u16) {
     for (x, title, role, side) in
         [(sides.primary, "PRIMARY", Role::Primary, &row.primary), (sides.canary, "CANARY", Role::Canary, &row.canary)]
     {
-        let (pods, pods_role) = pods(side);
-        let pieces = [
-            piece(title, role),
-            piece(" ", Role::Text),
-            piece(version_text(&side.version), Role::Strong),
-            piece("  ", Role::Text),
-            piece(pods, pods_role),
-        ];
-        canvas.line(x, y, sides.half().saturating_sub(1), &pieces);
+        heading(canvas, Rect::new(x, y, sides.half().saturating_sub(1), 1), (title, role), side);
     }
+}
+
+/// Whose side it is, its version and its image.
+pub fn heading(canvas: &mut Canvas, line: Rect, (title, role): (&str, Role), side: &Side) {
+    let pieces = [piece(title, role), piece(" ", Role::Text), piece(version_text(&side.version), Role::Strong)];
+    let used = canvas.line(line.x, line.y, line.width, &pieces) + 2;
+    // A few letters of an image say nothing; its tag is the version.
+    if used + 10 <= line.width {
+        let image =
+            side.image.strip_suffix(&side.version).map_or(side.image.as_str(), |image| image.trim_end_matches(':'));
+        canvas.put_on(line.x + used, line.y, line.width - used, image, Role::Dim, None, Cut::Middle);
+    }
+}
+
+fn draw_pods(canvas: &mut Canvas, model: &Model, row: &Row, sides: &Sides, y: u16) {
+    canvas.put(sides.label, y, LABEL, "Pods", Role::Dim);
+    for (x, side) in [(sides.primary, &row.primary), (sides.canary, &row.canary)] {
+        // Nothing stands beside the canary's pods, so that the reasons may run on.
+        let end = if x == sides.primary { sides.canary - 1 } else { sides.end };
+        canvas.line(x, y, end - x, &pods_in_full(model, side, canvas.glyphs()));
+    }
+}
+
+/// The pods of a side: how many are ready, how often they were started anew, and why one is not ready.
+pub fn pods_in_full(model: &Model, side: &Side, glyphs: &Glyphs) -> Vec<Piece<'static>> {
+    let (ready, role) = pods(side);
+    let mut pieces = vec![piece(ready, role)];
+    if !side.runs() {
+        return pieces;
+    }
+    match model.pods.get(&side.workload) {
+        None => {}
+        Some(Err(why)) => pieces.push(piece(format!("  {} restarts: {why}", glyphs.dash), Role::Dim)),
+        Some(Ok(pods)) => {
+            let (mark, s) = (if pods.more { "+" } else { "" }, if pods.restarts == 1 { "" } else { "s" });
+            let why = match &pods.last_end {
+                Some((reason, _)) if pods.restarts > 0 && !reason.is_empty() => format!(" ({reason})"),
+                _ => String::new(),
+            };
+            let role = if pods.restarts > 0 { Role::Warn } else { Role::Dim };
+            pieces.push(piece(format!("  {}{mark} restart{s}{why}", pods.restarts), role));
+            if let Some(not_ready) = pods.reasons.first() {
+                pieces.push(piece(format!("  {}", not_ready.reason), Role::Warn));
+            }
+        }
+    }
+    pieces
 }
 
 /// Ready pods of a side, in words.
@@ -344,7 +387,7 @@ pub fn limit_of(row: &Row, metric: Metric) -> Option<Limit> {
     match metric {
         Metric::Success => row.limits.success_min.map(Limit::AtLeast),
         Metric::P99 => row.limits.p99_max.map(Limit::AtMost),
-        Metric::Cpu | Metric::Memory => None,
+        Metric::Cpu | Metric::Memory | Metric::Rate => None,
     }
 }
 

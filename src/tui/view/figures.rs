@@ -12,6 +12,19 @@ pub fn value(metric: Metric, value: f64) -> String {
         Metric::Memory => bytes(value),
         Metric::Success => percent(value),
         Metric::P99 => milliseconds(value),
+        Metric::Rate => a_second(value),
+    }
+}
+
+/// How often something happens.
+fn a_second(value: f64) -> String {
+    match value {
+        0.0 => "0 /s".into(),
+        v if v < 0.0095 => "<0.01 /s".into(),
+        v if v < 0.995 => format!("{v:.2} /s"),
+        v if v < 99.5 => format!("{v:.1} /s"),
+        v if v < 99_999.5 => format!("{v:.0} /s"),
+        v => format!("{:.0}k /s", (v / 1000.0).min(999_999.0)),
     }
 }
 
@@ -110,6 +123,11 @@ mod tests {
             (Metric::P99, 1515.9, "1516 ms"),
             (Metric::P99, 12_345.0, "12.3 s"),
             (Metric::P99, 4.25, "4.2 ms"),
+            (Metric::Rate, 0.0, "0 /s"),
+            (Metric::Rate, 0.25, "0.25 /s"),
+            (Metric::Rate, 41.26, "41.3 /s"),
+            (Metric::Rate, 1234.0, "1234 /s"),
+            (Metric::Rate, 250_000.0, "250k /s"),
         ] {
             assert_eq!(value(metric, given), wanted);
         }

@@ -16,6 +16,7 @@ pub mod help;
 mod own_checks;
 mod palette;
 
+use super::history::METRICS;
 use super::model::{Model, Overlay, SMALLEST};
 use super::theme::Role;
 use canvas::Canvas;
@@ -50,13 +51,14 @@ pub fn layout(model: &Model) -> Layout {
     let body = height.saturating_sub(2 + banner + notice);
     let wanted = FRAME + fleet::lines(model, width);
     let detail_with = |rows: u16| match model.row() {
-        Some(row) => FRAME + detail::lines(model, row, width) + 3 * detail::pitch(rows) + rows,
+        Some(row) => FRAME + detail::lines(model, row, width) + (METRICS as u16 - 1) * detail::pitch(rows) + rows,
         None => 0,
     };
     // The charts grow as long as the canaries and the events keep what they need.
     let others = wanted.min(body * 2 / 5) + EVENTS;
     let chart_rows = [4, 3, 2].into_iter().find(|rows| detail_with(*rows) + others <= body).unwrap_or(1);
-    let detail = detail_with(chart_rows);
+    // The selected canary itself stays in sight.
+    let detail = detail_with(chart_rows).min(body.saturating_sub(4));
     let rest = body.saturating_sub(detail);
     let share = match (detail, rest) {
         (0, _) => rest.saturating_sub(4).max(4),

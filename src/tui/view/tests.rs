@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::api::{Phase, Verb};
+use crate::cluster::PodsRecord;
+use crate::cluster::pods::NotReady;
 use crate::rollout::Reading;
 use crate::tui::message::Msg;
 use crate::tui::model::{Driver, Link, Notice, Tone};
 use crate::tui::own_checks::{Judged, OwnCheck};
-use crate::tui::row::{Held, Pending};
+use crate::tui::row::{Held, Pending, Pods};
 use crate::tui::scene::{self, press, shot, text, time};
 use crate::tui::theme::{Depth, Theme};
 use crate::tui::update::update;
@@ -119,6 +121,33 @@ fn paused(width: u16, height: u16) -> Model {
         row.status_weight = 20;
         row.canary.pods = Some(crate::tui::row::Pods { ready: 2, desired: 3 });
     })
+}
+
+fn pods_that_do_not_start(width: u16, height: u16) -> Model {
+    with(scene::progressing(width, height), |model| {
+        let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
+        row.canary.pods = Some(Pods { ready: 1, desired: 3 });
+        let (canary, primary) = (row.canary.workload.clone(), row.primary.workload.clone());
+        let reason = "CrashLoopBackOff: back-off 5m0s restarting failed container (app)\u{1b}[2J";
+        let pods = PodsRecord {
+            pods: 3,
+            restarts: 7,
+            last_end: Some(("OOMKilled".into(), time("12:04:30"))),
+            not_ready: 2,
+            reasons: vec![NotReady { pod: "jx-production-myapp-5d8f7c9b64-x2x4z".into(), reason: reason.into() }],
+            more: false,
+        };
+        update(model, Msg::Pods { workload: canary, pods: Ok(pods) });
+        update(model, Msg::Pods { workload: primary, pods: Err("you may not list pods in jx-production".into()) });
+    })
+}
+
+#[test]
+fn pods_say_how_often_they_started_anew_and_why_they_are_not_ready() {
+    at_all_sizes("pods", pods_that_do_not_start);
+    let screen = text(&shot(&pods_that_do_not_start(200, 60)));
+    assert!(screen.contains("3/3 ready  – restarts: you may not list pods in jx-production"), "{screen}");
+    assert!(screen.contains("1/3 ready  7 restarts (OOMKilled)  CrashLoopBackOff: back-off"), "{screen}");
 }
 
 #[test]

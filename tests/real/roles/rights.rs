@@ -48,6 +48,7 @@ fn reads(verb: &str) -> bool {
 pub fn viewer(verb: &str, resource: &str) -> bool {
     match resource {
         "services/proxy." => verb == "get",
+        "pods." => verb == "list",
         "canaries.flagger.app" | "metrictemplates.flagger.app" | "alertproviders.flagger.app" => reads(verb),
         "deployments.apps" | "replicasets.apps" | "horizontalpodautoscalers.autoscaling" => reads(verb),
         "services." | "events." | "leases.coordination.k8s.io" => reads(verb),
