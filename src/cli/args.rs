@@ -4,6 +4,7 @@ use crate::api::{Verb, duration};
 use crate::controller::Options;
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,6 +55,10 @@ pub struct ClusterArgs {
     /// Address of Prometheus as seen from here [default: looked for in the cluster]
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
+
+    /// Change nothing: write no request, drive nothing
+    #[arg(long)]
+    pub read_only: bool,
 }
 
 impl ClusterArgs {
@@ -64,6 +69,7 @@ impl ClusterArgs {
             kubeconfig: self.kubeconfig.or(before.kubeconfig),
             context: self.context.or(before.context),
             prometheus: self.prometheus.or(before.prometheus),
+            read_only: self.read_only || before.read_only,
         }
     }
 }
@@ -143,6 +149,34 @@ pub enum Command {
     /// The custom resource definitions, roles to look on, to operate and to drive, a policy that holds operators to
     /// requests in their own name, and the controller in a pod.
     Manifests(ManifestsArgs),
+    /// Begin, check or find the config file
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print the completions for a shell
+    ///
+    /// As in: canary-tui completions bash > ~/.local/share/bash-completion/completions/canary-tui
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    ///
+    /// As in: canary-tui man > ~/.local/share/man/man1/canary-tui.1
+    Man,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Write a config file with every key in it, commented out; one that is there stays
+    Init,
+    /// Print what is wrong in the config file
+    ///
+    /// Exit code: 0 nothing, 1 something, 2 it could not be looked for.
+    Check,
+    /// Print where the config file, the themes and the log are
+    Path,
 }
 
 #[derive(Args, Debug)]
@@ -308,6 +342,23 @@ pub enum Run {
     Status(StatusArgs),
     Request(Ask),
     Manifests(ManifestsArgs),
+    Config(ConfigCommand),
+    Completions(Shell),
+    Man,
+}
+
+impl Run {
+    /// Which cluster it is for, where it is for one.
+    pub fn cluster(&mut self) -> Option<&mut ClusterArgs> {
+        match self {
+            Run::Console { cluster, .. } | Run::Controller { cluster, .. } => Some(cluster),
+            Run::Get(args) => Some(&mut args.cluster),
+            Run::Events(args) => Some(&mut args.cluster),
+            Run::Status(args) => Some(&mut args.cluster),
+            Run::Request(ask) => Some(&mut ask.request.cluster),
+            Run::Sandbox(_) | Run::Manifests(_) | Run::Config(_) | Run::Completions(_) | Run::Man => None,
+        }
+    }
 }
 
 impl Cli {
@@ -377,6 +428,9 @@ impl Cli {
             Command::Manifests(args) => {
                 Run::Manifests(ManifestsArgs { prometheus: args.prometheus.or(before.prometheus), ..args })
             }
+            Command::Config { command } => Run::Config(command),
+            Command::Completions { shell } => Run::Completions(shell),
+            Command::Man => Run::Man,
         })
     }
 }

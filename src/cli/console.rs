@@ -7,6 +7,7 @@ use crate::cluster::{Clock, Connection};
 use crate::metrics::Prometheus;
 use crate::sandbox::{self, Sandbox};
 use crate::tui;
+use crate::tui::config::{Config, Problem};
 use anyhow::{Context, Result};
 
 /// Runs the console until the operator leaves.
@@ -15,16 +16,13 @@ pub async fn run(
     cluster: ClusterArgs,
     driver: DriverArgs,
     no_controller: bool,
+    (config, problems): (Config, Vec<Problem>),
     clock: Clock,
 ) -> Result<Exit> {
     if let Some(url) = &cluster.prometheus {
         Prometheus::from_flag(url)?;
     }
-    let options = tui::Options {
-        controller: (!no_controller).then(|| driver.options()).transpose()?,
-        prometheus: cluster.prometheus.clone(),
-        ..Default::default()
-    };
+    let controller = driver.options()?;
     // Held until the console has ended: dropping it ends the cluster.
     let mut embedded = None;
     let connection = if sandboxed {
@@ -34,6 +32,16 @@ pub async fn run(
         connection
     } else {
         session::connect(&cluster).await?
+    };
+    let context = &connection.context;
+    // Whoever may change nothing drives nothing.
+    let drives = !no_controller && config.guard(context).may_write().is_ok();
+    let options = tui::Options {
+        controller: drives.then_some(controller),
+        prometheus: cluster.prometheus.or_else(|| config.prometheus(context)),
+        theme: config.theme(context),
+        config,
+        problems,
     };
     let ended = tui::run(connection, clock, options).await;
     drop(embedded);

@@ -4,11 +4,12 @@
 use super::args::{ClusterArgs, DriverArgs};
 use super::exit::Exit;
 use super::plain::escaped;
-use super::session::Session;
+use super::session::{Session, connect};
 use super::signals::Ending;
 use crate::cluster::{Clock, Fleet, Mirror, access};
 use crate::controller::{Controller, Endpoint, Everywhere, Options, Role, Says};
 use crate::metrics::{Locator, Prometheus};
+use crate::tui::config::Config;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -21,9 +22,14 @@ pub async fn run(
     driver: DriverArgs,
     everywhere: bool,
     listen: Option<SocketAddr>,
+    config: &Config,
     clock: Clock,
     out: &mut dyn Write,
 ) -> Result<Exit> {
+    let connection = connect(&cluster).await?;
+    if let Err(why) = config.guard(&connection.context).may_write() {
+        bail!("a controller changes the cluster, and {why}");
+    }
     let mut ending = Ending::listen()?;
     if let Some(url) = &cluster.prometheus {
         // Said now, not by each check of each Canary.
@@ -34,7 +40,7 @@ pub async fn run(
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    let session = Session::open(&cluster).await?;
+    let session = Session::over(connection).await?;
     let prometheus = cluster.prometheus.as_deref();
     match everywhere {
         true => drive_everywhere(session, prometheus, options, endpoint, clock, &mut ending, out).await?,

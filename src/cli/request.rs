@@ -4,7 +4,7 @@
 use super::args::Ask;
 use super::exit::{Exit, tell};
 use super::plain::escaped;
-use super::session::{Session, within};
+use super::session::{Session, connect, within};
 use super::watching;
 use crate::api::{Phase, Verb};
 use crate::cluster::access::whoami;
@@ -12,6 +12,7 @@ use crate::cluster::records::tag;
 use crate::cluster::requests::{Outcome, RequestError, Sent, Wish, outcome, send};
 use crate::cluster::{CanaryRecord, Clock, Driver, Health, Mirror, Source, World, flagger};
 use crate::rollout::{Standing, allowed, choose_container};
+use crate::tui::config::Config;
 use crate::tui::row::Key;
 use crate::tui::watching::rows;
 use crate::tui::{model, question};
@@ -25,13 +26,19 @@ const NAMING: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(30);
 
 /// Asks, writes, waits.
-pub async fn run(ask: Ask, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
+pub async fn run(ask: Ask, config: &Config, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
     let verb = ask.verb;
+    let connection = connect(&ask.request.cluster).await?;
+    let guard = config.guard(&connection.context);
+    if let Err(why) = guard.may_write() {
+        writeln!(out, "refused: {verb} of {}: {}", escaped(&ask.request.name), escaped(&why))?;
+        return Ok(Exit::Failed);
+    }
     let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
     if !ask.request.yes && !asks {
         bail!("{verb} changes the cluster and there is no terminal to ask on: give --yes");
     }
-    let session = Session::open(&ask.request.cluster).await?;
+    let session = Session::over(connection).await?;
     let (mirror, by) = futures::join!(watching::begin(&session, clock.clone()), whoami(&session.connection.client));
     let mirror = mirror?;
     let by = by.map_err(|why| anyhow!(why))?;
@@ -52,7 +59,7 @@ pub async fn run(ask: Ask, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
         tell(&why);
         return Ok(Exit::NotInTime);
     }
-    if !ask.request.yes && !confirmed(question).await? {
+    if !ask.request.yes && !confirmed(question, guard.protected.then(|| wish.canary.clone())).await? {
         tell("nothing was changed");
         return Ok(Exit::Failed);
     }
@@ -297,18 +304,28 @@ fn limit(world: &World, wish: &Wish) -> Duration {
     if waits { PROMPT + deadline } else { PROMPT }
 }
 
-/// The operator's answer; anything but yes is no.
-async fn confirmed(question: String) -> Result<bool> {
+/// The operator's answer; anything but yes is no, and on a protected context anything but the canary's name.
+async fn confirmed(question: String, name: Option<String>) -> Result<bool> {
     let answer = tokio::task::spawn_blocking(move || {
         let mut err = io::stderr().lock();
-        write!(err, "{} [y/N] ", escaped(&question))?;
+        match &name {
+            None => write!(err, "{} [y/N] ", escaped(&question))?,
+            Some(name) => write!(err, "{} Type {} for yes: ", escaped(&question), escaped(name))?,
+        }
         err.flush()?;
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line)?;
-        io::Result::Ok(line)
+        io::Result::Ok(is_yes(&line, name.as_deref()))
     })
     .await??;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    Ok(answer)
+}
+
+fn is_yes(answer: &str, name: Option<&str>) -> bool {
+    match name {
+        None => matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"),
+        Some(name) => answer.trim() == name,
+    }
 }
 
 #[cfg(test)]
@@ -424,6 +441,22 @@ mod tests {
         without.workloads.clear();
         let error = prepare(&without, &ask(Verb::Abort), "prod").err().unwrap().to_string();
         assert!(error.contains("no Deployment web"), "{error}");
+    }
+
+    #[test]
+    fn a_protected_context_takes_the_name_for_a_yes_and_nothing_else() {
+        for (answer, name, yes) in [
+            ("y\n", None, true),
+            ("YES\n", None, true),
+            ("\n", None, false),
+            ("web\n", None, false),
+            ("web\n", Some("web"), true),
+            ("y\n", Some("web"), false),
+            ("web-2\n", Some("web"), false),
+            ("", Some("web"), false),
+        ] {
+            assert_eq!(is_yes(answer, name), yes, "{answer:?} {name:?}");
+        }
     }
 
     #[test]

@@ -24,7 +24,11 @@ pub struct Session {
 impl Session {
     /// Connects, and asks the cluster which kinds it serves.
     pub async fn open(args: &ClusterArgs) -> Result<Self> {
-        let connection = connect(args).await?;
+        Self::over(connect(args).await?).await
+    }
+
+    /// As [`open`](Self::open), over a connection that was made.
+    pub async fn over(connection: Connection) -> Result<Self> {
         let kinds = within(Kinds::discover(&connection.client)).await??;
         Ok(Self { connection, kinds })
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here reads a clock or waits for anything; the time is a field.
 
+use super::config::{Config, Problem};
 use super::guard::Guard;
 use super::history::{History, Metric, Problems};
 use super::keymap::Keymap;
@@ -43,6 +44,7 @@ pub struct Model {
     pub size: Size,
     pub look: Look,
     pub keymap: Keymap,
+    pub config: Config,
     /// What may be asked for on this context.
     pub guard: Guard,
     /// Names of namespaces and of the kubeconfig's contexts, as far as they are known.
@@ -276,6 +278,7 @@ impl Model {
             size: start.size,
             look: start.look,
             keymap: Keymap::default(),
+            config: Config::default(),
             guard: Guard::default(),
             namespaces: Vec::new(),
             contexts: Vec::new(),
@@ -304,6 +307,21 @@ impl Model {
             back: 0,
             overlay: None,
             notice: None,
+        }
+    }
+
+    /// Takes the config file in, and says what is wrong in it.
+    pub fn configure(&mut self, config: Config, problems: &[Problem]) {
+        self.guard = config.guard(&self.context);
+        self.keymap = config.keymap.clone();
+        self.order = config.order.unwrap_or_default();
+        self.config = config;
+        if let Some(first) = problems.first() {
+            let more = match problems.len() - 1 {
+                0 => String::new(),
+                more => format!(" ({more} more: canary-tui config check)"),
+            };
+            self.notice = Some(Notice { tone: Tone::Plain, text: kept(&format!("{first}{more}")) });
         }
     }
 

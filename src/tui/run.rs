@@ -3,7 +3,8 @@
 //! It draws only when something has changed, at most thirty times a second; a key is answered at once. Over a slow line
 //! it draws less often, and always the newest state.
 
-use super::message::{Command, Msg, Teller, Told};
+use super::config::{Config, Problem};
+use super::message::{Command, Msg, Outcome, Teller, Told};
 use super::model::{Look, Model, Notice, Start, Tone};
 use super::screen::Screen;
 use super::source::{self, Feed, Order};
@@ -36,6 +37,9 @@ pub struct Options {
     pub prometheus: Option<String>,
     /// Name of a theme; None: dark, or the terminal's own colours where it has only sixteen.
     pub theme: Option<String>,
+    /// What the config file says, and what is wrong in it.
+    pub config: Config,
+    pub problems: Vec<Problem>,
 }
 
 /// Why the console could not run or had to end.
@@ -62,7 +66,7 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
     let sources = source::Options { everywhere: false, controller: options.controller, prometheus: options.prometheus };
     let session = Session::enter()?;
     let (width, height) = crossterm::terminal::size()?;
-    let model = Model::new(Start {
+    let mut model = Model::new(Start {
         context,
         namespace,
         everywhere: false,
@@ -72,6 +76,7 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
         look,
         sample_step: STEP,
     });
+    model.configure(options.config, &options.problems);
     let screen = Screen::new(terminal::output()?, width, height);
     let feed = tokio::spawn(Feed::new(connection, clock.clone(), sources, Teller::new(0, told), ordered).run());
     let console = Console { model, screen, clock, orders: orders.clone(), gap: FRAME, drawn: None };
@@ -188,7 +193,13 @@ impl Console {
                             .to_string();
                         update(&mut self.model, Msg::Notice(Notice { tone: Tone::Plain, text }));
                     }
-                    Command::Send(wish) => drop(self.orders.send(Order::Send(wish))),
+                    // Whatever was overlooked before: from where nothing may be changed no request leaves.
+                    Command::Send(wish) => match self.model.guard.may_write() {
+                        Ok(()) => drop(self.orders.send(Order::Send(wish))),
+                        Err(why) => {
+                            update(&mut self.model, Msg::Outcome { wish, outcome: Outcome::Failed(why) });
+                        }
+                    },
                     Command::Remember { primary, canary } => {
                         let _ = self.orders.send(Order::Remember { primary, canary });
                     }
