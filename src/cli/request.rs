@@ -346,7 +346,7 @@ mod tests {
         world.canaries.insert(
             "web".into(),
             CanaryRecord::of(&json!({
-                "metadata": {"name": "web"},
+                "metadata": {"name": "web", "namespace": "prod"},
                 "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
                     "service": {"port": 80}, "analysis": {"stepWeight": 10}},
                 "status": {"phase": phase, "lastAppliedSpec": "applied"},
@@ -404,7 +404,7 @@ mod tests {
             let hooks =
                 [hook("first", "confirm-rollout"), hook("second", "confirm-promotion"), hook("check", "rollout")];
             let canary = CanaryRecord::of(&json!({
-                "metadata": {"name": "web", "annotations": annotations},
+                "metadata": {"name": "web", "namespace": "prod", "annotations": annotations},
                 "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
                     "service": {"port": 80}, "analysis": {"stepWeight": 10, "webhooks": hooks}},
                 "status": {"phase": "WaitingPromotion", "lastAppliedSpec": "applied"},
