@@ -70,6 +70,36 @@ impl Live {
     }
 }
 
+/// The live routes as they stand, for a reader: all of them, also those that nobody here wrote.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Way {
+    pub hosts: Vec<String>,
+    /// Where requests come in: names of gateways as the object has them; `mesh` is inside the mesh.
+    pub gateways: Vec<String>,
+    /// In the order in which they are tried.
+    pub rules: Vec<Rule>,
+}
+
+/// One route.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rule {
+    /// Which requests go by it, each a clause of its own; empty: all that come so far.
+    pub conditions: Vec<String>,
+    pub to: Vec<Destination>,
+    /// Who gets copies of the requests, and of how many of them, in percent.
+    pub mirrors: Vec<(String, f64)>,
+    /// Cookies that its answers give or take back, as `name=value; attributes`.
+    pub cookies: Vec<String>,
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Destination {
+    pub host: String,
+    /// Percent of the requests of the route.
+    pub weight: f64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 //! fields are Flagger's, so that either tool can take over from the other.
 
 mod configs;
+mod difference;
 mod primary;
 mod scaler;
 
@@ -9,7 +10,8 @@ pub use configs::{
     ConfigKind, ConfigRef, copy, copy_name, is_copy, is_tracked, kept_name, key, keys, of_key, original_name,
     references, shared_owners,
 };
-pub use primary::{CARRIED, likeness, likeness_as_primary, primary, primary_template, returned_template};
+pub use difference::{Change, Difference, differences};
+pub use primary::{CARRIED, as_authored, likeness, likeness_as_primary, primary, primary_template, returned_template};
 pub use scaler::scaler;
 
 use super::{GROUP, VERSIONS};

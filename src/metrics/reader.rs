@@ -2,6 +2,7 @@
 //! share one query for each series and window, and the same text is asked once a second at most.
 
 use super::checks::{self, Of, WORKLOAD};
+use super::promql::collapsed;
 use super::templates::TemplateError;
 use super::{Locator, Prometheus};
 use crate::api::{CheckKind, Spec};
@@ -39,6 +40,33 @@ pub async fn read(locator: &Locator, spec: &Spec, canary: &str, namespace: &str,
         }
     })
     .await
+}
+
+/// The query of one check as it is asked for this Canary alone, and whom it is asked of.
+///
+/// # Errors
+/// Why there is nothing to ask, or nobody.
+pub async fn question(
+    locator: &Locator,
+    spec: &Spec,
+    canary: &str,
+    namespace: &str,
+    place: usize,
+) -> Result<(String, String), String> {
+    let check = spec.analysis.checks.get(place).ok_or_else(|| format!("there is no check {place}"))?;
+    if let Some(named) = spec.analysis.templates.get(&place) {
+        let template = locator.templates().get(named, namespace).await.map_err(|why| why.event())?;
+        let query = template.query(named).map_err(|why| why.event())?;
+        return Ok((collapsed(&query.text(spec, canary, namespace)), template.prometheus.describe()));
+    }
+    let query = match spec.analysis.queries.get(&place) {
+        Some(query) => collapsed(&query.text(spec, canary, namespace)),
+        // Of two, the second is asked where the first finds nothing.
+        None => checks::queries(check, namespace, Of::One(&spec.target)).join(" or else "),
+    };
+    // The query is worth reading also where nobody is there to be asked.
+    let of = locator.named(spec.metrics_server.as_deref()).await;
+    Ok((query, of.map_or_else(|why| why, |prometheus| prometheus.describe())))
 }
 
 /// A query that answers with one number.

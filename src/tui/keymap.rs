@@ -321,9 +321,9 @@ mod tests {
             (vec![wanted(Action::Abort, &["ctrl-c"])], vec![(0, "ctrl-c is the key of quit already")], vec![]),
             // A key that closes what is read.
             (
-                vec![wanted(Action::Events, &["E"]), wanted(Action::Down, &["e"])],
-                vec![(1, "e is the key of back already")],
-                vec![("E", Action::Events), ("j", Action::Down)],
+                vec![wanted(Action::Quit, &["Q"]), wanted(Action::Down, &["q"])],
+                vec![(1, "q is the key of back already")],
+                vec![("Q", Action::Quit), ("j", Action::Down)],
             ),
         ] {
             let (map, clashes) = Keymap::with(&wishes);

@@ -5,6 +5,7 @@
 
 use super::keymap::Bound;
 use super::model::{Model, Overlay};
+use super::reading::Topic;
 use super::row::Key;
 use crate::api::Verb;
 use crate::rollout;
@@ -23,7 +24,12 @@ pub enum Action {
     Open,
     Charts,
     Events,
+    /// What is to be read about the selected canary.
+    Read(Topic),
     Filter,
+    /// The next line that holds what is looked for, and the one before.
+    NextHit,
+    PreviousHit,
     Scope,
     Order,
     Theme,
@@ -64,6 +70,7 @@ impl Action {
             Action::Advance => "next-step".into(),
             Action::Open => "open-gate".into(),
             Action::Order => "sort".into(),
+            Action::Read(topic) => kebab(&format!("{topic:?}")),
             other => kebab(&format!("{other:?}")),
         }
     }
@@ -94,8 +101,10 @@ pub enum Place {
     Question,
     /// The list of versions.
     Versions,
-    /// Help, events and charts.
+    /// Help, events, charts, and what is read about one canary.
     Reading,
+    /// What is looked for in there is being typed.
+    Find,
     /// The filter is being typed.
     Filter,
     /// The list of everything that can be done; letters are typed into it.
@@ -208,6 +217,38 @@ pub const TABLE: &[Binding] = &[
         action: Action::Events,
         label: "events",
         help: "Read the events in full",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter('w')],
+        key: "w",
+        action: Action::Read(Topic::Why),
+        label: "why",
+        help: "Read why: each check with its query, what the rollout waits for, why it failed",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter('r')],
+        key: "r",
+        action: Action::Read(Topic::Routes),
+        label: "",
+        help: "Read where it is served: hosts, gateways, addresses, and the weights as the routes have them",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter('d')],
+        key: "d",
+        action: Action::Read(Topic::Describe),
+        label: "",
+        help: "Read the Canary as it is, with its status, as YAML",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter('D')],
+        key: "D",
+        action: Action::Read(Topic::Diff),
+        label: "",
+        help: "Read what the new revision changes against the primary",
     },
     Binding {
         place: Place::Main,
@@ -483,6 +524,70 @@ pub const TABLE: &[Binding] = &[
     },
     Binding {
         place: Place::Reading,
+        presses: &[letter('/')],
+        key: "/",
+        action: Action::Filter,
+        label: "find",
+        help: "Look for a text in it; of the events only those that hold it are shown",
+    },
+    Binding {
+        place: Place::Reading,
+        presses: &[letter('n')],
+        key: "n",
+        action: Action::NextHit,
+        label: "",
+        help: "To the next line that holds it",
+    },
+    Binding {
+        place: Place::Reading,
+        presses: &[letter('N')],
+        key: "n N",
+        action: Action::PreviousHit,
+        label: "next",
+        help: "To the line before that holds it",
+    },
+    Binding {
+        place: Place::Reading,
+        presses: &[letter('w')],
+        key: "w",
+        action: Action::Read(Topic::Why),
+        label: "why",
+        help: "Read why; a second time closes it",
+    },
+    Binding {
+        place: Place::Reading,
+        presses: &[letter('r')],
+        key: "r",
+        action: Action::Read(Topic::Routes),
+        label: "routes",
+        help: "Read where it is served; a second time closes it",
+    },
+    Binding {
+        place: Place::Reading,
+        presses: &[letter('d')],
+        key: "d",
+        action: Action::Read(Topic::Describe),
+        label: "YAML",
+        help: "Read the Canary; a second time closes it",
+    },
+    Binding {
+        place: Place::Reading,
+        presses: &[letter('D')],
+        key: "D",
+        action: Action::Read(Topic::Diff),
+        label: "diff",
+        help: "Read what the new revision changes; a second time closes it",
+    },
+    Binding {
+        place: Place::Reading,
+        presses: &[letter('e')],
+        key: "e",
+        action: Action::Events,
+        label: "events",
+        help: "Read the events; a second time closes them",
+    },
+    Binding {
+        place: Place::Reading,
         presses: &[letter('v')],
         key: "v",
         action: Action::Scope,
@@ -491,7 +596,7 @@ pub const TABLE: &[Binding] = &[
     },
     Binding {
         place: Place::Reading,
-        presses: &[key(KeyCode::Esc), letter('q'), key(KeyCode::Enter), letter('e'), letter('?')],
+        presses: &[key(KeyCode::Esc), letter('q'), key(KeyCode::Enter), letter('?')],
         key: "esc",
         action: Action::Back,
         label: "close",
@@ -618,6 +723,38 @@ pub const TABLE: &[Binding] = &[
         help: "Leave everything as it is",
     },
     Binding {
+        place: Place::Find,
+        presses: &[key(KeyCode::Enter)],
+        key: "enter",
+        action: Action::Accept,
+        label: "keep",
+        help: "Keep what is looked for and go on reading",
+    },
+    Binding {
+        place: Place::Find,
+        presses: &[key(KeyCode::Esc)],
+        key: "esc",
+        action: Action::Back,
+        label: "drop",
+        help: "Look for nothing",
+    },
+    Binding {
+        place: Place::Find,
+        presses: &[key(KeyCode::Up)],
+        key: "↑",
+        action: Action::Up,
+        label: "",
+        help: "One line up",
+    },
+    Binding {
+        place: Place::Find,
+        presses: &[key(KeyCode::Down)],
+        key: "↑ ↓",
+        action: Action::Down,
+        label: "scroll",
+        help: "One line down",
+    },
+    Binding {
         place: Place::Any,
         presses: &[control('c')],
         key: "ctrl-c",
@@ -642,6 +779,8 @@ pub fn place(model: &Model) -> Place {
         Some(Overlay::Question(_)) => Place::Question,
         Some(Overlay::Palette(_)) => Place::Palette,
         Some(Overlay::Versions(_)) => Place::Versions,
+        Some(Overlay::Reading(reading)) if reading.find.typing => Place::Find,
+        Some(Overlay::Events(reader)) if reader.find.typing => Place::Find,
         Some(_) => Place::Reading,
         None if model.filter.typing => Place::Filter,
         None => Place::Main,
@@ -668,7 +807,9 @@ pub fn enabled(action: Action, model: &Model) -> Result<(), String> {
         Action::Promote => Verb::Promote,
         Action::Abort => Verb::Abort,
         Action::Open => Verb::Open,
-        Action::Charts => return model.row().map(|_| ()).ok_or_else(|| "no canary is selected".into()),
+        Action::Charts | Action::Read(_) => {
+            return model.row().map(|_| ()).ok_or_else(|| "no canary is selected".into());
+        }
         _ => return Ok(()),
     };
     let Some(row) = model.row() else { return Err("no canary is selected".into()) };
@@ -712,7 +853,20 @@ pub fn allowed(verb: Verb, canary: &Key, model: &Model) -> Result<(), String> {
 /// The word in the footer: a key that turns something over says what it would do. Empty where it is not worth a word.
 pub fn label(binding: &Binding, model: &Model) -> &'static str {
     match binding.action {
-        Action::Scope if !matches!(model.overlay, Some(Overlay::Events { .. })) => "",
+        Action::Scope if !matches!(model.overlay, Some(Overlay::Events(_))) => "",
+        Action::Filter if binding.place == Place::Reading => match &model.overlay {
+            Some(Overlay::Events(_)) => "filter",
+            Some(Overlay::Reading(_)) => "find",
+            _ => "",
+        },
+        Action::PreviousHit => match &model.overlay {
+            Some(Overlay::Reading(reading)) if !reading.find.input.value().is_empty() => "next",
+            _ => "",
+        },
+        // What is open needs no word.
+        Action::Events if matches!(model.overlay, Some(Overlay::Events(_))) => "",
+        Action::Read(topic) if matches!(&model.overlay, Some(Overlay::Reading(r)) if r.ask.topic == topic) => "",
+        Action::Events | Action::Read(_) if matches!(model.overlay, Some(Overlay::Help { .. } | Overlay::Charts)) => "",
         Action::Down if matches!(model.overlay, Some(Overlay::Charts)) => "next canary",
         Action::Reason if matches!(&model.overlay, Some(Overlay::Question(question)) if !question.takes_reason()) => "",
         // Most canaries wait at none, and the line is short.

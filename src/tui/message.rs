@@ -3,6 +3,7 @@
 use super::history::{Measures, Problems};
 use super::model::{Driver, Link, Notice, Wish};
 use super::own_checks::Judged;
+use super::reading::{Answer, Inquiry};
 use super::row::{Key, Row};
 use crate::cluster::{EventRecord, PodsRecord};
 use chrono::{DateTime, FixedOffset, Utc};
@@ -111,6 +112,11 @@ pub enum Msg {
     },
     /// Something to be said.
     Notice(Notice),
+    /// What was found for a reader, or why nothing was.
+    Answer {
+        ask: Inquiry,
+        answer: Result<Answer, String>,
+    },
     /// What became of a request.
     Outcome {
         wish: Wish,
@@ -136,7 +142,7 @@ pub enum Outcome {
 pub enum Command {
     /// Write a request on a Canary and tell the outcome.
     Send(Wish),
-    /// Ask Prometheus what it remembers of these workloads.
+    /// Inquiry Prometheus what it remembers of these workloads.
     Remember {
         primary: Key,
         canary: Key,
@@ -145,6 +151,8 @@ pub enum Command {
     Namespace(String),
     /// Go to another context of the kubeconfig.
     Context(String),
+    /// Answer this from now on, and nothing that was asked before; None: nobody reads any more.
+    Read(Option<Inquiry>),
     /// Paint every cell anew.
     Repaint,
     Quit,

@@ -5,8 +5,10 @@
 //! alone. None of these three does I/O, reads a clock or takes a lock; that is left to `run`, `source` and `terminal`.
 //! The console never touches traffic: what it wants is a request on a Canary.
 
+pub mod answers;
 pub mod config;
 pub mod counting;
+pub mod event_list;
 pub mod glyphs;
 pub mod guard;
 pub mod history;
@@ -19,6 +21,8 @@ pub mod order;
 pub mod own_checks;
 pub mod palette;
 pub mod question;
+pub mod readers;
+pub mod reading;
 pub mod row;
 pub mod run;
 pub mod scene;

@@ -10,6 +10,7 @@ use super::order::Index;
 use super::own_checks::Judged;
 use super::palette::Palette;
 use super::question::Question;
+use super::reading::Reading;
 use super::row::{Key, Row, Side};
 use super::theme::{Depth, Theme};
 use super::{glyphs::Glyphs, text};
@@ -89,6 +90,8 @@ pub struct Model {
     /// How many event lines the reader has gone back from the newest.
     pub back: usize,
     pub overlay: Option<Overlay>,
+    /// Questions that were asked of the source so far.
+    pub asked: u64,
     pub notice: Option<Notice>,
 }
 
@@ -148,7 +151,7 @@ impl Driver {
     }
 }
 
-/// A part of names that is looked for.
+/// A part of names or of a text that is looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub input: Input,
@@ -171,13 +174,22 @@ pub enum Overlay {
     },
     /// The larger charts of the selected canary.
     Charts,
-    /// The events in full, wrapped; `back` lines from the newest.
-    Events {
-        back: usize,
-    },
+    /// The events, and the selected one in full.
+    Events(EventsReader),
+    /// What was asked for about one canary.
+    Reading(Box<Reading>),
     Versions(Versions),
     Question(Question),
     Palette(Palette),
+}
+
+/// Where a reader of the events stands.
+#[derive(Clone, Debug, Default)]
+pub struct EventsReader {
+    /// The selected one; None: the newest, whichever that is.
+    pub at: Option<Key>,
+    /// Only those that hold it are shown.
+    pub find: Filter,
 }
 
 /// Which version to start.
@@ -306,6 +318,7 @@ impl Model {
             only_selected: false,
             back: 0,
             overlay: None,
+            asked: 0,
             notice: None,
         }
     }

@@ -187,6 +187,7 @@ impl Console {
                 match command {
                     Command::Quit => return Ok(()),
                     Command::Repaint => self.screen.repaint(self.model.size.width, self.model.size.height),
+                    Command::Read(ask) => drop(self.orders.send(Order::Read(ask))),
                     Command::Namespace(_) | Command::Context(_) => {
                         let text = "this version stays where it was started: leave, and start it again with -n or \
                                     --context"

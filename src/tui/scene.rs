@@ -1,5 +1,7 @@
 //! Scenes to look at: models at a fixed time, for screenshots, tests and benches. Nothing in here is real.
 
+pub mod reading;
+
 use super::glyphs;
 use super::history::Measures;
 use super::message::{Command, Msg};

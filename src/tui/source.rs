@@ -1,11 +1,13 @@
 //! Where the console's messages come from: the mirror of the cluster, the controller, and Prometheus; and where its
 //! commands go. Everything in here waits on the network, so that the console itself never does.
 
+use super::answers::Desk;
 use super::counting::Counting;
 use super::history::{METRICS, Measures, Problems};
 use super::message::{Msg, Outcome, Teller};
 use super::model::{Link, Wish};
 use super::own_checks::Judging;
+use super::reading::Inquiry;
 use super::row::Key;
 use super::watching::Watching;
 use super::worlds::Worlds;
@@ -50,6 +52,8 @@ pub struct Feed {
     connection: Connection,
     clock: Clock,
     options: Options,
+    /// What was asked before the cluster was reached.
+    unanswered: Option<Inquiry>,
 }
 
 /// Why a source has ended.
@@ -69,6 +73,8 @@ pub enum Order {
         primary: Key,
         canary: Key,
     },
+    /// Answer this from now on, and nothing that was asked before.
+    Read(Option<Inquiry>),
     /// Stop driving, and end.
     Stop,
 }
@@ -82,7 +88,7 @@ impl Feed {
         told: Teller,
         commands: mpsc::UnboundedReceiver<Order>,
     ) -> Self {
-        Self { told, commands, connection, clock, options }
+        Self { told, commands, connection, clock, options, unanswered: None }
     }
 
     /// Runs until told to stop or until nobody listens. A lease that is held is given back.
@@ -172,6 +178,14 @@ impl Feed {
             pace_in,
         );
         tasks.spawn(watching.run());
+        let desk = Desk {
+            told: self.told.clone(),
+            connection: self.connection.clone(),
+            kinds: kinds.clone(),
+            worlds: worlds.clone(),
+            locator: locator.clone(),
+        };
+        let mut answering = self.unanswered.take().map(|ask| tasks.spawn(desk.clone().answer(ask)));
         let whole = worlds.whole();
         let mut count = whole.count();
         loop {
@@ -194,6 +208,12 @@ impl Feed {
             };
             match order {
                 None | Some(Order::Stop) => break,
+                Some(Order::Read(ask)) => {
+                    if let Some(answering) = answering.take() {
+                        answering.abort();
+                    }
+                    answering = ask.map(|ask| tasks.spawn(desk.clone().answer(ask)));
+                }
                 Some(Order::Send(wish)) => {
                     let (kinds, clock) = (kinds.clone(), self.clock.clone());
                     let connection = self.connection.of(&wish.canary.namespace);
@@ -256,6 +276,7 @@ impl Feed {
                             let outcome = Outcome::Failed("the cluster is not reached yet".into());
                             let _ = self.told.send(Msg::Outcome { wish, outcome });
                         }
+                        Some(Order::Read(ask)) => self.unanswered = ask,
                         Some(Order::Remember { .. }) => {}
                     }
                 }

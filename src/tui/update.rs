@@ -1,18 +1,21 @@
 //! What happens to the model when something happens: the one function that changes it.
 
+use super::event_list::{entries, in_order, newer_than};
 use super::keys::{self, Action, Place};
 use super::message::{Command, Msg, Outcome, Told};
 use super::model::{
-    Ask, Choice, Driver, Link, Model, Notice, Overlay, Pane, SMALLEST, Tone, Versions, Wish, kept, version_text,
+    Ask, Choice, Driver, EventsReader, Link, Model, Notice, Overlay, Pane, SMALLEST, Tone, Versions, Wish, kept,
+    version_text,
 };
 use super::palette;
 use super::question::{self, Focus, Question};
+use super::readers;
+use super::reading::Inquiry;
 use super::row::{Key, Row, image_of};
 use super::view;
 use crate::api::{Phase, Verb};
 use crate::cluster::EventRecord;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use std::cmp::Ordering;
 use tui_input::{Input, InputRequest};
 
 /// Events that are kept; the API keeps them for an hour.
@@ -28,6 +31,25 @@ pub fn hear(model: &mut Model, told: Told) -> Vec<Command> {
 
 /// Takes a message in and answers what is to be done outside.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
+    let before = asked(model).map(|ask| ask.generation);
+    let mut commands = take_in(model, msg);
+    // However a view was opened or closed: what nobody reads is asked for no longer.
+    let after = asked(model);
+    if before != after.map(|ask| ask.generation) {
+        commands.push(Command::Read(after.cloned()));
+    }
+    commands
+}
+
+/// What the open view asks.
+fn asked(model: &Model) -> Option<&Inquiry> {
+    match &model.overlay {
+        Some(Overlay::Reading(reading)) => Some(&reading.ask),
+        _ => None,
+    }
+}
+
+fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
     match msg {
         Msg::Key(event) => key(model, &event),
         Msg::Paste(text) => {
@@ -66,6 +88,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
         }
         Msg::Event(mut event) => {
             bound(&mut event);
+            let before = if model.back > 0 { entries(model, "").count() } else { 0 };
             model.events.retain(|known| known.name != event.name || known.namespace != event.namespace);
             let at = model.events.partition_point(|known| in_order(known, &event).is_le());
             model.events.insert(at, *event);
@@ -74,7 +97,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             }
             // Whoever reads further back goes on reading the same lines.
             if model.back > 0 {
-                model.back += 1;
+                model.back += entries(model, "").count().saturating_sub(before);
             }
             Vec::new()
         }
@@ -138,6 +161,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.notice = Some(Notice { text: kept(&notice.text), ..notice });
             Vec::new()
         }
+        Msg::Answer { ask, answer } => {
+            if let Some(Overlay::Reading(reading)) = &mut model.overlay {
+                reading.take(&ask, answer);
+            }
+            Vec::new()
+        }
         Msg::Outcome { wish, outcome } => {
             let what = format!("{} {}", wish.verb, wish.canary.name);
             let (tone, text) = match outcome {
@@ -159,11 +188,6 @@ fn told(said: &str, outcome: &str) -> String {
         None => said,
     };
     if beyond.is_empty() { String::new() } else { format!(": {beyond}") }
-}
-
-/// By time, and within a second by the order in which they were written.
-fn in_order(a: &EventRecord, b: &EventRecord) -> Ordering {
-    a.last.cmp(&b.last).then_with(|| a.version.cmp(&b.version)).then_with(|| a.name.cmp(&b.name))
 }
 
 fn bound(event: &mut EventRecord) {
@@ -237,6 +261,9 @@ fn type_in(model: &mut Model, event: &KeyEvent) {
         if let Some(field) = question.field() {
             edit(field, event);
         }
+    } else if let Some(find) = readers::typing(model) {
+        edit(&mut find.input, event);
+        readers::looked_for(model);
     } else if model.overlay.is_none() && model.filter.typing {
         edit(&mut model.filter.input, event);
         model.settle();
@@ -270,9 +297,17 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
         Action::Promote => ask_verb(model, Verb::Promote),
         Action::Abort => ask_verb(model, Verb::Abort),
         Action::Open => ask_verb(model, Verb::Open),
-        Action::Charts if model.pane == Pane::Events => model.overlay = Some(Overlay::Events { back: model.back }),
+        Action::Charts if model.pane == Pane::Events => {
+            let at = entries(model, "").nth(model.back).filter(|_| model.back > 0);
+            let at = at.map(|entry| entry.key());
+            model.overlay = Some(Overlay::Events(EventsReader { at, ..Default::default() }));
+        }
         Action::Charts => model.overlay = Some(Overlay::Charts),
-        Action::Events => model.overlay = Some(Overlay::Events { back: 0 }),
+        Action::Events if matches!(model.overlay, Some(Overlay::Events(_))) => model.overlay = None,
+        Action::Events => model.overlay = Some(Overlay::Events(EventsReader::default())),
+        Action::Read(topic) => readers::open(model, topic),
+        Action::NextHit | Action::PreviousHit => readers::next_hit(model, action == Action::NextHit),
+        Action::Filter if place == Place::Reading => readers::look_for(model),
         Action::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
         Action::Filter => model.filter.typing = true,
         Action::Scope => {
@@ -305,6 +340,7 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
         Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => {
             return travel(model, action);
         }
+        Action::Back if place == Place::Find => readers::stop_typing(model, true),
         Action::Back => back(model),
         Action::Yes => return confirm(model),
         Action::Turn | Action::NextField | Action::PreviousField | Action::Reason => {
@@ -325,6 +361,7 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
         Action::Palette => palette::begin(model, None),
         Action::Namespace | Action::Context => palette::begin(model, Some(action)),
         Action::Complete => palette::complete(model),
+        Action::Accept if place == Place::Find => readers::stop_typing(model, false),
         Action::Accept if place == Place::Filter => model.filter.typing = false,
         Action::Accept if place == Place::Palette => return palette::accept(model),
         Action::Accept if place == Place::Field => {
@@ -351,8 +388,8 @@ fn back(model: &mut Model) {
 /// Back to the newest event.
 fn rewind(model: &mut Model) {
     model.back = 0;
-    if let Some(Overlay::Events { back }) = &mut model.overlay {
-        *back = 0;
+    if let Some(Overlay::Events(reader)) = &mut model.overlay {
+        reader.at = None;
     }
 }
 
@@ -381,9 +418,22 @@ fn travel(model: &mut Model, action: Action) -> Vec<Command> {
             let scroll = forwards(scroll, view::help::most_scroll(model));
             model.overlay = Some(Overlay::Help { scroll });
         }
-        Some(Overlay::Events { back }) => {
-            let back = backwards(back, view::events::most_back_in_full(model));
-            model.overlay = Some(Overlay::Events { back });
+        Some(Overlay::Events(mut reader)) => {
+            let wanted = reader.find.input.value();
+            let newer = newer_than(model, wanted, reader.at.as_ref());
+            let most = entries(model, wanted).count().saturating_sub(1);
+            let moved = backwards(newer, most);
+            // Whoever goes down from the newest, or to the end, follows what comes.
+            let follows = moved == 0 && action != Action::Up && action != Action::PageUp;
+            let at = entries(model, wanted).nth(moved).filter(|_| !follows);
+            reader.at = at.map(|entry| entry.key());
+            model.overlay = Some(Overlay::Events(reader));
+        }
+        Some(Overlay::Reading(mut reading)) => {
+            let lines = view::reading::lines(model, &reading).len();
+            let most = lines.saturating_sub(view::reading::room(model));
+            reading.scroll = forwards(reading.scroll.min(most), most);
+            model.overlay = Some(Overlay::Reading(reading));
         }
         Some(Overlay::Versions(mut versions)) => {
             versions.at = forwards(versions.at, versions.choices.len().saturating_sub(1));

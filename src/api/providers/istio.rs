@@ -3,13 +3,14 @@
 
 mod affinity;
 mod reading;
+mod telling;
 #[cfg(test)]
 mod tests;
 
 use super::{Kind, Routing};
 use crate::api::borne;
 use crate::api::canary::{Metadata, Service, Spec};
-use crate::api::routes::{Live, Traffic};
+use crate::api::routes::{Live, Traffic, Way};
 use crate::api::shapes::{Owner, Role};
 use serde_json::{Map, Value, json};
 
@@ -63,6 +64,18 @@ impl Routing for Istio {
 
     fn live(&self, routes: &Value, spec: &Spec) -> Live {
         reading::live(routes, spec)
+    }
+
+    fn way(&self, routes: &Value) -> Way {
+        telling::way(routes)
+    }
+
+    fn gateway_kind(&self) -> Option<Kind> {
+        Some(Kind { kind: "Gateway", resource: "gateways.networking.istio.io", versions: VERSIONS })
+    }
+
+    fn gateway(&self, name: &str, namespace: &str) -> Option<(String, String)> {
+        telling::gateway(name, namespace)
     }
 
     fn same(&self, live: &Value, desired: &Value) -> bool {

@@ -7,7 +7,7 @@ pub mod istio;
 
 use super::canary::{Analysis, Service, Spec};
 use super::problem::Problem;
-use super::routes::{Live, Traffic};
+use super::routes::{Live, Traffic, Way};
 use super::shapes::{Owner, Role};
 use super::{annotation, borne};
 use serde_json::Value;
@@ -88,6 +88,19 @@ pub trait Routing: Sync {
 
     /// The traffic by the spec of a live object, whatever that holds.
     fn live(&self, routes: &Value, spec: &Spec) -> Live;
+
+    /// The spec of a live object for a reader, whatever that holds.
+    fn way(&self, routes: &Value) -> Way;
+
+    /// Kind of the objects by which requests come in from outside; None where it has none.
+    fn gateway_kind(&self) -> Option<Kind> {
+        None
+    }
+
+    /// Namespace and name of a gateway that a route object of `namespace` names so; None where it is none.
+    fn gateway(&self, _name: &str, _namespace: &str) -> Option<(String, String)> {
+        None
+    }
 
     /// Whether the specs of two of its objects, live and desired, say the same.
     fn same(&self, live: &Value, desired: &Value) -> bool {

@@ -109,6 +109,20 @@ pub fn returned_template(primary: &Value, selector: &Selector, target_name: &str
     template
 }
 
+/// The target's template as its author wrote it: what it is held against is what [`returned_template`] makes of the
+/// primary's, which never got what another tool keeps on the target.
+pub fn as_authored(target: &Value) -> Value {
+    let mut template = target.pointer("/spec/template").cloned().unwrap_or_else(|| json!({}));
+    let metadata = object_at(&mut template, "metadata");
+    metadata.remove("creationTimestamp");
+    for key in ["labels", "annotations"] {
+        if let Some(map) = metadata.get_mut(key).and_then(Value::as_object_mut) {
+            map.retain(|key, _| !key.contains(FLUX));
+        }
+    }
+    template
+}
+
 /// A number that two templates share where they are the same but for the names of what they mount and the marks of
 /// promotions. It holds within one process.
 pub fn likeness(template: &Value) -> u64 {
@@ -260,6 +274,14 @@ mod tests {
             "analysis": {"interval": "10s", "threshold": 1, "stepWeight": 10},
         }));
         primary(&owner, &spec.unwrap(), &target(), 2, &revision()).unwrap()
+    }
+
+    #[test]
+    fn the_way_there_and_back_is_what_the_author_wrote() {
+        let selector = Selector::of(&target()).unwrap();
+        let copies = revision().configs.keys().cloned().collect();
+        let back = returned_template(&made(), &selector, "app", &copies);
+        assert_eq!(super::super::differences(&back, &as_authored(&target())), []);
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub fn title<'a>(model: &'a Model, row: &'a Row, counting: bool) -> Vec<Piece<'a
 }
 
 /// When the next check is due, in words; nothing while it is not known to be true.
-fn countdown(model: &Model, row: &Row) -> Option<String> {
+pub fn countdown(model: &Model, row: &Row) -> Option<String> {
     let due = row.next_check?;
     if model.cluster != Link::Live {
         return None;

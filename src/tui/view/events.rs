@@ -1,19 +1,13 @@
-//! The events on canaries, the newest at the bottom.
+//! The events on canaries, the newest at the bottom, and the selected one in full.
 
 use super::canvas::{Canvas, Piece, piece};
-use crate::cluster::EventRecord;
-use crate::tui::model::{Link, Model, Pane, is_on};
+use super::paper::Paper;
+use super::reading::find_line;
+use crate::tui::event_list::{Entry, entries, newer_than};
+use crate::tui::model::{EventsReader, Link, Model, Pane, is_on};
 use crate::tui::text;
 use crate::tui::theme::Role;
-use ratatui::layout::Rect;
-
-/// One line on the screen.
-struct Line<'a> {
-    event: &'a EventRecord,
-    /// Continues the line above.
-    more: bool,
-    text: String,
-}
+use ratatui::layout::{Position, Rect};
 
 /// Draws the pane: one line an event, cut with a mark where it is too long.
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
@@ -21,68 +15,81 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         return;
     }
     let focused = model.pane == Pane::Events && model.overlay.is_none();
-    let inner = canvas.frame(area, &title(model, model.back), if focused { Role::Focus } else { Role::Faint });
-    let room = usize::from(inner.height);
-    // Only what is shown is looked at: there may be thousands.
-    let shown: Vec<&EventRecord> = model.shown_events().rev().skip(model.back).take(room).collect();
-    if shown.is_empty() {
-        draw_nothing(canvas, model, inner);
-        return;
+    let mut title = title(model);
+    if model.back > 0 {
+        title.push(piece(format!(" {} {} newer below", model.look.glyphs.dot, model.back), Role::Warn));
     }
-    for (y, event) in (inner.top()..inner.bottom()).zip(shown.into_iter().rev()) {
-        let line = Line { event, more: false, text: words(event) };
-        draw_line(canvas, model, &line, Rect::new(inner.x, y, inner.width, 1));
-    }
+    let inner = canvas.frame(area, &title, if focused { Role::Focus } else { Role::Faint });
+    let shown: Vec<Entry> = entries(model, "").skip(model.back).take(inner.height.into()).collect();
+    draw_list(canvas, model, &shown, None, inner);
 }
 
-/// Draws the events in full: wrapped, over the whole of `area`.
-pub fn draw_in_full(canvas: &mut Canvas, model: &Model, area: Rect, back: usize) {
+/// Draws the list and the selected event in full, over the whole of `area`.
+pub fn draw_in_full(canvas: &mut Canvas, model: &Model, reader: &EventsReader, area: Rect) -> Option<Position> {
     canvas.clear(area);
-    let inner = canvas.frame(area, &title(model, back), Role::Focus);
+    let glyphs = model.look.glyphs;
+    let wanted = reader.find.input.value();
+    let newer = newer_than(model, wanted, reader.at.as_ref());
+    let selected = entries(model, wanted).nth(newer);
+    let full = selected.map(|entry| in_full(model, &entry, area.width)).unwrap_or_default();
+    // The list keeps what it takes to know where one is.
+    let below = if full.is_empty() { 0 } else { (full.len() as u16 + 2).min(area.height.saturating_sub(6)) };
+    let list = Rect { height: area.height - below, ..area };
+    let mut title = title(model);
+    let dot = |text: String, role| piece(format!(" {} {text}", glyphs.dot), role);
+    match reader.at {
+        None => title.push(dot("follows the newest".into(), Role::Dim)),
+        Some(_) if newer == 0 => title.push(dot("stays here; G follows the newest".into(), Role::Warn)),
+        Some(_) => title.push(dot(format!("{newer} newer below; G follows the newest"), Role::Warn)),
+    }
+    let inner = canvas.frame(list, &title, Role::Focus);
     let room = usize::from(inner.height);
-    let lines = lines_in_full(model, inner.width, back + room);
-    if lines.is_empty() {
-        draw_nothing(canvas, model, inner);
-        return;
+    // The selected one stands at the bottom while it is the newest, and a little above it else.
+    let first = newer.saturating_sub(room / 3);
+    let shown: Vec<Entry> = entries(model, wanted).skip(first).take(room).collect();
+    draw_list(canvas, model, &shown, Some(newer - first), inner);
+    let line = Rect::new(list.x + 1, list.bottom().saturating_sub(1), list.width.saturating_sub(3), 1);
+    let cursor = find_line(canvas, &reader.find, |_| format!(" {} found ", entries(model, wanted).count()), line);
+    if let Some(entry) = selected.filter(|_| below > 2) {
+        let area = Rect { y: list.bottom(), height: below, ..area };
+        let title = [piece(entry.latest.canary.clone(), Role::Strong), dot(entry.latest.reason.clone(), Role::Text)];
+        let inner = canvas.frame(area, &title, Role::Faint);
+        let lines: Vec<_> = full;
+        for (y, line) in (inner.top()..inner.bottom()).zip(&lines) {
+            canvas.line(inner.x, y, inner.width, &line.0);
+        }
+        let more = lines.len().saturating_sub(inner.height.into());
+        if more > 0 {
+            let text = format!(" {more} more lines: they need a higher terminal ");
+            canvas.right(area.right() - 2, area.bottom() - 1, area.width - 4, &text, Role::Warn);
+        }
     }
-    let end = lines.len().saturating_sub(back).max(room.min(lines.len()));
-    let start = end.saturating_sub(room);
-    for (y, line) in (inner.top()..inner.bottom()).zip(&lines[start..end]) {
-        draw_line(canvas, model, line, Rect::new(inner.x, y, inner.width, 1));
-    }
+    cursor
 }
 
-/// The newest `least` lines or a little more, oldest first, as they stand when every message is wrapped.
-fn lines_in_full(model: &Model, width: u16, least: usize) -> Vec<Line<'_>> {
-    let columns = usize::from(width).saturating_sub(usize::from(INDENT)).max(10);
-    let mut lines = Vec::new();
-    for event in model.shown_events().rev() {
-        if lines.len() >= least {
-            break;
-        }
-        let words = words(event);
-        let cleaned = text::clean(&words, model.look.glyphs.unicode);
-        let wrapped = text::wrap(&cleaned, columns);
-        let whole = wrapped.into_iter().enumerate().rev();
-        lines.extend(whole.map(|(at, text)| Line { event, more: at > 0, text }));
-    }
-    lines.reverse();
-    lines
+/// All that one entry says, wrapped.
+fn in_full(model: &Model, entry: &Entry, width: u16) -> Vec<super::paper::Line> {
+    let mut paper = Paper::new(model.look.glyphs, width.saturating_sub(4));
+    let at = |at: Option<_>| at.map_or_else(|| model.look.glyphs.dash.to_string(), |at| model.clock(at));
+    let kind = if entry.latest.warning { "Warning" } else { "Normal" };
+    let (since, last) = (at(entry.since()), at(entry.latest.last));
+    let times = match entry.count {
+        1 => format!("{kind} at {last}"),
+        many => format!("{kind}, {many} times from {since} to {last}"),
+    };
+    let (sign, role) = sign(model, entry);
+    paper.say(0, Some((sign, role)), Role::Dim, &times);
+    paper.say(0, None, if entry.latest.warning { Role::Warn } else { Role::Text }, &entry.latest.message);
+    paper.lines
 }
 
 /// How far back the pane can be scrolled.
 pub fn most_back(model: &Model) -> usize {
     let room = usize::from(super::layout(model).events.height.saturating_sub(2)).max(1);
-    model.shown_events().count().saturating_sub(room)
+    entries(model, "").count().saturating_sub(room)
 }
 
-/// How far back the full view can be scrolled.
-pub fn most_back_in_full(model: &Model) -> usize {
-    let room = usize::from(model.size.height.saturating_sub(4)).max(1);
-    lines_in_full(model, model.size.width.saturating_sub(4), usize::MAX).len().saturating_sub(room)
-}
-
-fn title<'a>(model: &'a Model, back: usize) -> Vec<Piece<'a>> {
+fn title<'a>(model: &'a Model) -> Vec<Piece<'a>> {
     let mut pieces = vec![piece("Events", Role::Strong)];
     if model.only_selected
         && let Some(key) = &model.selected
@@ -90,14 +97,31 @@ fn title<'a>(model: &'a Model, back: usize) -> Vec<Piece<'a>> {
         pieces.push(piece(format!(" {} ", model.look.glyphs.dot), Role::Faint));
         pieces.push(piece(key.name.as_str(), Role::Text));
     }
-    if back > 0 {
-        pieces.push(piece(format!(" {} {back} newer below", model.look.glyphs.dot), Role::Warn));
-    }
     pieces
 }
 
+/// Draws entries, the first of them at the bottom; `selected` is the place of the one that has the eye.
+fn draw_list(canvas: &mut Canvas, model: &Model, shown: &[Entry], selected: Option<usize>, inner: Rect) {
+    if shown.is_empty() {
+        draw_nothing(canvas, model, inner);
+        return;
+    }
+    // A list that is shorter than its room begins at the top.
+    let bottom = inner.top() + (shown.len() as u16).min(inner.height);
+    for (at, (y, entry)) in (inner.top()..bottom).rev().zip(shown).enumerate() {
+        draw_entry(canvas, model, entry, Rect::new(inner.x, y, inner.width, 1));
+        if selected == Some(at) {
+            canvas.put(inner.x.saturating_sub(1), y, 1, canvas.glyphs().pointer, Role::Focus);
+            canvas.ground(Rect::new(inner.x, y, inner.width, 1), Role::Selected);
+        }
+    }
+}
+
 fn draw_nothing(canvas: &mut Canvas, model: &Model, inner: Rect) {
+    let filtered = matches!(&model.overlay, Some(crate::tui::model::Overlay::Events(reader))
+        if !reader.find.input.value().is_empty());
     let text = match model.cluster {
+        _ if filtered && !model.events.is_empty() => "No event holds what is looked for.",
         Link::Live => "No event yet; Kubernetes keeps them for about an hour.",
         Link::Connecting => "Reading the events ...",
         _ => "No event is known.",
@@ -108,30 +132,33 @@ fn draw_nothing(canvas: &mut Canvas, model: &Model, inner: Rect) {
 /// Time, sign and air before a message.
 const INDENT: u16 = 12;
 
-fn draw_line(canvas: &mut Canvas, model: &Model, line: &Line, area: Rect) {
-    let glyphs = canvas.glyphs();
-    let event = line.event;
+/// The sign of an entry's type.
+fn sign(model: &Model, entry: &Entry) -> (&'static str, Role) {
+    let glyphs = model.look.glyphs;
+    if entry.latest.warning { (glyphs.warning, Role::Warn) } else { (glyphs.dot, Role::Dim) }
+}
+
+fn draw_entry(canvas: &mut Canvas, model: &Model, entry: &Entry, area: Rect) {
+    let event = entry.latest;
     let other = !model.only_selected && model.selected.as_ref().is_some_and(|key| !is_on(event, key));
     let role = match (event.warning, other) {
         (true, _) => Role::Warn,
         (false, true) => Role::Dim,
         (false, false) => Role::Text,
     };
-    if !line.more {
-        let time = event.last.map_or_else(|| glyphs.dash.to_string(), |at| model.clock(at));
-        // A date takes the room of the sign.
-        canvas.put(area.x, area.y, INDENT - 1, &time, Role::Dim);
-        if event.warning {
-            let x = if text::width(&time) > 8 { area.x + INDENT - 1 } else { area.x + 9 };
-            canvas.put(x, area.y, 1, glyphs.warning, Role::Warn);
-        }
-    }
-    canvas.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT), &line.text, role);
+    let time = event.last.map_or_else(|| canvas.glyphs().dash.to_string(), |at| model.clock(at));
+    // A date takes the room of the sign.
+    canvas.put(area.x, area.y, INDENT - 1, &time, Role::Dim);
+    let (sign, of_sign) = sign(model, entry);
+    let x = if text::width(&time) > 8 { area.x + INDENT - 1 } else { area.x + 9 };
+    canvas.put(x, area.y, 1, sign, of_sign);
+    canvas.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT), &words(entry), role);
 }
 
-/// An event in words: how often, and what; with the canary's name where the message does not say it.
-fn words(event: &EventRecord) -> String {
+/// An entry in words: how often, and what; with the canary's name where the message does not say it.
+fn words(entry: &Entry) -> String {
+    let event = entry.latest;
     let name = if event.message.contains(&event.canary) { String::new() } else { format!("{}: ", event.canary) };
-    let often = if event.count > 1 { format!("({} times) ", event.count) } else { String::new() };
+    let often = if entry.count > 1 { format!("x{} ", entry.count) } else { String::new() };
     format!("{often}{name}{}", event.message)
 }

@@ -5,6 +5,7 @@ use crate::tui::glyphs::Glyphs;
 use crate::tui::keymap::Bound;
 use crate::tui::keys::{self, Place};
 use crate::tui::model::{Model, Tone};
+use crate::tui::reading::Topic;
 use crate::tui::text;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
@@ -61,8 +62,8 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         shown.iter().map(|b| width(b)).sum::<usize>() + gap * shown.len().saturating_sub(1) + 2
     };
     let room = usize::from(area.width);
-    use keys::Action::{Advance, Charts, Events, Filter, Promote};
-    for given_way in [Filter, Events, Charts, Advance, Promote] {
+    use keys::Action::{Advance, Charts, Events, Filter, Promote, Read};
+    for given_way in [Filter, Events, Charts, Read(Topic::Why), Advance, Promote] {
         if total(&shown, 2) > room {
             shown.retain(|binding| binding.action != given_way);
         }

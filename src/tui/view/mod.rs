@@ -7,6 +7,7 @@ pub mod canvas;
 mod charts;
 mod detail;
 mod dialogue;
+mod diff;
 pub mod events;
 mod figures;
 mod fleet;
@@ -15,6 +16,10 @@ mod header;
 pub mod help;
 mod own_checks;
 mod palette;
+mod paper;
+pub mod reading;
+mod routes;
+mod why;
 
 use super::history::METRICS;
 use super::model::{Model, Overlay, SMALLEST};
@@ -86,6 +91,12 @@ pub fn layout(model: &Model) -> Layout {
     }
 }
 
+/// What overlays lie over: all between the lines on top and the keys.
+pub fn body(model: &Model) -> Rect {
+    let layout = layout(model);
+    Rect::new(0, layout.fleet.y, model.size.width, layout.footer.y.saturating_sub(layout.fleet.y))
+}
+
 /// Draws the console; answers where the cursor is to be seen, where it is to be seen at all.
 pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     let mut canvas = Canvas::new(buffer, &model.look);
@@ -102,7 +113,8 @@ pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     canvas.stale = model.stale();
     match &model.overlay {
         Some(Overlay::Charts) => charts::draw(&mut canvas, model, within),
-        Some(Overlay::Events { back }) => events::draw_in_full(&mut canvas, model, within, *back),
+        Some(Overlay::Events(reader)) => cursor = events::draw_in_full(&mut canvas, model, reader, within),
+        Some(Overlay::Reading(reading)) => cursor = reading::draw(&mut canvas, model, reading, within),
         _ => {
             cursor = fleet::draw(&mut canvas, model, layout.fleet);
             detail::draw(&mut canvas, model, layout.detail, layout.chart_rows);
@@ -140,6 +152,10 @@ fn centred(area: Rect, width: u16, height: u16) -> Rect {
     Rect::new(area.x + (area.width - width) / 2, area.y + (area.height - height) / 2, width, height)
 }
 
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod reading_tests;
 #[cfg(test)]
 mod tests;
 

@@ -15,10 +15,10 @@ use crate::tui::update::update;
 use crate::tui::{glyphs, keys};
 use ratatui::style::{Color, Modifier};
 
-const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
 /// Compares a scene at all sizes.
-fn at_all_sizes(name: &str, scene: impl Fn(u16, u16) -> Model) {
+pub(super) fn at_all_sizes(name: &str, scene: impl Fn(u16, u16) -> Model) {
     for (width, height) in SIZES {
         compare(&format!("{name}_{width}x{height}"), &scene(width, height));
     }
