@@ -4,6 +4,8 @@
 use super::message::{Msg, Teller};
 use super::reading::{Answer, Asked, Causes, Changes, ConfigChange, Inquiry, Served, Staff, Topic};
 use super::worlds::Worlds;
+use crate::api::annotation;
+use crate::api::history::History;
 use crate::api::revision::Configs;
 use crate::api::shapes::{self, ConfigKind, Selector};
 use crate::api::{Provider, Spec};
@@ -132,6 +134,11 @@ impl Inquest {
         let mut object = object.ok_or_else(|| format!("there is no canary {} any more", ask.of.name))?;
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
+            // A page of JSON in one line, which the view of the reasons tells in words.
+            let kept = metadata.get_mut("annotations").and_then(|all| all.get_mut(annotation::HISTORY));
+            if let Some(kept) = kept {
+                *kept = Value::from(format!("({} bytes, told by the key w)", kept.as_str().map_or(0, str::len)));
+            }
         }
         let text = serde_saphyr::to_string(&object).map_err(|why| format!("it cannot be written as YAML: {why}"))?;
         let mut lines: Vec<String> = text.lines().take(MOST_LINES).map(super::text::bounded).collect();
@@ -140,6 +147,14 @@ impl Inquest {
             lines.push(format!("# {more} more lines"));
         }
         Ok(lines)
+    }
+
+    /// What the driver has kept. It is in no mirror: of a thousand canaries it would be megabytes.
+    async fn history(&self, ask: &Inquiry) -> Result<History, String> {
+        let object = self.object(&self.desk.kinds.canary, &ask.of.namespace, &ask.of.name).await?.unwrap_or_default();
+        let annotations = object.pointer("/metadata/annotations");
+        let kept = annotations.and_then(|all| all.get(annotation::HISTORY)).and_then(Value::as_str);
+        Ok(History::read(kept.unwrap_or_default()))
     }
 
     async fn served(&self, ask: &Inquiry) -> Result<Served, String> {
@@ -269,7 +284,8 @@ impl Inquest {
             let (name, kind) = (super::text::bounded(&check.name), check.kind);
             Asked { name, kind, min: check.min, max: check.max, question, reading, passes }
         });
-        Ok(Causes { checks: join_all(checks).await, deadline: spec.progress_deadline, sides })
+        let (checks, history) = futures::join!(join_all(checks), self.history(ask));
+        Ok(Causes { checks, deadline: spec.progress_deadline, sides, history })
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::model::Filter;
 use super::row::Key;
+use crate::api::history::History;
 use crate::api::routes::{Live, Way};
 use crate::api::shapes::Difference;
 use crate::api::{CheckKind, SessionAffinity, Strategy};
@@ -64,12 +65,14 @@ pub enum Answer {
 }
 
 /// Why a rollout is where it is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Causes {
     pub checks: Vec<Asked>,
     /// How long a workload may stay without its pods.
     pub deadline: Duration,
     pub sides: Vec<Staff>,
+    /// What the driver has kept of the last rollouts, or why that is not known.
+    pub history: Result<History, String>,
 }
 
 /// A check with what it asks.

@@ -47,12 +47,18 @@ fn viewer() -> Vec<Value> {
         rule("autoscaling", &["horizontalpodautoscalers"], READ),
         rule("", &["services", "events"], READ),
         // How often the selected canary's were started anew, and why some are not ready.
-        rule("", &["pods"], &["list"]),
+        rule("", &["pods"], &["list", "watch"]),
         // Prometheus, behind the API server.
         rule("", &["services/proxy"], &["get"]),
         rule("coordination.k8s.io", &["leases"], READ),
     ];
     rules.extend(routing(READ));
+    // By which requests come in.
+    rules.extend(
+        Provider::all()
+            .filter_map(|provider| provider.gateway_kind())
+            .map(|kind| rule(kind.group(), &[kind.plural()], &["get"])),
+    );
     rules
 }
 

@@ -1,6 +1,7 @@
 //! Scenes of what is read about one canary: the answers of a cluster that is not there.
 
 use super::{press, time};
+use crate::api::history::{Checked, End, History, Rollout, Said};
 use crate::api::routes::{Destination, Live, Rule, Way, Weights};
 use crate::api::shapes::differences;
 use crate::api::{CheckKind, Strategy};
@@ -71,7 +72,50 @@ pub fn causes() -> Answer {
             },
             Staff { workload: "jx-production-myapp-primary".into(), pods: Some(Ok(Vec::new())), missing: None },
         ],
+        history: Ok(history()),
     }))
+}
+
+/// A rollout that was promoted, and one under way whose checks fail.
+fn history() -> History {
+    let check = |at: &str, name: &str, value, min, max, passed| Checked {
+        at: time(at),
+        weight: 10,
+        name: name.into(),
+        value: Some(value),
+        min,
+        max,
+        passed,
+    };
+    let checks =
+        ["12:02:31", "12:03:31", "12:04:31"].into_iter().zip([99.4, 80.57, 79.11]).flat_map(|(at, success)| {
+            [
+                check(at, "request-success-rate", success, Some(99.0), None, success >= 99.0),
+                check(at, "request-duration", 118.0, None, Some(500.0), true),
+            ]
+        });
+    let said = |at: &str, warning, text: &str| Said { at: time(at), warning, text: text.into() };
+    let name = "jx-production-myapp.jx-production";
+    let promoted = Rollout {
+        revision: "7c9d8f6b5a".into(),
+        images: [("app".to_string(), "gcr.io/jx/myapp:1.0.0".to_string())].into(),
+        began: time("09:00:00"),
+        end: Some(End { phase: "Succeeded".into(), at: time("09:07:30") }),
+        ..Rollout::default()
+    };
+    let under_way = Rollout {
+        revision: "5d8f7c9b64".into(),
+        images: [("app".to_string(), "gcr.io/jx/myapp:1.2.0".to_string())].into(),
+        began: time("12:01:30"),
+        end: None,
+        said: vec![
+            said("12:02:31", false, &format!("Advance {name} canary weight 10")),
+            said("12:03:31", true, &format!("Halt {name} advancement success rate 80.57% < 99%")),
+            said("12:04:31", true, &format!("Halt {name} advancement success rate 79.11% < 99%")),
+        ],
+        checks: checks.collect(),
+    };
+    History { rollouts: vec![promoted, under_way] }
 }
 
 /// Routes that send 30 % to the canary.

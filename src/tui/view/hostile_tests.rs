@@ -1,6 +1,7 @@
 //! Nothing of the cluster reaches the terminal as anything but text: hostile names, messages, labels, queries and figures,
 //! in every overlay that there is.
 
+use crate::api::history::{Checked, End, History, Rollout, Said};
 use crate::api::routes::{Destination, Rule, Way};
 use crate::api::shapes::differences;
 use crate::api::{CheckKind, Phase, Verb};
@@ -161,6 +162,7 @@ fn answer(topic: Topic, text: &str) -> Answer {
                 ],
                 deadline: std::time::Duration::MAX,
                 sides: vec![staff(Ok(vec![pod])), staff(Err(t()))],
+                history: Ok(history(text)),
             }))
         }
         Topic::Routes => {
@@ -207,6 +209,28 @@ fn answer(topic: Topic, text: &str) -> Answer {
             ],
         })),
     }
+}
+
+/// What was kept of two rollouts, all of this text.
+fn history(text: &str) -> History {
+    let at = scene::time("12:01:00");
+    let rollout = Rollout {
+        revision: text.into(),
+        images: [(text.to_string(), text.to_string())].into(),
+        began: at,
+        end: Some(End { phase: text.into(), at }),
+        said: vec![Said { at, warning: true, text: text.into() }],
+        checks: vec![Checked {
+            at,
+            weight: 255,
+            name: text.into(),
+            value: Some(f64::NAN),
+            min: Some(1e300),
+            max: None,
+            passed: false,
+        }],
+    };
+    History { rollouts: vec![rollout.clone(), Rollout { end: None, ..rollout }] }
 }
 
 /// Whether a terminal would do anything with it but show it.

@@ -4,20 +4,25 @@ use super::canvas::piece;
 use super::detail;
 use super::figures;
 use super::paper::Paper;
+use crate::api::history::Rollout;
 use crate::api::{CheckKind, Phase};
 use crate::cluster::pod_watch::PodRecord;
+use crate::cluster::records::tag;
 use crate::rollout::Reading;
-use crate::tui::event_list::Entry;
 use crate::tui::event_list::entries;
+use crate::tui::glyphs::Glyphs;
 use crate::tui::model::{Driver, Model, is_on, version_text};
 use crate::tui::reading::{Asked, Causes, Staff};
 use crate::tui::row::{Key, Row, Shut};
 use crate::tui::theme::Role;
+use chrono::{DateTime, Utc};
 
 /// Most pods of a workload that are told one by one.
 const MOST_PODS: usize = 12;
 /// Most warnings that are told of the rollout.
 const MOST_WARNINGS: usize = 8;
+/// Most of what was read that is told of the rollout.
+const MOST_CHECKS: usize = 12;
 
 /// Writes it. Without `causes`, what the console knows by itself.
 pub fn write(paper: &mut Paper, model: &Model, canary: &Key, causes: Option<&Causes>) {
@@ -28,8 +33,11 @@ pub fn write(paper: &mut Paper, model: &Model, canary: &Key, causes: Option<&Cau
     waits(paper, model, row, causes);
     // What has failed is read for what made it fail; what is under way, for what it is held against.
     let failed = row.phase == Phase::Failed;
+    // Nothing is kept of a rollout before something of it matters: then what is kept last is of another.
+    let last = causes.and_then(|causes| causes.history.as_ref().ok()?.rollouts.last());
+    let last = last.filter(|last| last.end.is_none() || !row.under_way());
     if failed {
-        warnings(paper, model, row);
+        warnings(paper, model, row, last);
     }
     if let Some(causes) = causes {
         checks(paper, row, causes);
@@ -38,7 +46,10 @@ pub fn write(paper: &mut Paper, model: &Model, canary: &Key, causes: Option<&Cau
         }
     }
     if !failed {
-        warnings(paper, model, row);
+        warnings(paper, model, row, last);
+    }
+    if let Some(causes) = causes {
+        past(paper, model, causes, last);
     }
 }
 
@@ -158,7 +169,7 @@ fn checks(paper: &mut Paper, row: &Row, causes: &Causes) {
         let (sign, role, said) = verdict(check, row, glyphs);
         paper.say(2, Some((sign, role)), Role::Strong, &check.name);
         paper.field(6, "value", Role::Text, &said);
-        paper.field(6, "limit", Role::Text, &limits(check, glyphs));
+        paper.field(6, "limit", Role::Text, &limits(check.kind, check.min, check.max, glyphs));
         match &check.question {
             Ok((query, of)) => {
                 paper.field(6, "query", Role::Text, query);
@@ -169,7 +180,7 @@ fn checks(paper: &mut Paper, row: &Row, causes: &Causes) {
     }
 }
 
-fn verdict(check: &Asked, row: &Row, glyphs: &'static crate::tui::glyphs::Glyphs) -> (&'static str, Role, String) {
+fn verdict(check: &Asked, row: &Row, glyphs: &'static Glyphs) -> (&'static str, Role, String) {
     match &check.reading {
         Some(Reading::Value(value)) if check.passes => {
             (glyphs.passed, Role::Good, format!("{}, passes", figure(check.kind, *value)))
@@ -193,14 +204,14 @@ fn figure(kind: CheckKind, value: f64) -> String {
     }
 }
 
-fn limits(check: &Asked, glyphs: &crate::tui::glyphs::Glyphs) -> String {
-    let unit = match check.kind {
+fn limits(kind: CheckKind, min: Option<f64>, max: Option<f64>, glyphs: &Glyphs) -> String {
+    let unit = match kind {
         CheckKind::SuccessRate => " %",
         CheckKind::Duration => " ms",
         CheckKind::Custom | CheckKind::Template => "",
     };
-    let low = check.min.map(|min| format!("{} {}{unit}", glyphs.at_least, figures::number(min)));
-    let high = check.max.map(|max| format!("{} {}{unit}", glyphs.at_most, figures::number(max)));
+    let low = min.map(|min| format!("{} {}{unit}", glyphs.at_least, figures::number(min)));
+    let high = max.map(|max| format!("{} {}{unit}", glyphs.at_most, figures::number(max)));
     let both: Vec<String> = [low, high].into_iter().flatten().collect();
     if both.is_empty() { "none: any value passes".into() } else { both.join(", ") }
 }
@@ -249,24 +260,100 @@ fn pods(paper: &mut Paper, model: &Model, row: &Row, staff: &Staff) {
     }
 }
 
-/// The warnings of the last rollout, as long as the cluster keeps them.
-fn warnings(paper: &mut Paper, model: &Model, row: &Row) {
-    let of_rollout = entries(model, "").filter(|entry| is_on(entry.latest, &row.key()));
-    let of_rollout = of_rollout.take_while(|entry| !entry.latest.message.starts_with("New revision detected"));
-    let mut told: Vec<Entry> = of_rollout.filter(|entry| entry.latest.warning).collect();
+/// A warning: when, how often, and what.
+struct Warning {
+    at: Option<DateTime<Utc>>,
+    count: u32,
+    text: String,
+}
+
+/// The warnings of the last rollout: as the driver has kept them, or else as long as the cluster keeps its Events.
+fn warnings(paper: &mut Paper, model: &Model, row: &Row, past: Option<&Rollout>) {
+    let kept = past.map(|rollout| {
+        let warnings = rollout.said.iter().filter(|said| said.warning);
+        warnings.map(|said| Warning { at: Some(said.at), count: 1, text: said.text.clone() }).collect::<Vec<_>>()
+    });
+    let mut told = kept.filter(|told| !told.is_empty()).unwrap_or_else(|| of_events(model, row));
     if told.is_empty() {
         return;
     }
     let glyphs = paper.glyphs();
     paper.heading(if row.phase == Phase::Failed { "Why it failed" } else { "Warnings of this rollout" });
     let more = told.len().saturating_sub(MOST_WARNINGS);
-    told.truncate(MOST_WARNINGS);
     if more > 0 {
         paper.say(2, None, Role::Dim, &format!("{} {more} earlier ones: e reads the events", glyphs.cut));
     }
-    for entry in told.iter().rev() {
-        let at = entry.latest.last.map_or_else(|| glyphs.dash.to_string(), |at| model.clock(at));
-        let often = if entry.count > 1 { format!("x{} ", entry.count) } else { String::new() };
-        paper.say(2, Some((glyphs.warning, Role::Warn)), Role::Text, &format!("{at}  {often}{}", entry.latest.message));
+    for warning in told.drain(more..) {
+        let at = warning.at.map_or_else(|| glyphs.dash.to_string(), |at| model.clock(at));
+        let often = if warning.count > 1 { format!("x{} ", warning.count) } else { String::new() };
+        paper.say(2, Some((glyphs.warning, Role::Warn)), Role::Text, &format!("{at}  {often}{}", warning.text));
     }
+}
+
+/// The warnings since the last revision was detected, the oldest first.
+fn of_events(model: &Model, row: &Row) -> Vec<Warning> {
+    let key = row.key();
+    let of_rollout = entries(model, "").filter(|entry| is_on(entry.latest, &key));
+    let of_rollout = of_rollout.take_while(|entry| !entry.latest.message.starts_with("New revision detected"));
+    let mut told: Vec<Warning> = of_rollout
+        .filter(|entry| entry.latest.warning)
+        .map(|entry| Warning { at: entry.latest.last, count: entry.count, text: entry.latest.message.clone() })
+        .collect();
+    told.reverse();
+    told
+}
+
+/// What the checks of the last rollout read so far, and what became of the rollouts before.
+fn past(paper: &mut Paper, model: &Model, causes: &Causes, last: Option<&Rollout>) {
+    let glyphs = paper.glyphs();
+    let history = match &causes.history {
+        Ok(history) => history,
+        Err(why) => {
+            paper.heading("What was kept of the last rollouts");
+            return paper.say(2, Some((glyphs.warning, Role::Warn)), Role::Text, &format!("It cannot be read: {why}"));
+        }
+    };
+    if let Some(rollout) = last.filter(|rollout| !rollout.checks.is_empty()) {
+        paper.heading(&format!("What the checks of {} read, the latest last", version_of(rollout)));
+        let more = rollout.checks.len().saturating_sub(MOST_CHECKS);
+        if more > 0 {
+            paper.say(2, None, Role::Dim, &format!("{} {more} earlier ones", glyphs.cut));
+        }
+        for check in &rollout.checks[more..] {
+            let kind =
+                causes.checks.iter().find(|asked| asked.name == check.name).map_or(CheckKind::Custom, |a| a.kind);
+            let value = check.value.map_or_else(|| format!("{} no value", glyphs.dash), |value| figure(kind, value));
+            let (sign, role) = if check.passed { (glyphs.passed, Role::Good) } else { (glyphs.failed, Role::Bad) };
+            let limits = limits(kind, check.min, check.max, glyphs);
+            let (at, weight, name) = (model.clock(check.at), check.weight, &check.name);
+            let text = format!("{at}  at {weight:>3} %  {name}  {value}  ({limits})");
+            paper.say(2, Some((sign, role)), Role::Text, &text);
+        }
+    }
+    let earlier: Vec<&Rollout> =
+        history.rollouts.iter().rev().filter(|one| last.is_none_or(|last| !std::ptr::eq(*one, last))).collect();
+    if earlier.is_empty() {
+        return;
+    }
+    paper.heading("Rollouts before, the latest first");
+    for rollout in earlier {
+        let (phase, at) = match &rollout.end {
+            Some(end) => (end.phase.as_str(), model.clock(end.at)),
+            None => ("not ended", model.clock(rollout.began)),
+        };
+        let sign = match phase {
+            "Succeeded" => (glyphs.passed, Role::Good),
+            "Failed" => (glyphs.failed, Role::Bad),
+            _ => (glyphs.half, Role::Dim),
+        };
+        let why = rollout.said.iter().rfind(|said| said.warning && phase == "Failed");
+        let why = why.map(|said| format!(": {}", said.text)).unwrap_or_default();
+        paper.say(2, Some(sign), Role::Text, &format!("{at}  {}  {phase}{why}", version_of(rollout)));
+    }
+}
+
+/// The version of a rollout: its images' tags, or else its revision.
+fn version_of(rollout: &Rollout) -> String {
+    let tags: Vec<&str> = rollout.images.values().map(|image| tag(image)).collect();
+    if tags.is_empty() { rollout.revision.clone() } else { tags.join(", ") }
 }
