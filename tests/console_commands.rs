@@ -4,8 +4,11 @@
 mod operator;
 mod terminal;
 
+use canary_tui::tui::theme::{Depth, Role, Theme};
 use operator::{APP, Cluster, PATIENCE, start};
+use ratatui::style::Color;
 use std::time::Duration;
+use terminal::Terminal;
 
 /// Long enough that no check comes by itself while a test goes on.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -76,6 +79,10 @@ fn a_protected_context_wants_the_name_and_keys_are_the_operators() {
     );
     let mut console = cluster.open(SIZE, &[], &[]);
     console.until_shows("config.toml:1:9: there is no theme \"pink\"");
+    // The context's theme, and not the one of the whole file, which is none.
+    let light = Theme::named("light", Depth::TwoFiftySix).expect("a built-in theme").style(Role::Text).bg;
+    let Some(Color::Indexed(ground)) = light else { panic!("{light:?} is none of 256 colours") };
+    console.until_written(format!("48;5;{ground}").as_bytes(), PATIENCE);
     console.until_shows("driver: this console");
     console.until("all are initialized", PATIENCE, |screen| screen.matches("Initialized").count() >= 3);
     console.until_shows("ctrl-s start");
@@ -91,4 +98,24 @@ fn a_protected_context_wants_the_name_and_keys_are_the_operators() {
     console.until_shows("[ Yes (y) ]");
     console.type_keys("\r");
     console.until_shows(" % to 1.1.0");
+}
+
+#[test]
+fn a_command_wants_the_name_on_a_protected_context_too() {
+    let cluster = Cluster::start(NEVER);
+    configure(&cluster, "[contexts.sandbox]\nprotected = true\n");
+    let mut console = cluster.console();
+    console.type_keys("s\r");
+    console.until_shows(&format!("Type {APP} for Yes:"));
+    console.type_keys(&format!("y{APP}\r\r"));
+    console.until_shows(" % to 1.1.0");
+    let kubeconfig = cluster.home.path().join("kubeconfig");
+    let abort = ["--kubeconfig", kubeconfig.to_str().expect("a plain path"), "abort", APP];
+    for (answer, code) in [("y", 1), (APP, 0)] {
+        let mut command = Terminal::start(&abort, cluster.home.path(), SIZE, &[]);
+        command.until_shows(&format!("Type {APP} for yes:"));
+        command.type_keys(&format!("{answer}\r"));
+        assert_eq!(command.ended(PATIENCE).exit_code(), code, "{answer}: {}", command.screen());
+    }
+    console.until_shows("✗ Failed");
 }

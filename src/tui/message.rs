@@ -157,3 +157,10 @@ pub enum Command {
     Repaint,
     Quit,
 }
+
+impl Command {
+    /// Whether it changes the cluster. Where nothing may be changed, it is not carried out.
+    pub fn mutates(&self) -> bool {
+        matches!(self, Command::Send(_))
+    }
+}

@@ -4,7 +4,7 @@
 //! it draws less often, and always the newest state.
 
 use super::config::{Config, Problem};
-use super::message::{Command, Msg, Outcome, Teller, Told};
+use super::message::{Command, Msg, Teller, Told};
 use super::model::{Look, Model, Notice, Start, Tone};
 use super::screen::Screen;
 use super::source::{self, Feed, Order};
@@ -184,6 +184,13 @@ impl Console {
                 }
             }
             for command in commands {
+                // Whatever was overlooked before: from where nothing may be changed nothing leaves that would.
+                if command.mutates()
+                    && let Err(text) = self.model.guard.may_write()
+                {
+                    update(&mut self.model, Msg::Notice(Notice { tone: Tone::Bad, text }));
+                    continue;
+                }
                 match command {
                     Command::Quit => return Ok(()),
                     Command::Repaint => self.screen.repaint(self.model.size.width, self.model.size.height),
@@ -194,13 +201,7 @@ impl Console {
                             .to_string();
                         update(&mut self.model, Msg::Notice(Notice { tone: Tone::Plain, text }));
                     }
-                    // Whatever was overlooked before: from where nothing may be changed no request leaves.
-                    Command::Send(wish) => match self.model.guard.may_write() {
-                        Ok(()) => drop(self.orders.send(Order::Send(wish))),
-                        Err(why) => {
-                            update(&mut self.model, Msg::Outcome { wish, outcome: Outcome::Failed(why) });
-                        }
-                    },
+                    Command::Send(wish) => drop(self.orders.send(Order::Send(wish))),
                     Command::Remember { primary, canary } => {
                         let _ = self.orders.send(Order::Remember { primary, canary });
                     }
