@@ -67,8 +67,8 @@ fn scenes() -> Vec<(&'static str, Model)> {
         scene::press(&mut model, keys);
         model
     };
-    let light = |mut model: Model| {
-        model.look = scene::look("light");
+    let worn = |theme: &str, mut model: Model| {
+        model.look = scene::look(theme);
         model
     };
     let sixteen = |mut model: Model| {
@@ -85,8 +85,14 @@ fn scenes() -> Vec<(&'static str, Model)> {
         ("charts", with(scene::failing(120, 40), "<enter>")),
         ("fleet", with(scene::many(100, 200, 60), "j")),
         ("progressing", scene::progressing(80, 24)),
-        ("light", light(scene::progressing(120, 40))),
+        ("light", worn("light", scene::progressing(120, 40))),
         ("ascii", sixteen(scene::failing(80, 24))),
+        ("themes", with(scene::failing(120, 40), "tjjjjj")),
+        ("high-contrast", worn("high-contrast", scene::failing(80, 24))),
+        ("high-contrast-light", worn("high-contrast-light", scene::failing(80, 24))),
+        ("colour-blind", worn("colour-blind", scene::failing(80, 24))),
+        ("nord", worn("nord", scene::failing(80, 24))),
+        ("gruvbox", worn("gruvbox", scene::failing(80, 24))),
     ]
 }
 

@@ -2,6 +2,9 @@
 
 use crate::api::{Verb, duration};
 use crate::controller::Options;
+use crate::tui::config::Config;
+use crate::tui::look::Wanted;
+use crate::tui::theme::{self, Colours, Depth};
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -24,6 +27,9 @@ pub struct Cli {
 
     #[command(flatten)]
     pub driver: DriverArgs,
+
+    #[command(flatten)]
+    pub look: LookArgs,
 
     /// Look on only: never drive a rollout from this console
     #[arg(long)]
@@ -71,6 +77,52 @@ impl ClusterArgs {
             prometheus: self.prometheus.or(before.prometheus),
             read_only: self.read_only || before.read_only,
         }
+    }
+}
+
+/// How the console looks.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LookArgs {
+    /// Theme of the console: a built-in one or one of your own [default: auto, dark or light as the terminal is]
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+
+    /// Colours of the console [default: auto, by what the terminal says of itself, and NO_COLOR]
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<Color>,
+
+    /// Draw the console with ASCII alone [default: where the locale is not UTF-8]
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+/// What may be said about colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+    #[value(name = "16")]
+    Sixteen,
+    #[value(name = "256")]
+    TwoFiftySix,
+    Truecolor,
+}
+
+impl LookArgs {
+    /// The look that is wanted on a context: what is given here, else what the config file says.
+    pub fn wanted(self, config: &Config, context: &str) -> Wanted {
+        let set = config.color.as_deref().and_then(|text| Color::from_str(text, true).ok());
+        let colours = match self.color.or(set).unwrap_or(Color::Auto) {
+            Color::Auto => Colours::Auto,
+            Color::Always => Colours::Always,
+            Color::Never => Colours::Just(Depth::None),
+            Color::Sixteen => Colours::Just(Depth::Sixteen),
+            Color::TwoFiftySix => Colours::Just(Depth::TwoFiftySix),
+            Color::Truecolor => Colours::Just(Depth::True),
+        };
+        let theme = self.theme.or_else(|| config.theme(context));
+        Wanted { theme, colours, ascii: self.ascii || config.ascii.unwrap_or_default(), themes: theme::directory() }
     }
 }
 
@@ -334,7 +386,7 @@ pub struct Ask {
 /// What to run.
 #[derive(Debug)]
 pub enum Run {
-    Console { sandbox: bool, cluster: ClusterArgs, driver: DriverArgs, no_controller: bool },
+    Console { sandbox: bool, cluster: ClusterArgs, driver: DriverArgs, look: LookArgs, no_controller: bool },
     Sandbox(SandboxArgs),
     Controller { cluster: ClusterArgs, driver: DriverArgs, everywhere: bool, listen: Option<SocketAddr> },
     Get(GetArgs),
@@ -378,7 +430,7 @@ impl Cli {
     /// # Errors
     /// Where the two do not go together.
     pub fn resolve(self) -> Result<Run, String> {
-        let Cli { sandbox, cluster: before, driver: driving, no_controller, all_namespaces, command } = self;
+        let Cli { sandbox, cluster: before, driver: driving, look, no_controller, all_namespaces, command } = self;
         if all_namespaces && !matches!(command, Some(Command::Controller(_))) {
             let what = if command.is_none() { "the console shows" } else { "this command asks" };
             return Err(format!(
@@ -386,10 +438,16 @@ impl Cli {
             ));
         }
         let Some(command) = command else {
-            return Ok(Run::Console { sandbox, cluster: before, driver: driving, no_controller });
+            return Ok(Run::Console { sandbox, cluster: before, driver: driving, look, no_controller });
         };
-        if sandbox || no_controller {
-            let flag = if sandbox { "--sandbox" } else { "--no-controller" };
+        let consoles = [
+            (sandbox, "--sandbox"),
+            (no_controller, "--no-controller"),
+            (look.theme.is_some(), "--theme"),
+            (look.color.is_some(), "--color"),
+            (look.ascii, "--ascii"),
+        ];
+        if let Some((_, flag)) = consoles.iter().find(|(given, _)| *given) {
             return Err(format!("{flag} is for the console and goes with no command: see canary-tui --help"));
         }
         if driving.min_interval.is_some() && !matches!(command, Command::Controller(_)) {
@@ -511,7 +569,7 @@ mod tests {
 
     #[test]
     fn no_command_is_the_console() {
-        let Run::Console { sandbox, cluster, driver, no_controller } =
+        let Run::Console { sandbox, cluster, driver, no_controller, .. } =
             run("canary-tui --namespace prod --no-controller --min-interval 500ms")
         else {
             panic!()

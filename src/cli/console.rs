@@ -1,6 +1,6 @@
 //! `canary-tui`: the console, on the cluster of the kubeconfig or on an embedded one.
 
-use super::args::{ClusterArgs, DriverArgs};
+use super::args::{ClusterArgs, DriverArgs, LookArgs};
 use super::exit::Exit;
 use super::{logging, session};
 use crate::cluster::{Clock, Connection};
@@ -15,6 +15,7 @@ pub async fn run(
     sandboxed: bool,
     cluster: ClusterArgs,
     driver: DriverArgs,
+    look: LookArgs,
     no_controller: bool,
     (config, problems): (Config, Vec<Problem>),
     clock: Clock,
@@ -39,7 +40,7 @@ pub async fn run(
     let options = tui::Options {
         controller: drives.then_some(controller),
         prometheus: cluster.prometheus.or_else(|| config.prometheus(context)),
-        theme: config.theme(context),
+        look: look.wanted(&config, context),
         config,
         problems,
     };

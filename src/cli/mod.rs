@@ -45,8 +45,8 @@ pub async fn run(cli: Cli) -> Exit {
     // Locked for no longer than a write: a command that waits must not keep others from it.
     let out = &mut std::io::stdout();
     let result = match run {
-        Run::Console { sandbox, cluster, driver, no_controller } => {
-            console::run(sandbox, cluster, driver, no_controller, (config, problems), clock).await
+        Run::Console { sandbox, cluster, driver, look, no_controller } => {
+            console::run(sandbox, cluster, driver, look, no_controller, (config, problems), clock).await
         }
         Run::Sandbox(args) => sandbox::run(args, out).await,
         Run::Controller { cluster, driver, everywhere, listen } => {

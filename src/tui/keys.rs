@@ -33,6 +33,8 @@ pub enum Action {
     Scope,
     Order,
     Theme,
+    Mouse,
+    Copy,
     NextPane,
     Up,
     Down,
@@ -43,6 +45,7 @@ pub enum Action {
     Back,
     Help,
     Quit,
+    Suspend,
     Repaint,
     /// Everything that can be done, to be typed.
     Palette,
@@ -105,6 +108,8 @@ pub enum Place {
     Reading,
     /// What is looked for in there is being typed.
     Find,
+    /// The list of themes.
+    Themes,
     /// The filter is being typed.
     Filter,
     /// The list of everything that can be done; letters are typed into it.
@@ -320,7 +325,23 @@ pub const TABLE: &[Binding] = &[
         key: "t",
         action: Action::Theme,
         label: "",
-        help: "Change the theme: dark, light, the terminal's own colours",
+        help: "Choose a theme; the screen shows each as it is pointed at",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter('y')],
+        key: "y",
+        action: Action::Copy,
+        label: "",
+        help: "Copy the selected canary's name; among the events, the full text of the selected one",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter('m')],
+        key: "m",
+        action: Action::Mouse,
+        label: "",
+        help: "Turn the mouse on or off: the wheel scrolls, a click selects; off, the terminal selects text with it",
     },
     Binding {
         place: Place::Main,
@@ -596,11 +617,67 @@ pub const TABLE: &[Binding] = &[
     },
     Binding {
         place: Place::Reading,
+        presses: &[letter('y')],
+        key: "y",
+        action: Action::Copy,
+        label: "copy",
+        help: "Copy the full text of the selected event; elsewhere, the canary's name",
+    },
+    Binding {
+        place: Place::Reading,
         presses: &[key(KeyCode::Esc), letter('q'), key(KeyCode::Enter), letter('?')],
         key: "esc",
         action: Action::Back,
         label: "close",
         help: "Close it",
+    },
+    Binding {
+        place: Place::Themes,
+        presses: &[key(KeyCode::Up), letter('k'), key(KeyCode::BackTab)],
+        key: "↑",
+        action: Action::Up,
+        label: "",
+        help: "The theme above",
+    },
+    Binding {
+        place: Place::Themes,
+        presses: &[key(KeyCode::Down), letter('j'), key(KeyCode::Tab), letter('t')],
+        key: "↑ ↓",
+        action: Action::Down,
+        label: "look",
+        help: "The theme below",
+    },
+    Binding {
+        place: Place::Themes,
+        presses: &[letter('g'), key(KeyCode::Home)],
+        key: "g",
+        action: Action::Top,
+        label: "",
+        help: "To the first line",
+    },
+    Binding {
+        place: Place::Themes,
+        presses: &[letter('G'), key(KeyCode::End)],
+        key: "G",
+        action: Action::Bottom,
+        label: "",
+        help: "To the last line",
+    },
+    Binding {
+        place: Place::Themes,
+        presses: &[key(KeyCode::Enter)],
+        key: "enter",
+        action: Action::Accept,
+        label: "keep",
+        help: "Keep this theme",
+    },
+    Binding {
+        place: Place::Themes,
+        presses: &[key(KeyCode::Esc), letter('q')],
+        key: "esc",
+        action: Action::Back,
+        label: "as before",
+        help: "Put the theme on again that was there before",
     },
     Binding {
         place: Place::Filter,
@@ -764,6 +841,14 @@ pub const TABLE: &[Binding] = &[
     },
     Binding {
         place: Place::Any,
+        presses: &[control('z')],
+        key: "ctrl-z",
+        action: Action::Suspend,
+        label: "",
+        help: "Back to the shell until fg; asks first while this console drives a rollout",
+    },
+    Binding {
+        place: Place::Any,
         presses: &[control('l')],
         key: "ctrl-l",
         action: Action::Repaint,
@@ -781,6 +866,7 @@ pub fn place(model: &Model) -> Place {
         Some(Overlay::Versions(_)) => Place::Versions,
         Some(Overlay::Reading(reading)) if reading.find.typing => Place::Find,
         Some(Overlay::Events(reader)) if reader.find.typing => Place::Find,
+        Some(Overlay::Themes(_)) => Place::Themes,
         Some(_) => Place::Reading,
         None if model.filter.typing => Place::Filter,
         None => Place::Main,
@@ -807,7 +893,7 @@ pub fn enabled(action: Action, model: &Model) -> Result<(), String> {
         Action::Promote => Verb::Promote,
         Action::Abort => Verb::Abort,
         Action::Open => Verb::Open,
-        Action::Charts | Action::Read(_) => {
+        Action::Charts | Action::Copy | Action::Read(_) => {
             return model.row().map(|_| ()).ok_or_else(|| "no canary is selected".into());
         }
         _ => return Ok(()),
@@ -853,7 +939,7 @@ pub fn allowed(verb: Verb, canary: &Key, model: &Model) -> Result<(), String> {
 /// The word in the footer: a key that turns something over says what it would do. Empty where it is not worth a word.
 pub fn label(binding: &Binding, model: &Model) -> &'static str {
     match binding.action {
-        Action::Scope if !matches!(model.overlay, Some(Overlay::Events(_))) => "",
+        Action::Scope | Action::Copy if !matches!(model.overlay, Some(Overlay::Events(_))) => "",
         Action::Filter if binding.place == Place::Reading => match &model.overlay {
             Some(Overlay::Events(_)) => "filter",
             Some(Overlay::Reading(_)) => "find",

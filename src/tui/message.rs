@@ -5,9 +5,10 @@ use super::model::{Driver, Link, Notice, Wish};
 use super::own_checks::Judged;
 use super::reading::{Answer, Inquiry};
 use super::row::{Key, Row};
+use super::theme::{Library, colour::Rgb};
 use crate::cluster::{EventRecord, PodsRecord};
 use chrono::{DateTime, FixedOffset, Utc};
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
@@ -51,7 +52,14 @@ pub enum Msg {
     Key(KeyEvent),
     /// Text that was pasted.
     Paste(String),
+    Mouse(MouseEvent),
     Resize(u16, u16),
+    /// The colour of the terminal's ground, as the terminal says.
+    Ground(Rgb),
+    /// The files of the themes were read again.
+    Themes(Library),
+    /// What is to be told of something that was done outside of the model.
+    Told(Notice),
     Clock(DateTime<Utc>, FixedOffset),
     /// All canaries as they are now.
     Rows(Vec<Row>),
@@ -155,6 +163,14 @@ pub enum Command {
     Read(Option<Inquiry>),
     /// Paint every cell anew.
     Repaint,
+    /// Put a text on the terminal's clipboard.
+    Copy(String),
+    /// Take the mouse from the terminal, or give it back.
+    Mouse(bool),
+    /// Read the files of the themes again.
+    ReadThemes,
+    /// Stop this process until the shell lets it go on.
+    Suspend,
     Quit,
 }
 

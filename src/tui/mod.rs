@@ -6,6 +6,9 @@
 //! The console never touches traffic: what it wants is a request on a Canary.
 
 pub mod answers;
+pub mod bytes;
+pub mod chooser;
+pub mod clipboard;
 pub mod config;
 pub mod counting;
 pub mod event_list;
@@ -15,8 +18,10 @@ pub mod history;
 pub mod input;
 pub mod keymap;
 pub mod keys;
+pub mod look;
 pub mod message;
 pub mod model;
+pub mod mouse;
 pub mod order;
 pub mod own_checks;
 pub mod palette;
@@ -39,5 +44,7 @@ pub mod worlds;
 
 pub use run::{Options, run};
 
+#[cfg(test)]
+mod terminal_tests;
 #[cfg(test)]
 mod update_tests;

@@ -2,18 +2,19 @@
 //!
 //! Nothing in here reads a clock or waits for anything; the time is a field.
 
+use super::chooser::Chooser;
 use super::config::{Config, Problem};
 use super::guard::Guard;
 use super::history::{History, Metric, Problems};
 use super::keymap::Keymap;
+pub use super::look::Look;
 use super::order::Index;
 use super::own_checks::Judged;
 use super::palette::Palette;
 use super::question::Question;
 use super::reading::Reading;
 use super::row::{Key, Row, Side};
-use super::theme::{Depth, Theme};
-use super::{glyphs::Glyphs, text};
+use super::text;
 use crate::api::{Provider, Verb};
 use crate::cluster::{EventRecord, PodsRecord};
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
@@ -89,18 +90,12 @@ pub struct Model {
     pub only_selected: bool,
     /// How many event lines the reader has gone back from the newest.
     pub back: usize,
+    /// Whether the mouse is taken from the terminal.
+    pub mouse: bool,
     pub overlay: Option<Overlay>,
     /// Questions that were asked of the source so far.
     pub asked: u64,
     pub notice: Option<Notice>,
-}
-
-/// How the console looks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Look {
-    pub theme: Theme,
-    pub depth: Depth,
-    pub glyphs: &'static Glyphs,
 }
 
 /// How one of the sources that the console reads is doing.
@@ -181,6 +176,8 @@ pub enum Overlay {
     Versions(Versions),
     Question(Question),
     Palette(Palette),
+    /// The list of themes.
+    Themes(Chooser),
 }
 
 /// Where a reader of the events stands.
@@ -227,6 +224,8 @@ pub enum Choice {
 pub enum Ask {
     Verb(Wish),
     Quit,
+    /// Stop this process until the shell lets it go on.
+    Suspend,
 }
 
 /// A request as the operator means it, on the revision that the operator saw.
@@ -317,6 +316,7 @@ impl Model {
             pane: Pane::Fleet,
             only_selected: false,
             back: 0,
+            mouse: false,
             overlay: None,
             asked: 0,
             notice: None,
@@ -328,6 +328,7 @@ impl Model {
         self.guard = config.guard(&self.context);
         self.keymap = config.keymap.clone();
         self.order = config.order.unwrap_or_default();
+        self.mouse = config.mouse.unwrap_or_default();
         self.config = config;
         if let Some(first) = problems.first() {
             let more = match problems.len() - 1 {

@@ -7,7 +7,7 @@ use super::keymap::Bound;
 use super::keys::{self, Action, Place};
 use super::message::Command;
 use super::model::{Model, Notice, Order, Overlay, Tone};
-use super::theme::{NAMES, Theme};
+use super::theme::AUTO;
 use super::update::act;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -76,7 +76,11 @@ pub fn argument(action: Action) -> Option<Argument> {
 /// What is known to follow, and what each of them does. Others may be typed where [`open`] says so.
 fn completions(argument: Argument, model: &Model) -> Vec<(String, String)> {
     match argument {
-        Argument::Theme => NAMES.iter().map(|name| (name.to_string(), format!("Show it in {name}"))).collect(),
+        Argument::Theme => {
+            let own = model.look.themes.names();
+            let names = std::iter::once(AUTO).chain(own.iter().map(|name| &**name));
+            names.map(|name| (name.to_string(), format!("Show it in {name}"))).collect()
+        }
         Argument::Order => Order::ALL.iter().map(|o| (o.name().into(), format!("Canaries: {}", o.label()))).collect(),
         Argument::Namespace => of(&model.namespaces, "Show the canaries of"),
         Argument::Context => of(&model.contexts, "Go to the context"),
@@ -129,7 +133,7 @@ fn commands(model: &Model) -> impl Iterator<Item = Entry> {
     let meant = |bound: &&Bound| {
         matches!(bound.place, Place::Main | Place::Any) && !matches!(bound.action, Action::Palette | Action::Back)
     };
-    let once = |bound: &&Bound| bound.place == Place::Main || bound.action == Action::Repaint;
+    let once = |bound: &&Bound| bound.place == Place::Main || matches!(bound.action, Action::Repaint | Action::Suspend);
     model.keymap.iter().filter(meant).filter(once).filter(move |b| !(read_only && b.action.mutates())).map(|bound| {
         Entry {
             action: bound.action,
@@ -226,10 +230,11 @@ pub fn accept(model: &mut Model) -> Vec<Command> {
 
 fn give(model: &mut Model, action: Action, argument: String) -> Vec<Command> {
     match action {
-        Action::Theme => match Theme::named(&argument, model.look.depth) {
-            Ok(theme) => model.look.theme = theme,
-            Err(why) => model.notice = Some(Notice { tone: Tone::Bad, text: why }),
-        },
+        Action::Theme => {
+            if let Err(why) = model.look.wear(&argument) {
+                model.notice = Some(Notice { tone: Tone::Bad, text: why });
+            }
+        }
         Action::Order => {
             if let Some(order) = Order::ALL.into_iter().find(|order| order.name() == argument) {
                 model.order = order;
@@ -318,7 +323,7 @@ mod tests {
         let Some(Overlay::Question(question)) = &model.overlay else { panic!("{:?}", model.overlay) };
         assert!(matches!(&question.ask, Ask::Verb(wish) if wish.verb == Verb::Promote));
         let (model, _) = asked("theme light");
-        assert_eq!((model.look.theme.name, model.overlay.is_none()), ("light", true));
+        assert_eq!((&*model.look.theme.name, model.overlay.is_none()), ("light", true));
         let (model, _) = asked("sort phase");
         assert_eq!(model.order, Order::Phase);
         assert_eq!(asked("ns payments").1, [Command::Namespace("payments".into())]);
@@ -350,7 +355,7 @@ mod tests {
         let mut model = scene::progressing(120, 40);
         press(&mut model, ":the<tab>");
         assert!(matches!(&model.overlay, Some(Overlay::Palette(palette)) if palette.input.value() == "theme "));
-        press(&mut model, "<down><tab>");
+        press(&mut model, "<down><down><tab>");
         assert!(matches!(&model.overlay, Some(Overlay::Palette(palette)) if palette.input.value() == "theme light"));
         press(&mut model, "<esc>");
         assert!(model.overlay.is_none());

@@ -120,7 +120,8 @@ pub struct Words {
 /// Words for a question as things stand now.
 pub fn words(ask: &Ask, model: &Model) -> Words {
     match ask {
-        Ask::Quit => quit(model),
+        Ask::Quit => left("Quit?", "another driver takes over:", model),
+        Ask::Suspend => left("Suspend?", "this console goes on, or another driver takes over:", model),
         Ask::Verb(wish) => {
             let objection = objection(wish, model);
             let (title, body) = match model.named(&wish.canary) {
@@ -280,7 +281,8 @@ pub fn next_step(row: &Row) -> Option<u8> {
     row.steps.iter().copied().find(|step| *step > row.weight())
 }
 
-fn quit(model: &Model) -> Words {
+/// The question before a rollout is left without its driver; `until` ends the sentence about what holds until then.
+fn left(title: &str, until: &str, model: &Model) -> Words {
     let driven: Vec<&Row> =
         model.rows.iter().filter(|row| row.under_way() && *model.driver_of(&row.namespace) == Driver::Here).collect();
     let mut body = vec![match driven.len() {
@@ -293,9 +295,9 @@ fn quit(model: &Model) -> Words {
     if driven.len() > 3 {
         body.push(format!("and {} more.", driven.len() - 3));
     }
-    body.push("The weights stay as they are and nothing is checked until another driver takes over:".into());
+    body.push(format!("The weights stay as they are and nothing is checked until {until}"));
     body.push("another console on this namespace, or canary-tui controller.".into());
-    Words { title: "Quit?".into(), body, objection: None }
+    Words { title: title.into(), body, objection: None }
 }
 
 /// Whether leaving needs a question: a rollout would be left without its driver.

@@ -3,28 +3,40 @@
 //! It draws only when something has changed, at most thirty times a second; a key is answered at once. Over a slow line
 //! it draws less often, and always the newest state.
 
+use super::bytes::Typed;
+use super::clipboard::Wrap;
 use super::config::{Config, Problem};
+use super::look::{Look, Wanted};
 use super::message::{Command, Msg, Teller, Told};
-use super::model::{Look, Model, Notice, Start, Tone};
+use super::model::{Model, Notice, Start, Tone};
 use super::screen::Screen;
 use super::source::{self, Feed, Order};
 use super::terminal::{self, Session};
-use super::theme::{Depth, Theme};
+use super::theme::Library;
 use super::update::{hear, update};
-use super::{glyphs, input, view};
+use super::{input, view};
 use crate::cluster::{Clock, Connection};
 use crate::controller;
 use chrono::{Local, Offset};
 use crossterm::event::Event;
 use ratatui::layout::Size;
+use rustix::process::Signal as Number;
 use std::fs::File;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 /// Least time between two frames that no key asked for.
 const FRAME: Duration = Duration::from_millis(33);
+/// How long the first frame waits for the terminal to tell its ground, so that a light one is not painted dark first.
+const GRACE: Duration = Duration::from_millis(15);
+/// How long the terminal is given to answer before it goes back to the shell, which would take the answer for keys; and
+/// for how long after the question an answer is likely to come.
+const LAST_WAIT: Duration = Duration::from_millis(100);
+const LIKELY: Duration = Duration::from_secs(2);
 /// Seconds of one column of the charts.
 const STEP: i64 = 5;
 
@@ -35,8 +47,8 @@ pub struct Options {
     pub controller: Option<controller::Options>,
     /// Address of Prometheus; None: it is looked for.
     pub prometheus: Option<String>,
-    /// Name of a theme; None: dark, or the terminal's own colours where it has only sixteen.
-    pub theme: Option<String>,
+    /// Theme, colours and shapes.
+    pub look: Wanted,
     /// What the config file says, and what is wrong in it.
     pub config: Config,
     pub problems: Vec<Problem>,
@@ -59,12 +71,19 @@ pub enum ConsoleError {
 /// # Errors
 /// Where there is no terminal, or the theme is unknown.
 pub async fn run(connection: Connection, clock: Clock, options: Options) -> Result<(), ConsoleError> {
-    let look = look(options.theme.as_deref(), |name| std::env::var(name).ok()).map_err(ConsoleError::Theme)?;
+    let env = |name: &str| std::env::var(name).ok();
+    let look = Look::new(&options.look, env).map_err(ConsoleError::Theme)?;
     let (told, messages) = mpsc::unbounded_channel();
     let (orders, ordered) = mpsc::unbounded_channel();
     let (context, namespace) = (connection.context.clone(), connection.namespace.clone());
     let sources = source::Options { everywhere: false, controller: options.controller, prometheus: options.prometheus };
     let session = Session::enter()?;
+    let asked = if look.asks_for_ground() {
+        session.ask_for_ground()?;
+        Some(Instant::now())
+    } else {
+        None
+    };
     let (width, height) = crossterm::terminal::size()?;
     let mut model = Model::new(Start {
         context,
@@ -77,22 +96,30 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
         sample_step: STEP,
     });
     model.configure(options.config, &options.problems);
+    if model.mouse {
+        session.mouse(true)?;
+    }
     let screen = Screen::new(terminal::output()?, width, height);
     let feed = tokio::spawn(Feed::new(connection, clock.clone(), sources, Teller::new(0, told), ordered).run());
-    let console = Console { model, screen, clock, orders: orders.clone(), gap: FRAME, drawn: None };
-    let ended = console.run(messages, session.panicked()).await;
+    let console = Console {
+        model,
+        screen,
+        clock,
+        orders: orders.clone(),
+        gap: FRAME,
+        drawn: None,
+        asked,
+        away: false,
+        wrap: Wrap::choose(env),
+        folder: options.look.themes,
+        reading: None,
+    };
+    let ended = console.run(messages, &session).await;
     // The operator has the prompt back while the lease is still being released.
     drop(session);
     let _ = orders.send(Order::Stop);
     let _ = feed.await;
     ended
-}
-
-/// How the console looks in an environment.
-fn look(theme: Option<&str>, env: impl Fn(&str) -> Option<String> + Copy) -> Result<Look, String> {
-    let depth = Depth::choose(env);
-    let usual = if depth == Depth::Sixteen { "terminal" } else { "dark" };
-    Ok(Look { theme: Theme::named(theme.unwrap_or(usual), depth)?, depth, glyphs: glyphs::choose(env) })
 }
 
 struct Console {
@@ -103,50 +130,94 @@ struct Console {
     /// Least time between two frames; longer over a slow line.
     gap: Duration,
     drawn: Option<Instant>,
+    /// When the terminal was asked for its ground; None once it has answered.
+    asked: Option<Instant>,
+    /// The terminal is the shell's now.
+    away: bool,
+    wrap: Wrap,
+    /// The operator's themes.
+    folder: Option<PathBuf>,
+    /// Their files are being read.
+    reading: Option<JoinHandle<Library>>,
 }
 
 /// What woke the loop.
 enum Woken {
-    Input(Option<Event>),
+    Input(Option<Typed>),
     Resized,
     Message(Option<Box<Told>>),
+    Themes(Option<Library>),
     Clock,
     Leave,
+    /// Somebody asks this process to stop.
+    Stop,
+    /// It goes on after a stop.
+    Resumed,
     Panicked,
 }
 
 impl Console {
-    async fn run(
-        mut self,
-        mut messages: mpsc::UnboundedReceiver<Told>,
-        mut panicked: watch::Receiver<bool>,
-    ) -> Result<(), ConsoleError> {
+    async fn run(mut self, messages: mpsc::UnboundedReceiver<Told>, session: &Session) -> Result<(), ConsoleError> {
         let mut input = input::listen()?;
+        let ended = self.go_on(messages, &mut input, session).await;
+        self.await_answer(&mut input).await;
+        ended
+    }
+
+    /// What the terminal may still answer is not left to the shell.
+    async fn await_answer(&mut self, input: &mut mpsc::UnboundedReceiver<Typed>) {
+        if self.asked.take().is_some_and(|asked| asked.elapsed() < LIKELY) {
+            let answered = async {
+                while let Some(typed) = input.recv().await {
+                    if let Typed::Ground(ground) = typed {
+                        update(&mut self.model, Msg::Ground(ground));
+                        break;
+                    }
+                }
+            };
+            let _ = timeout(LAST_WAIT, answered).await;
+        }
+    }
+
+    async fn go_on(
+        &mut self,
+        mut messages: mpsc::UnboundedReceiver<Told>,
+        input: &mut mpsc::UnboundedReceiver<Typed>,
+        session: &Session,
+    ) -> Result<(), ConsoleError> {
+        let mut panicked = session.panicked();
         let mut resized = signal(SignalKind::window_change())?;
+        let mut stopped = signal(SignalKind::from_raw(Number::TSTP.as_raw()))?;
+        let mut resumed = signal(SignalKind::from_raw(Number::CONT.as_raw()))?;
         let mut signals = Signals::new()?;
         // A frame is owed from here on.
         let mut dirty = true;
-        let mut urgent = true;
+        let mut urgent = false;
         loop {
             let now = Instant::now();
-            let frame_due = self.drawn.map_or(now, |drawn| drawn + self.gap);
-            if dirty && (urgent || frame_due <= now) {
+            let first = self.asked.map_or(now, |asked| asked + GRACE);
+            let frame_due = self.drawn.map_or(first, |drawn| drawn + self.gap);
+            if dirty && !self.away && (urgent || frame_due <= now) {
                 if self.draw().is_err() {
                     // Nobody is there to be told.
                     return Ok(());
                 }
                 (dirty, urgent) = (false, false);
             }
+            let owed = dirty && !self.away;
             let wake = self.until_wake();
             let woken = tokio::select! {
                 biased;
                 _ = signals.any() => Woken::Leave,
                 _ = panicked.wait_for(|told| *told) => Woken::Panicked,
+                _ = stopped.recv() => Woken::Stop,
+                _ = resumed.recv() => Woken::Resumed,
                 _ = resized.recv() => Woken::Resized,
-                event = input.recv() => Woken::Input(event),
+                typed = input.recv() => Woken::Input(typed),
                 message = messages.recv() => Woken::Message(message.map(Box::new)),
-                () = tokio::time::sleep_until(frame_due), if dirty => Woken::Clock,
-                () = tokio::time::sleep(wake), if !dirty => Woken::Clock,
+                themes = read(&mut self.reading) => Woken::Themes(themes),
+                () = tokio::time::sleep_until(frame_due), if owed => Woken::Clock,
+                () = tokio::time::sleep(wake), if !owed => Woken::Clock,
             };
             let time = Msg::Clock(self.clock.now(), Local::now().offset().fix());
             update(&mut self.model, time);
@@ -158,29 +229,47 @@ impl Console {
                 // The keyboard has ended: the terminal is gone.
                 Woken::Input(None) => return Ok(()),
                 Woken::Clock => {}
+                Woken::Stop => commands.push(Command::Suspend),
+                Woken::Resumed => {
+                    if session.take_back(self.model.mouse).is_err() {
+                        return Ok(());
+                    }
+                    (self.away, urgent) = (false, true);
+                    commands.extend(self.measure());
+                }
                 Woken::Resized => {
                     urgent = true;
-                    // A terminal that cannot tell its size any more is found out at the next write.
-                    if let Ok((width, height)) = crossterm::terminal::size() {
-                        commands.extend(update(&mut self.model, Msg::Resize(width, height)));
-                    }
+                    commands.extend(self.measure());
                 }
-                Woken::Input(Some(event)) => {
+                Woken::Input(Some(typed)) => {
                     urgent = true;
-                    let message = match event {
-                        Event::Key(key) => Msg::Key(key),
-                        Event::Paste(text) => Msg::Paste(text),
-                        _ => continue,
+                    let message = match typed {
+                        Typed::Event(Event::Key(key)) => Msg::Key(key),
+                        Typed::Event(Event::Paste(text)) => Msg::Paste(text),
+                        Typed::Event(Event::Mouse(mouse)) => Msg::Mouse(mouse),
+                        Typed::Event(_) => continue,
+                        Typed::Ground(ground) => {
+                            self.asked = None;
+                            Msg::Ground(ground)
+                        }
                     };
                     commands.extend(update(&mut self.model, message));
                 }
                 Woken::Message(message) => {
                     // What the source says last must not be lost when it ends; nothing comes after it.
                     let Some(message) = message else { return Ok(()) };
+                    let known = !self.model.rows.is_empty();
                     commands.extend(hear(&mut self.model, *message));
                     while let Ok(more) = messages.try_recv() {
                         commands.extend(hear(&mut self.model, more));
                     }
+                    // The first canaries are what the operator waits for.
+                    urgent |= !known && !self.model.rows.is_empty();
+                }
+                Woken::Themes(themes) => {
+                    self.reading = None;
+                    urgent = true;
+                    commands.extend(themes.into_iter().flat_map(|themes| update(&mut self.model, Msg::Themes(themes))));
                 }
             }
             for command in commands {
@@ -205,8 +294,45 @@ impl Console {
                     Command::Remember { primary, canary } => {
                         let _ = self.orders.send(Order::Remember { primary, canary });
                     }
+                    Command::Copy(text) => {
+                        if session.send(self.wrap.copy(&text).as_bytes()).is_err() {
+                            return Ok(());
+                        }
+                    }
+                    Command::Mouse(on) => {
+                        if session.mouse(on).is_err() {
+                            return Ok(());
+                        }
+                    }
+                    Command::ReadThemes => {
+                        let folder = self.folder.clone();
+                        self.reading = Some(tokio::task::spawn_blocking(move || Library::load(folder.as_deref())));
+                    }
+                    Command::Suspend => self.suspend(input, session).await,
                 }
             }
+        }
+    }
+
+    /// The size of the terminal now. One that cannot tell it any more is found out at the next write.
+    fn measure(&mut self) -> Vec<Command> {
+        match crossterm::terminal::size() {
+            Ok((width, height)) => update(&mut self.model, Msg::Resize(width, height)),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Gives the terminal to the shell and stops. What comes after that is [`Woken::Resumed`].
+    async fn suspend(&mut self, input: &mut mpsc::UnboundedReceiver<Typed>, session: &Session) {
+        self.await_answer(input).await;
+        self.away = true;
+        session.lend();
+        if let Err(why) = terminal::stop() {
+            // Nothing has stopped: the terminal is ours as before.
+            self.away = false;
+            let _ = session.take_back(self.model.mouse);
+            self.screen.repaint(self.model.size.width, self.model.size.height);
+            update(&mut self.model, Msg::Told(Notice { tone: Tone::Plain, text: why }));
         }
     }
 
@@ -246,19 +372,10 @@ impl Signals {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sixteen_colours_are_the_terminals_own() {
-        let env = |vars: &'static [(&str, &str)]| {
-            move |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string())
-        };
-        let poor = look(None, env(&[("TERM", "xterm"), ("LANG", "C.UTF-8")])).unwrap();
-        assert_eq!((poor.theme.name, poor.depth, poor.glyphs.unicode), ("terminal", Depth::Sixteen, true));
-        let rich = look(None, env(&[("TERM", "xterm-256color"), ("LANG", "C")])).unwrap();
-        assert_eq!((rich.theme.name, rich.glyphs.unicode), ("dark", false));
-        assert!(look(Some("pink"), env(&[])).is_err());
+/// The themes once they are read; None where that failed. Never, where none are being read.
+async fn read(reading: &mut Option<JoinHandle<Library>>) -> Option<Library> {
+    match reading {
+        Some(reading) => reading.await.ok(),
+        None => std::future::pending().await,
     }
 }

@@ -4,10 +4,11 @@ pub mod reading;
 
 use super::glyphs;
 use super::history::Measures;
+use super::look::{Look, Wanted};
 use super::message::{Command, Msg};
-use super::model::{Driver, Link, Look, Model, Start};
+use super::model::{Driver, Link, Model, Start};
 use super::row::{Key, Limits, Pods, Row, Shut, Side};
-use super::theme::{Depth, Theme};
+use super::theme::{Colours, Depth};
 use super::update::update;
 use super::view;
 use crate::api::Phase;
@@ -34,9 +35,15 @@ pub fn time(text: &str) -> DateTime<Utc> {
 
 /// A built-in theme in full colours.
 pub fn look(theme: &str) -> Look {
+    look_at(theme, Depth::True)
+}
+
+/// A built-in theme at a depth.
+pub fn look_at(theme: &str, depth: Depth) -> Look {
+    let wanted = Wanted { theme: Some(theme.into()), colours: Colours::Just(depth), ..Wanted::default() };
     // The built-in themes are tested at every depth; an unknown name is a slip in the scene itself.
-    let theme = Theme::named(theme, Depth::True).expect("a built-in theme");
-    Look { theme, depth: Depth::True, glyphs: &glyphs::UNICODE }
+    let look = Look::new(&wanted, |_| None).expect("a built-in theme");
+    Look { glyphs: &glyphs::UNICODE, ..look }
 }
 
 /// The screen of a model.

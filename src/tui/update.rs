@@ -7,12 +7,11 @@ use super::model::{
     Ask, Choice, Driver, EventsReader, Link, Model, Notice, Overlay, Pane, SMALLEST, Tone, Versions, Wish, kept,
     version_text,
 };
-use super::palette;
 use super::question::{self, Focus, Question};
 use super::readers;
 use super::reading::Inquiry;
 use super::row::{Key, Row, image_of};
-use super::view;
+use super::{chooser, clipboard, mouse, palette, view};
 use crate::api::{Phase, Verb};
 use crate::cluster::EventRecord;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -56,6 +55,19 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             for c in text.chars().filter(|c| !c.is_control()).take(512) {
                 type_in(model, &KeyEvent::from(KeyCode::Char(c)));
             }
+            Vec::new()
+        }
+        Msg::Mouse(event) => mouse::act(model, &event),
+        Msg::Ground(ground) => {
+            model.look.learn(ground);
+            Vec::new()
+        }
+        Msg::Themes(themes) => {
+            chooser::renew(model, themes);
+            Vec::new()
+        }
+        Msg::Told(notice) => {
+            model.notice = Some(notice);
             Vec::new()
         }
         Msg::Resize(width, height) => {
@@ -273,7 +285,7 @@ fn type_in(model: &mut Model, event: &KeyEvent) {
 /// Does what a key does at a place.
 pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Command> {
     // On a screen that shows no question there is nothing to confirm.
-    if model.too_small() && !matches!(action, Action::Quit | Action::Repaint | Action::Back) {
+    if model.too_small() && !matches!(action, Action::Quit | Action::Suspend | Action::Repaint | Action::Back) {
         model.notice = Some(Notice {
             tone: Tone::Plain,
             text: format!("the terminal is smaller than {}x{}", SMALLEST.width, SMALLEST.height),
@@ -319,7 +331,20 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
             model.settle();
             model.notice = Some(Notice { tone: Tone::Plain, text: format!("canaries: {}", model.order.label()) });
         }
-        Action::Theme => model.look.theme = model.look.theme.next(model.look.depth),
+        Action::Theme => {
+            chooser::open(model);
+            return vec![Command::ReadThemes];
+        }
+        Action::Copy => return copy(model),
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            let text = match model.mouse {
+                true => "mouse on: the terminal selects text with shift held down; m turns it off",
+                false => "mouse off",
+            };
+            model.notice = Some(Notice { tone: Tone::Plain, text: text.into() });
+            return vec![Command::Mouse(model.mouse)];
+        }
         Action::NextPane => {
             model.pane = match model.pane {
                 Pane::Fleet => Pane::Events,
@@ -336,6 +361,13 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
             model.overlay = Some(Overlay::Question(Question::new(Ask::Quit)));
         }
         Action::Quit => return vec![Command::Quit],
+        Action::Suspend if question::quit_needs_asking(model) => {
+            if matches!(&model.overlay, Some(Overlay::Question(question)) if question.ask == Ask::Suspend) {
+                return confirm(model);
+            }
+            model.overlay = Some(Overlay::Question(Question::new(Ask::Suspend)));
+        }
+        Action::Suspend => return vec![Command::Suspend],
         Action::Repaint => return vec![Command::Repaint],
         Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => {
             return travel(model, action);
@@ -363,6 +395,7 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
         Action::Complete => palette::complete(model),
         Action::Accept if place == Place::Find => readers::stop_typing(model, false),
         Action::Accept if place == Place::Filter => model.filter.typing = false,
+        Action::Accept if place == Place::Themes => chooser::keep(model),
         Action::Accept if place == Place::Palette => return palette::accept(model),
         Action::Accept if place == Place::Field => {
             let guard = &model.guard;
@@ -376,7 +409,9 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
 }
 
 fn back(model: &mut Model) {
-    if model.overlay.is_some() {
+    if matches!(model.overlay, Some(Overlay::Themes(_))) {
+        chooser::leave(model);
+    } else if model.overlay.is_some() {
         model.overlay = None;
     } else {
         model.filter.typing = false;
@@ -394,7 +429,7 @@ fn rewind(model: &mut Model) {
 }
 
 /// Moves the selection or scrolls, whatever has the keyboard.
-fn travel(model: &mut Model, action: Action) -> Vec<Command> {
+pub(super) fn travel(model: &mut Model, action: Action) -> Vec<Command> {
     let page = usize::from(model.size.height / 2).max(1);
     // `back` counts from the newest line, which stands at the bottom.
     let backwards = |back: usize, most: usize| match action {
@@ -445,6 +480,10 @@ fn travel(model: &mut Model, action: Action) -> Vec<Command> {
             palette.at = forwards(palette.at, most);
             model.overlay = Some(Overlay::Palette(palette));
         }
+        Some(Overlay::Themes(list)) => {
+            model.overlay = Some(Overlay::Themes(list));
+            chooser::point(model, forwards);
+        }
         // The charts of the neighbour.
         Some(Overlay::Charts) => {
             let commands = select(model, forwards);
@@ -463,7 +502,8 @@ fn travel(model: &mut Model, action: Action) -> Vec<Command> {
     Vec::new()
 }
 
-fn select(model: &mut Model, moved: impl Fn(usize, usize) -> usize) -> Vec<Command> {
+/// Selects another canary, by its place among those that are shown.
+pub(super) fn select(model: &mut Model, moved: impl Fn(usize, usize) -> usize) -> Vec<Command> {
     let before = model.selected.clone();
     let Some(most) = model.shown().checked_sub(1) else { return Vec::new() };
     model.select(moved(model.place_of_selected(), most));
@@ -483,6 +523,13 @@ fn remember_if_changed(model: &mut Model, before: Option<Key>) -> Vec<Command> {
         }
         _ => Vec::new(),
     }
+}
+
+fn copy(model: &mut Model) -> Vec<Command> {
+    let Some(text) = clipboard::subject(model) else { return Vec::new() };
+    // No terminal says whether it took it.
+    model.notice = Some(Notice { tone: Tone::Plain, text: format!("copied to the terminal's clipboard: {text}") });
+    vec![Command::Copy(text)]
 }
 
 fn ask_verb(model: &mut Model, verb: Verb) {
@@ -585,6 +632,10 @@ fn confirm(model: &mut Model) -> Vec<Command> {
     let reason = question.reason.value().trim().to_string();
     match question.ask.clone() {
         Ask::Quit => vec![Command::Quit],
+        Ask::Suspend => {
+            model.overlay = None;
+            vec![Command::Suspend]
+        }
         // The question itself says what stands against it, and stays.
         Ask::Verb(wish) if question::objection(&wish, model).is_some() => Vec::new(),
         Ask::Verb(wish) => {

@@ -312,17 +312,6 @@ fn a_screen_that_is_too_small_takes_no_orders() {
 }
 
 #[test]
-fn the_theme_goes_round() {
-    let mut model = model();
-    let mut seen = Vec::new();
-    for _ in 0..3 {
-        press(&mut model, "t");
-        seen.push(model.look.theme.name);
-    }
-    assert_eq!(seen, ["light", "terminal", "dark"]);
-}
-
-#[test]
 fn any_keys_in_any_order_do_nothing_without_a_yes() {
     use proptest::prelude::*;
     let keys = prop::collection::vec(
@@ -340,6 +329,8 @@ fn any_keys_in_any_order_do_nothing_without_a_yes() {
             "v",
             "o",
             "t",
+            "m",
+            "<c-z>",
             "<tab>",
             "j",
             "k",

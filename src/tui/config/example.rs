@@ -13,8 +13,9 @@ pub fn example() -> String {
         r##"# canary-tui's config file. Every key is optional; what stands here are the defaults.
 # What is wrong in it is said by the console and by `canary-tui config check`, and costs its own key alone.
 
-# The theme, by its name.
-# theme = "dark"
+# The theme, by its name: a built-in one, one of your own in the folder themes beside this file, or auto, which is dark or
+# light as the terminal is.
+# theme = "auto"
 
 # Colours: auto, always, never, 16, 256 or truecolor.
 # color = "auto"

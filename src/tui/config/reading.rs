@@ -4,7 +4,7 @@ use super::{COLORS, Config, ContextRule, Problem};
 use crate::tui::keymap::{self, Keymap, Wanted};
 use crate::tui::keys::Press;
 use crate::tui::order::Order;
-use crate::tui::theme::{Depth, Theme};
+use crate::tui::theme;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -177,7 +177,7 @@ impl Reader<'_> {
     }
 
     fn theme(&mut self, value: &Value) -> Option<String> {
-        self.checked(value, |name| Theme::named(name, Depth::True).map(|_| ()))
+        self.checked(value, theme::check)
     }
 
     fn namespace(&mut self, value: &Value) -> Option<String> {

@@ -52,13 +52,19 @@ impl<'a> Canvas<'a> {
 
     /// The style of a role here: on a row that is selected, with that row's ground; dimmed while out of date.
     fn style(&self, role: Role, ground: Option<Role>) -> Style {
-        let mut style = self.look.theme.style(role);
+        let theme = &self.look.theme;
+        let mut style = theme.style(role);
+        let mut ink = role;
         if self.stale && role != Role::Faint {
-            let dim = self.look.theme.style(Role::Dim);
+            let dim = theme.style(Role::Dim);
+            ink = Role::Dim;
             style.fg = dim.fg;
             style.add_modifier = (style.add_modifier | dim.add_modifier) - Modifier::BOLD;
         }
-        if let Some(ground) = ground.map(|role| self.look.theme.style(role)) {
+        if ground == Some(Role::Selected) {
+            style.fg = theme.on_selected(ink);
+        }
+        if let Some(ground) = ground.map(|role| theme.style(role)) {
             style.bg = ground.bg;
             style.add_modifier |= ground.add_modifier;
             // A reversed row is one field: colours in it would make patches.

@@ -96,6 +96,15 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> 
     cursor
 }
 
+/// The place, among the canaries that are shown, of the one whose row stands on a line of the screen.
+pub fn at(model: &Model, area: Rect, y: u16) -> Option<usize> {
+    let room = usize::from(area.height.saturating_sub(3));
+    // Below the frame stands the heading.
+    let line = usize::from(y.checked_sub(area.y + 2)?);
+    let place = first_shown(model.place_of_selected(), room, model.shown()) + line;
+    (line < room && place < model.shown()).then_some(place)
+}
+
 /// The first row shown: pages stay still while the selection moves within them.
 fn first_shown(selected: usize, room: usize, all: usize) -> usize {
     if room == 0 || all <= room {

@@ -35,15 +35,17 @@ fn name_of(overlay: &Overlay) -> &'static str {
         },
         Overlay::Versions(_) => "versions",
         Overlay::Palette(_) => "palette",
+        Overlay::Themes(_) => "themes",
         Overlay::Question(question) => match question.ask {
             Ask::Verb(_) => "question",
             Ask::Quit => "quit",
+            Ask::Suspend => "suspend",
         },
     }
 }
 
 /// The keys that open each of them.
-const OPENED_BY: [(&str, &str); 11] = [
+const OPENED_BY: [(&str, &str); 13] = [
     ("help", "?"),
     ("charts", "<enter>"),
     ("events", "e"),
@@ -55,6 +57,8 @@ const OPENED_BY: [(&str, &str); 11] = [
     ("question", "a"),
     ("quit", "q"),
     ("palette", ":"),
+    ("suspend", "<c-z>"),
+    ("themes", "t"),
 ];
 
 /// Names that the match above can answer, read from this very file: a name without keys is found out.

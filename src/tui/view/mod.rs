@@ -5,12 +5,13 @@
 mod banner;
 pub mod canvas;
 mod charts;
+pub mod chooser;
 mod detail;
 mod dialogue;
 mod diff;
 pub mod events;
 mod figures;
-mod fleet;
+pub mod fleet;
 mod footer;
 mod header;
 pub mod help;
@@ -108,7 +109,7 @@ pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     let layout = layout(model);
     header::draw(&mut canvas, model, layout.header);
     banner::draw(&mut canvas, model, layout.banner);
-    let within = Rect::new(0, layout.fleet.y, area.width, layout.footer.y - layout.fleet.y);
+    let within = body(model);
     let mut cursor = None;
     canvas.stale = model.stale();
     match &model.overlay {
@@ -128,6 +129,7 @@ pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
         Some(Overlay::Versions(versions)) => cursor = dialogue::draw_versions(&mut canvas, model, versions, within),
         Some(Overlay::Question(question)) => cursor = dialogue::draw_question(&mut canvas, model, question, within),
         Some(Overlay::Palette(open)) => cursor = Some(palette::draw(&mut canvas, model, open, within)),
+        Some(Overlay::Themes(list)) => chooser::draw(&mut canvas, list, within),
         _ => {}
     }
     footer::draw(&mut canvas, model, layout.footer);

@@ -13,7 +13,7 @@ use crate::tui::scene::{self, press, shot, text, time};
 use crate::tui::theme::{Depth, Theme};
 use crate::tui::update::update;
 use crate::tui::{glyphs, keys};
-use ratatui::style::{Color, Modifier};
+use ratatui::style::{Color, Modifier, Style};
 
 pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
@@ -259,6 +259,95 @@ fn without_colours_the_attributes_carry_what_matters() {
     let resting = with(scene::at_rest(80, 24), |model| model.look.theme = model.look.theme.clone());
     let resting = with(resting, |model| model.look.theme = Theme::named("dark", Depth::None).unwrap());
     assert!(find(&shot(&resting), "p pause").modifier.contains(Modifier::DIM), "a key that does nothing now");
+}
+
+/// The styles of a screen: a letter for each distinct one, and what it is, with the roles that look so.
+fn styles(model: &Model) -> String {
+    let buffer = shot(model);
+    let mut seen: Vec<Style> = Vec::new();
+    let mut rows = String::new();
+    for cells in buffer.content().chunks(usize::from(buffer.area().width)) {
+        for cell in cells {
+            let style = Style { fg: Some(cell.fg), bg: Some(cell.bg), add_modifier: cell.modifier, ..Style::new() };
+            let at = seen.iter().position(|known| *known == style).unwrap_or_else(|| {
+                seen.push(style);
+                seen.len() - 1
+            });
+            let letter = ".abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".chars().nth(at).unwrap_or('?');
+            rows.push(letter);
+        }
+        rows.push('\n');
+    }
+    let theme = &model.look.theme;
+    let shades = |colour: Option<Color>| colour.map_or("-".to_string(), |colour| colour.to_string());
+    let legend =
+        seen.iter().zip(".abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".chars()).map(|(style, letter)| {
+            let looks = |role: &Role| {
+                let own = theme.style(*role);
+                let same = |own: Option<Color>, shown: Option<Color>| {
+                    own.unwrap_or(Color::Reset) == shown.unwrap_or(Color::Reset)
+                };
+                same(own.fg, style.fg) && same(own.bg, style.bg) && own.add_modifier == style.add_modifier
+            };
+            let roles: Vec<&str> = Role::ALL.iter().filter(|role| looks(role)).map(|role| role.name()).collect();
+            let (fg, bg, attributes) = (shades(style.fg), shades(style.bg), format!("{:?}", style.add_modifier));
+            let attributes = attributes.trim_start_matches("NONE").to_lowercase();
+            format!("{letter} {fg} on {bg} {attributes}  {}", roles.join(" ")).trim_end().to_string()
+        });
+    let legend: Vec<String> = legend.collect();
+    format!("{rows}{}\n", legend.join("\n"))
+}
+
+#[test]
+fn what_the_screen_looks_like_in_each_colour_depth() {
+    let scenes = [
+        ("progressing", scene::progressing as fn(u16, u16) -> Model),
+        ("failing", scene::failing),
+        ("paused", paused),
+        ("disconnected", disconnected),
+    ];
+    let depths =
+        [("none", Depth::None), ("16", Depth::Sixteen), ("256", Depth::TwoFiftySix), ("truecolor", Depth::True)];
+    for (scene_name, scene) in scenes {
+        for (depth_name, depth) in depths {
+            let model = with(scene(80, 24), |model| model.look = scene::look_at("dark", depth));
+            insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+                insta::assert_snapshot!(format!("styles_{scene_name}_{depth_name}"), styles(&model));
+            });
+        }
+    }
+}
+
+#[test]
+fn the_list_of_themes() {
+    for (width, height) in SIZES {
+        let model = with(scene::progressing(width, height), |model| {
+            press(model, "tjjjjj");
+        });
+        compare(&format!("themes_{width}x{height}"), &model);
+    }
+    let ascii = with(scene::progressing(80, 24), |model| {
+        model.look.glyphs = &glyphs::ASCII;
+        press(model, "t");
+    });
+    compare("themes_ascii", &ascii);
+    assert!(shot(&ascii).content().iter().all(|cell| cell.symbol().is_ascii()));
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..30 {
+        std::fs::write(folder.path().join(format!("theme-{index:02}.toml")), "about = \"one of many\"\n").unwrap();
+    }
+    std::fs::write(folder.path().join("wrong.toml"), "[roles]\ntxet = { fg = \"ink\" }\n").unwrap();
+    let many = with(scene::progressing(60, 16), |model| {
+        press(model, "t");
+        update(model, Msg::Themes(crate::tui::theme::Library::load(Some(folder.path()))));
+        press(model, "G");
+    });
+    compare("themes_wrong_60x16", &many);
+    let poor = with(scene::progressing(80, 24), |model| {
+        model.look = scene::look_at("auto", Depth::None);
+        press(model, "t");
+    });
+    assert!(find(&shot(&poor), "auto").modifier.contains(Modifier::REVERSED), "the one that is pointed at");
 }
 
 #[test]
