@@ -283,7 +283,10 @@ mod tests {
         assert_eq!((does(&map, Place::Main, "x"), does(&map, Place::Main, "a")), (Some(Action::Abort), None));
         assert_eq!(does(&map, Place::Main, "ctrl-x"), Some(Action::Abort));
         assert_eq!(does(&map, Place::Reading, "J"), Some(Action::Down));
-        assert_eq!(does(&map, Place::Versions, "down"), Some(Action::Down), "letters are typed there");
+        for place in [Place::Versions, Place::Filter, Place::Find, Place::Palette] {
+            let there = (does(&map, place, "down"), does(&map, place, "J"));
+            assert_eq!(there, (Some(Action::Down), None), "letters are typed at {place:?}");
+        }
         assert_eq!(does(&map, Place::Question, "y"), Some(Action::Yes));
         assert_eq!((map.key(Action::Abort), map.key(Action::Promote)), ("ctrl-x", "P"));
         let (none, clashes) = Keymap::with(&[wanted(Action::Abort, &[])]);

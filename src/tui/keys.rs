@@ -123,7 +123,12 @@ pub enum Place {
 impl Place {
     /// Whether the config file leaves its keys alone: letters are typed there, or an answer hangs on them.
     pub fn fixed(self) -> bool {
-        matches!(self, Place::Question | Place::Versions | Place::Filter | Place::Palette | Place::Field | Place::Any)
+        // All of them are named, so that whoever adds a place decides.
+        match self {
+            Place::Main | Place::Reading => false,
+            Place::Question | Place::Versions | Place::Filter | Place::Find => true,
+            Place::Palette | Place::Field | Place::Any => true,
+        }
     }
 }
 

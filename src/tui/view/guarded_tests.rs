@@ -22,6 +22,7 @@ fn the_palette() {
     }
     let themes = pressed(scene::progressing(80, 24), ":theme <down>");
     compare("palette_argument", &themes);
+    compare("palette_in_full", &pressed(scene::progressing(80, 24), ":so"));
     compare("palette_nothing", &pressed(scene::progressing(80, 24), ":xyzzy"));
     let ascii = with(scene::at_rest(80, 24), |model| {
         model.look.glyphs = &glyphs::ASCII;

@@ -55,12 +55,13 @@ pub fn draw(canvas: &mut Canvas, model: &Model, open: &Palette, within: Rect) ->
         let x = inner.x + 2 + names;
         let key = footer::key_text(&entry.key, glyphs);
         canvas.put_on(x, y, keys.saturating_sub(1), &key, if on { Role::Key } else { Role::KeyOff }, ground, Cut::End);
-        let (said, role) = match &entry.objection {
-            Some(why) => (format!("not now: {why}"), Role::Dim),
-            None => (entry.help.clone(), Role::Text),
-        };
+        let (said, role) = said(entry);
         let x = x + keys;
         canvas.put_on(x, y, inner.right().saturating_sub(x), &said, role, ground, Cut::End);
+    }
+    // What is cut of the chosen line stands in full below the list, where that leaves room for it.
+    if let Some(entry) = entries.get(chosen) {
+        draw_in_full(canvas, &said(entry).0, inner, entries.len(), inner.width.saturating_sub(2 + names + keys));
     }
     let below = entries.len().saturating_sub(first + usize::from(rows));
     if below > 0 {
@@ -68,6 +69,30 @@ pub fn draw(canvas: &mut Canvas, model: &Model, open: &Palette, within: Rect) ->
         canvas.right(area.right() - 2, area.bottom() - 1, area.width - 4, &more, Role::Dim);
     }
     Position::new(inner.x + 2 + at, inner.y)
+}
+
+/// What a line does, or why it does nothing now.
+fn said(entry: &Entry) -> (String, Role) {
+    match &entry.objection {
+        Some(why) => (format!("not now: {why}"), Role::Dim),
+        None => (entry.help.clone(), Role::Text),
+    }
+}
+
+/// A text that is cut in its line, in full at the foot of the palette.
+fn draw_in_full(canvas: &mut Canvas, said: &str, inner: Rect, lines: usize, room: u16) {
+    let cleaned = text::clean(said, canvas.glyphs().unicode).into_owned();
+    if text::width(&cleaned) <= usize::from(room) {
+        return;
+    }
+    let wrapped = text::wrap(&cleaned, inner.width.saturating_sub(2).into());
+    let free = usize::from(inner.height).saturating_sub(1 + lines);
+    if free <= wrapped.len() {
+        return;
+    }
+    for (y, line) in (inner.bottom() - wrapped.len() as u16..inner.bottom()).zip(&wrapped) {
+        canvas.put(inner.x + 2, y, inner.width.saturating_sub(2), line, Role::Dim);
+    }
 }
 
 /// The name, with what was typed of it marked.
