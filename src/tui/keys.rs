@@ -127,7 +127,7 @@ impl Place {
         match self {
             Place::Main | Place::Reading => false,
             Place::Question | Place::Versions | Place::Filter | Place::Find => true,
-            Place::Palette | Place::Field | Place::Any => true,
+            Place::Themes | Place::Palette | Place::Field | Place::Any => true,
         }
     }
 }
