@@ -58,8 +58,6 @@ pub enum Msg {
     Ground(Rgb),
     /// The files of the themes were read again.
     Themes(Library),
-    /// What is to be told of something that was done outside of the model.
-    Told(Notice),
     Clock(DateTime<Utc>, FixedOffset),
     /// All canaries as they are now.
     Rows(Vec<Row>),

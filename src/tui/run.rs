@@ -332,7 +332,7 @@ impl Console {
             self.away = false;
             let _ = session.take_back(self.model.mouse);
             self.screen.repaint(self.model.size.width, self.model.size.height);
-            update(&mut self.model, Msg::Told(Notice { tone: Tone::Plain, text: why }));
+            update(&mut self.model, Msg::Notice(Notice { tone: Tone::Plain, text: why }));
         }
     }
 

@@ -66,10 +66,6 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             chooser::renew(model, themes);
             Vec::new()
         }
-        Msg::Told(notice) => {
-            model.notice = Some(notice);
-            Vec::new()
-        }
         Msg::Resize(width, height) => {
             (model.size.width, model.size.height) = (width, height);
             vec![Command::Repaint]
