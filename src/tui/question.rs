@@ -4,7 +4,7 @@ use super::guard::Guard;
 use super::keys;
 use super::model::{Ask, Driver, Model, Wish, version_text};
 use super::row::Row;
-use crate::api::{Phase, Verb, duration};
+use crate::api::{Phase, Strategy, Verb, duration};
 use tui_input::Input;
 
 /// A question that is asked before anything is done.
@@ -185,6 +185,18 @@ fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
             "The checks go on, and a canary that fails them is rolled back all the same.".into(),
         ],
         Verb::Resume => vec![format!("The rollout of {new} goes on from {weight} % at the next check.")],
+        Verb::Advance if row.course.strategy != Strategy::Canary && row.course.done <= row.course.checks => {
+            let (done, checks) = (row.course.done, row.course.checks);
+            let then = match row.course.strategy {
+                _ if done < checks => format!("check {} of {checks} comes next", done + 1),
+                Strategy::BlueGreen => format!("all users go to {new} for one more check"),
+                _ => format!("{new} is promoted"),
+            };
+            vec![
+                format!("The checks run now. If they pass, {then}."),
+                "If one fails, it counts as a failed check.".into(),
+            ]
+        }
         Verb::Advance => match next_step(row) {
             Some(next) => vec![
                 format!(
@@ -261,9 +273,17 @@ fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
     }
     let interval = row.interval.map(duration::go).unwrap_or_else(|| "interval".into());
     let (first, last) = (row.steps.first().copied().unwrap_or(0), row.steps.last().copied().unwrap_or(0));
-    body.push(match row.steps.len() {
-        0 | 1 => format!("Once its pods are ready it gets {first} % of the traffic."),
-        2.. => format!(
+    let checks = row.course.checks;
+    body.push(match (row.course.strategy, row.steps.len()) {
+        (Strategy::AbTesting, _) => format!(
+            "Once its pods are ready it serves those who meet the conditions, for {checks} checks, one every {interval}."
+        ),
+        (Strategy::BlueGreen, _) => format!(
+            "Once its pods are ready it is checked {checks} times, every {interval}, without users; then it gets all of \
+             them for one more check."
+        ),
+        (Strategy::Canary, 0 | 1) => format!("Once its pods are ready it gets {first} % of the traffic."),
+        (Strategy::Canary, 2..) => format!(
             "Once its pods are ready it gets {first} % of the traffic, then more every {interval} up to {last} %."
         ),
     });

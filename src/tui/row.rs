@@ -3,7 +3,7 @@
 use super::own_checks::OwnCheck;
 use super::text::bounded;
 use crate::api::routes::Live;
-use crate::api::{CheckKind, Phase, Provider, Verb};
+use crate::api::{CheckKind, Phase, Provider, Strategy, Verb};
 use crate::cluster::{CanaryRecord, WorkloadRecord};
 use crate::rollout::{self, Standing};
 use chrono::{DateTime, Utc};
@@ -65,8 +65,9 @@ pub struct Row {
     pub threshold: Option<u32>,
     pub primary: Side,
     pub canary: Side,
-    /// The weights of the rollout, in order.
+    /// The weights of the rollout, in order; none where it goes by checks alone.
     pub steps: Vec<u8>,
+    pub course: Course,
     /// Time between two checks; None where the spec cannot be read.
     pub interval: Option<Duration>,
     /// The shortest window that its built-in checks look back over.
@@ -93,6 +94,19 @@ pub struct Row {
     pub applied: Option<String>,
     /// What decides which verbs do anything now.
     pub standing: Standing,
+}
+
+/// By what a rollout goes from its first check to its promotion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Course {
+    pub strategy: Strategy,
+    /// Checks before the promotion, where it does not go by weights.
+    pub checks: u32,
+    /// Which of them it is at; one more than there are: all users are on the canary for the last.
+    pub done: u32,
+    /// Whether requests are copied to the canary before it answers any, and whether they are now.
+    pub mirrors: bool,
+    pub mirrored: bool,
 }
 
 /// The primary or the canary workload.
@@ -214,7 +228,17 @@ impl Row {
             threshold: analysis.map(|analysis| analysis.threshold),
             primary: side(format!("{target_name}-primary"), *primary),
             canary: side(target_name, *target),
-            steps: analysis.map(rollout::steps).unwrap_or_default(),
+            steps: match analysis {
+                Some(analysis) if analysis.iterations == 0 => rollout::steps(analysis),
+                _ => Vec::new(),
+            },
+            course: Course {
+                strategy: analysis.map_or(Strategy::Canary, |analysis| analysis.strategy()),
+                checks: analysis.map_or(0, |analysis| analysis.iterations),
+                done: status.iterations,
+                mirrors: analysis.is_some_and(|analysis| analysis.mirror),
+                mirrored: live.as_ref().is_some_and(|live| live.mirrored),
+            },
             next_check: interval.filter(|_| checked).and_then(|interval| rollout::next_check(status, interval)),
             interval,
             window: analysis.and_then(|analysis| {

@@ -7,11 +7,11 @@ use super::history::Measures;
 use super::look::{Look, Wanted};
 use super::message::{Command, Msg};
 use super::model::{Driver, Link, Model, Start};
-use super::row::{Key, Limits, Pods, Row, Shut, Side};
+use super::row::{Course, Key, Limits, Pods, Row, Shut, Side};
 use super::theme::{Colours, Depth};
 use super::update::update;
 use super::view;
-use crate::api::Phase;
+use crate::api::{Phase, Strategy};
 use crate::cluster::{EventRecord, PodsRecord};
 use crate::rollout::Standing;
 use chrono::{DateTime, Offset, Utc};
@@ -101,6 +101,7 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
             image: format!("gcr.io/jx/{name}:{}", versions.1),
         },
         steps: vec![10, 20, 30, 40, 50],
+        course: Course { strategy: Strategy::Canary, checks: 0, done: 0, mirrors: false, mirrored: false },
         interval: Some(Duration::from_secs(60)),
         window: Some(Duration::from_secs(60)),
         next_check: None,

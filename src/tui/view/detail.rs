@@ -4,7 +4,7 @@ use super::canvas::{Canvas, Piece, piece};
 use super::figures;
 use super::fleet::{minute, phase_mark};
 use super::own_checks;
-use crate::api::Phase;
+use crate::api::{Phase, Strategy};
 use crate::tui::glyphs::Glyphs;
 use crate::tui::history::Metric;
 use crate::tui::keys::Action;
@@ -185,25 +185,14 @@ struct Step {
     role: Role,
 }
 
-/// The steps with what has become of each.
+/// The steps with what has become of each, and the place of the present one.
 fn steps(row: &Row, glyphs: &'static Glyphs) -> (Vec<Step>, usize) {
-    let weight = row.weight();
     let past = matches!(row.phase, Phase::Promoting | Phase::Finalising | Phase::WaitingPromotion | Phase::Succeeded);
     let running = row.under_way();
-    let mut current = 0;
-    let mut list: Vec<Step> = Vec::with_capacity(row.steps.len() + 1);
-    for (at, &step) in row.steps.iter().enumerate() {
-        let (mark, role) = match step {
-            _ if past => (glyphs.passed, Role::Good),
-            step if running && step < weight => (glyphs.passed, Role::Good),
-            step if running && step == weight => (glyphs.current, Role::Canary),
-            _ => (glyphs.open, Role::Dim),
-        };
-        if running && step <= weight {
-            current = at;
-        }
-        list.push(Step { label: format!("{step}%"), mark, role });
-    }
+    let (mut list, mut current) = match row.course.strategy {
+        Strategy::Canary => by_weight(row, past, glyphs),
+        Strategy::BlueGreen | Strategy::AbTesting => by_checks(row, past, glyphs),
+    };
     let (label, mark, role) = match row.phase {
         Phase::Promoting | Phase::Finalising => ("promote", glyphs.current, Role::Active),
         Phase::WaitingPromotion => ("promote", glyphs.open, Role::Warn),
@@ -211,11 +200,55 @@ fn steps(row: &Row, glyphs: &'static Glyphs) -> (Vec<Step>, usize) {
         Phase::Failed => ("rolled back", glyphs.failed, Role::Bad),
         _ => ("promote", glyphs.open, Role::Dim),
     };
-    if past || row.phase == Phase::Failed {
-        current = list.len();
+    if past || row.phase == Phase::Failed || !running {
+        current = if running || past || row.phase == Phase::Failed { list.len() } else { 0 };
     }
     list.push(Step { label: label.into(), mark, role });
     (list, current)
+}
+
+/// What has become of a step: it is behind, it is the present one, or it is still to come.
+fn step(label: String, behind: bool, present: bool, glyphs: &'static Glyphs) -> Step {
+    let (mark, role) = match (behind, present) {
+        (true, _) => (glyphs.passed, Role::Good),
+        (false, true) => (glyphs.current, Role::Canary),
+        (false, false) => (glyphs.open, Role::Dim),
+    };
+    Step { label, mark, role }
+}
+
+/// The weights, after the copies of requests where there are any.
+fn by_weight(row: &Row, past: bool, glyphs: &'static Glyphs) -> (Vec<Step>, usize) {
+    let (weight, running) = (row.weight(), row.under_way());
+    let mut list: Vec<Step> = Vec::with_capacity(row.steps.len() + 2);
+    if row.course.mirrors {
+        let behind = past || (running && weight > 0);
+        list.push(step("mirror".into(), behind, running && row.course.mirrored, glyphs));
+    }
+    let mut current = 0;
+    for &of in &row.steps {
+        if running && of <= weight {
+            current = list.len();
+        }
+        list.push(step(format!("{of}%"), past || (running && of < weight), running && of == weight, glyphs));
+    }
+    (list, current)
+}
+
+/// The checks by number, and the moment at which a blue/green rollout moves all users.
+fn by_checks(row: &Row, past: bool, glyphs: &'static Glyphs) -> (Vec<Step>, usize) {
+    let (course, running) = (row.course, row.under_way());
+    // Nobody reads more numbers than that, and they are drawn at every frame.
+    let checks = course.checks.min(1000);
+    let mut list: Vec<Step> = Vec::with_capacity(checks as usize + 2);
+    for number in 1..=checks {
+        let behind = past || (running && number < course.done);
+        list.push(step(format!("check {number}"), behind, running && number == course.done, glyphs));
+    }
+    if course.strategy == Strategy::BlueGreen {
+        list.push(step("switch".into(), past, running && course.done > checks, glyphs));
+    }
+    (list, (course.done.saturating_sub(1) as usize).min(checks as usize))
 }
 
 fn draw_steps(canvas: &mut Canvas, row: &Row, line: Rect) {
@@ -228,7 +261,7 @@ fn draw_steps(canvas: &mut Canvas, row: &Row, line: Rect) {
     };
     let used = canvas.right(line.right(), line.y, line.width, &counted, counted_role);
     let room = line.width.saturating_sub(used + 2);
-    if row.steps.is_empty() {
+    if row.steps.is_empty() && row.course.checks == 0 {
         return;
     }
     let (list, current) = steps(row, glyphs);

@@ -1,11 +1,12 @@
 //! What is read about one canary, in text: at every size, while it is asked for, and where it may not be read.
 
 use super::tests::{SIZES, at_all_sizes, compare, with};
+use crate::api::Strategy;
 use crate::tui::glyphs;
 use crate::tui::message::{Command, Msg};
 use crate::tui::model::{Link, Model, Overlay};
 use crate::tui::reading::{Answer, Reading, Topic};
-use crate::tui::row::Held;
+use crate::tui::row::{Course, Held, Row};
 use crate::tui::scene::reading::{answered, causes, changes, described, served};
 use crate::tui::scene::{self, press, shot, text, time};
 use crate::tui::update::update;
@@ -89,6 +90,45 @@ fn a_failed_rollout_says_why_and_a_paused_one_who_when_and_why() {
         );
     }
     compare("read_why_paused_at_a_gate", &paused);
+}
+
+#[test]
+fn the_steps_of_each_strategy_say_what_passed_where_it_is_and_what_comes() {
+    let line = |change: &dyn Fn(&mut Row)| {
+        let model = with(scene::progressing(120, 40), |model| {
+            model.rows.iter_mut().filter(|row| row.under_way()).for_each(change);
+        });
+        let screen = text(&shot(&model));
+        screen.lines().find(|line| line.contains("failed checks")).unwrap().trim_matches(['│', ' ']).to_string()
+    };
+    let course = |strategy, checks, done| Course { strategy, checks, done, mirrors: false, mirrored: false };
+    let by_checks = |strategy, done| {
+        line(&|row: &mut Row| {
+            row.steps.clear();
+            row.course = course(strategy, 3, done);
+        })
+    };
+    let ab = by_checks(Strategy::AbTesting, 2);
+    assert!(ab.starts_with("check 1 ✓ ─── check 2 ● ─── check 3 ○ ─── promote ○"), "{ab}");
+    let first = by_checks(Strategy::BlueGreen, 1);
+    assert!(first.starts_with("check 1 ● ─── check 2 ○ ─── check 3 ○ ─── switch ○ ─── promote ○"), "{first}");
+    let switched = by_checks(Strategy::BlueGreen, 4);
+    assert!(switched.starts_with("check 1 ✓ ─── check 2 ✓ ─── check 3 ✓ ─── switch ● ─── promote ○"), "{switched}");
+    let mirror = |mirrored, weight| {
+        line(&|row: &mut Row| {
+            row.course = Course { mirrors: true, mirrored, ..course(Strategy::Canary, 0, 1) };
+            (row.live_weight, row.status_weight) = (Some(weight), weight);
+        })
+    };
+    assert!(mirror(true, 0).starts_with("mirror ● ─── 10% ○"), "{}", mirror(true, 0));
+    assert!(mirror(false, 10).starts_with("mirror ✓ ─── 10% ● ─── 20% ○"), "{}", mirror(false, 10));
+    let named = line(&|row: &mut Row| row.steps = vec![1, 2, 10, 30, 80]);
+    assert!(named.starts_with("1% ✓ ─── 2% ✓ ─── 10% ✓ ─── 30% ● ─── 80% ○ ─── promote ○"), "{named}");
+    let many = line(&|row: &mut Row| {
+        row.steps.clear();
+        row.course = course(Strategy::AbTesting, 1_000_000, 500);
+    });
+    assert!(many.contains("check 499 ✓") && many.contains("check 500 ●") && many.contains("check 501 ○"), "{many}");
 }
 
 #[test]
