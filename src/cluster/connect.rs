@@ -1,10 +1,11 @@
 //! From a kubeconfig to a client, and from an error of that client to words.
 
+use super::credentials::{Attended, Login, Origin};
 use super::keeping::Keeping;
+use super::renewing;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What the command line says about the cluster.
 #[derive(Clone, Debug, Default)]
@@ -54,11 +55,11 @@ impl Connection {
                 Err(e) => return Err(unreadable(e)),
             },
         };
-        let (config, context) = match kubeconfig {
+        let (config, context, origin) = match kubeconfig {
             None => {
                 let config = Config::incluster()
                     .map_err(|e| ConnectError::Client { context: "in-cluster".into(), why: e.to_string() })?;
-                (config, "in-cluster".to_string())
+                (config, "in-cluster".to_string(), None)
             }
             Some(kubeconfig) => {
                 let wanted = options.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
@@ -71,19 +72,15 @@ impl Connection {
                 let config = Config::from_custom_kubeconfig(kubeconfig, &select)
                     .await
                     .map_err(|e| ConnectError::Client { context: wanted.clone(), why: e.to_string() })?;
-                (config, wanted)
+                let origin = Origin { kubeconfig: options.kubeconfig.clone(), context: wanted.clone() };
+                (config, wanted, Some(origin))
             }
         };
-        Self::with_config(config, context, options.namespace.clone())
-    }
-
-    fn with_config(mut config: Config, context: String, namespace: Option<String>) -> Result<Self, ConnectError> {
-        config.default_retry = false;
-        config.connect_timeout = Some(Duration::from_secs(5));
-        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config.clone())
-            .map_err(|e| ConnectError::Client { context: context.clone(), why: explain(&e) })?;
-        Ok(Self { client, context, namespace, keeping: Keeping::apart(config) })
+        let failed = |why: String| ConnectError::Client { context: context.clone(), why };
+        let login = Login::of(config, origin, Attended::Yes).await.map_err(failed)?;
+        let namespace = options.namespace.clone().unwrap_or_else(|| login.config.default_namespace.clone());
+        let client = renewing::client(login.clone()).map_err(failed)?;
+        Ok(Self { client, context, namespace, keeping: Keeping::apart(login) })
     }
 
     /// The same way to the cluster, for another namespace.
@@ -103,7 +100,7 @@ pub fn explain(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => {
             let hint = match status.code {
-                401 => " (the credentials were not accepted: log in again)",
+                401 => " (the credentials are not accepted: log in again, and it goes on by itself)",
                 _ => "",
             };
             if status.message.is_empty() {

@@ -1,8 +1,9 @@
 //! Where leases are kept: apart from all else, in one thread of this process and over a connection of their own. A driver
 //! that is busy with a thousand rollouts must not lose its Lease for it. It must never do anything but that.
 
-use super::connect::explain;
-use kube::{Client, Config};
+use super::credentials::Login;
+use super::renewing;
+use kube::Client;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::{Builder, Handle};
 
@@ -16,7 +17,7 @@ pub(super) enum Keeping {
 
 /// The connection of its own, made with the first lease.
 pub(super) struct Apart {
-    config: Config,
+    login: Login,
     client: OnceLock<Result<Client, String>>,
 }
 
@@ -24,8 +25,8 @@ pub(super) struct Apart {
 static THREAD: OnceLock<Option<Handle>> = OnceLock::new();
 
 impl Keeping {
-    pub fn apart(config: Config) -> Self {
-        Self::Apart(Arc::new(Apart { config, client: OnceLock::new() }))
+    pub fn apart(login: Login) -> Self {
+        Self::Apart(Arc::new(Apart { login, client: OnceLock::new() }))
     }
 
     /// The client to use there, and where to run what uses it.
@@ -40,7 +41,7 @@ impl Keeping {
                 let client = apart.client.get_or_init(|| {
                     // Its connections are the thread's.
                     let _thread = thread.enter();
-                    Client::try_from(apart.config.clone()).map_err(|e| explain(&e))
+                    renewing::client(apart.login.clone())
                 });
                 Ok((client.clone()?, thread))
             }

@@ -60,6 +60,8 @@ pub enum RequestError {
     Api(String),
     #[error("the request was written, and its outcome was not seen within {} s; it may still be carried out", .0.as_secs())]
     NoOutcome(Duration),
+    #[error("the request was written; how it ends cannot be seen here, because events may not be read: {0}")]
+    Unseen(String),
     #[error("the API server did not answer within {} s", LIMIT.as_secs())]
     TimedOut,
 }
@@ -145,18 +147,26 @@ pub async fn outcome(connection: &Connection, sent: &Sent, limit: Duration) -> R
         let stream = watcher(api, config).default_backoff().applied_objects();
         futures::pin_mut!(stream);
         while let Some(event) = stream.next().await {
-            // A broken watch mends itself; the limit bounds the wait.
-            let Ok(event) = event else { continue };
+            let event = match event {
+                Ok(event) => event,
+                Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error))
+                    if code(&error) == Some(403) =>
+                {
+                    return Some(Err(RequestError::Unseen(explain(&error))));
+                }
+                // A broken watch mends itself; the limit bounds the wait.
+                Err(_) => continue,
+            };
             let record = EventRecord::of(&serde_json::to_value(&event).unwrap_or_default());
-            return Some(match record.reason.as_str() {
+            return Some(Ok(match record.reason.as_str() {
                 "RequestRefused" => Outcome::Refused(record.message),
                 _ => Outcome::CarriedOut(record.message),
-            });
+            }));
         }
         None
     };
     match tokio::time::timeout(limit, seen).await {
-        Ok(Some(outcome)) => Ok(outcome),
+        Ok(Some(outcome)) => outcome,
         _ => Err(RequestError::NoOutcome(limit)),
     }
 }

@@ -91,6 +91,7 @@ async fn services(client: kube::Client, namespace: &str) -> Result<Vec<Service>,
     match tokio::time::timeout(STEP, api.list(&ListParams::default())).await {
         Ok(Ok(list)) => Ok(list.items),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(Unlisted::Forbidden),
+        Ok(Err(kube::Error::Api(status))) => Err(Unlisted::Failed(status.message.clone())),
         Ok(Err(error)) => Err(Unlisted::Failed(super::query::causes(&error))),
         Err(_) => Err(Unlisted::Failed(format!("the Services of {namespace} were not listed in time"))),
     }

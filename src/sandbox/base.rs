@@ -10,14 +10,25 @@ use super::workloads::{NODE, NODE_ADDRESS};
 
 /// Puts it into an empty store, with `namespace` for the apps.
 pub fn furnish(store: &Store, namespace: &str) -> Result<(), ApiError> {
-    let (prometheus_namespace, prometheus, port) = PROMETHEUS;
-    for name in ["default", "kube-system", prometheus_namespace, namespace] {
-        if store.get("Namespace", None, name).is_none() {
-            store.create("Namespace", None, json!({ "metadata": { "name": name } }))?;
-        }
+    for name in ["default", "kube-system", namespace] {
+        name_space(store, name)?;
     }
-    store.create("Service", Some(prometheus_namespace), service(prometheus, port))?;
+    install_prometheus(store, PROMETHEUS.0)?;
     store.create("Node", None, node(&timestamp(store.now())))?;
+    Ok(())
+}
+
+/// Puts the Service behind which Prometheus stands into a namespace, which is made where it is not there.
+pub fn install_prometheus(store: &Store, namespace: &str) -> Result<(), ApiError> {
+    let (_, prometheus, port) = PROMETHEUS;
+    name_space(store, namespace)?;
+    store.create("Service", Some(namespace), service(prometheus, port)).map(|_| ())
+}
+
+fn name_space(store: &Store, name: &str) -> Result<(), ApiError> {
+    if store.get("Namespace", None, name).is_none() {
+        store.create("Namespace", None, json!({ "metadata": { "name": name } }))?;
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::base;
@@ -18,7 +18,7 @@ use super::kubeconfig::{self, Access};
 use super::listener::Listener;
 use super::seed::{self, Apps, Past};
 use super::server::{Api, Delay, Denial};
-use super::store::{Clock, HISTORY_LIMIT, Store};
+use super::store::{Clock, DeleteOptions, HISTORY_LIMIT, Store};
 use super::tls;
 use super::workloads::{Controllers, Pace};
 use crate::traffic::{Simulator, Traffic};
@@ -87,8 +87,11 @@ pub struct Sandbox {
     listener: Arc<Listener>,
     prometheus: Arc<Prometheus>,
     authority: String,
-    token: String,
+    /// The operator's.
+    token: Mutex<String>,
     namespace: String,
+    /// The namespace that Prometheus' Service stands in.
+    prometheus_in: Mutex<String>,
     /// None where somebody else answers for Prometheus.
     traffic: Option<Traffic>,
     tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
@@ -152,8 +155,9 @@ impl Sandbox {
             listener,
             prometheus,
             authority: identity.authority,
-            token,
+            token: Mutex::new(token),
             namespace: options.namespace.clone(),
+            prometheus_in: Mutex::new(namespace.to_owned()),
             traffic: None,
             tasks: Mutex::default(),
         })
@@ -166,7 +170,25 @@ impl Sandbox {
 
     /// The kubeconfig of its operator.
     pub fn kubeconfig(&self) -> String {
-        self.kubeconfig_of(OPERATOR, &self.token)
+        self.kubeconfig_of(OPERATOR, &locked(&self.token))
+    }
+
+    /// Ends the operator's token, as time does: what is asked under it is answered with 401 from now on. Watches that run
+    /// go on, as those of an API server do.
+    pub fn expire_token(&self) {
+        self.api.expel(&locked(&self.token));
+    }
+
+    /// Gives the operator a new token. It stands in the kubeconfig from now on.
+    pub fn renew_token(&self) {
+        let mut token = locked(&self.token);
+        *token = random_token();
+        self.api.admit(token.clone(), OPERATOR);
+    }
+
+    /// The operator's token, for a plugin that hands it out.
+    pub fn token(&self) -> String {
+        locked(&self.token).clone()
     }
 
     /// Lets in another user, and returns their kubeconfig: for tests of what one may and another may not.
@@ -220,9 +242,23 @@ impl Sandbox {
     /// Takes Prometheus down (503 on its own port, no endpoints behind its Service) or brings it back.
     pub fn set_prometheus_down(&self, down: bool) {
         self.prometheus.down.store(down, Ordering::SeqCst);
-        let (namespace, service, port) = PROMETHEUS;
+        let (_, service, port) = PROMETHEUS;
         let backend = (!down).then(|| self.prometheus.router.clone());
-        self.api.set_backend(namespace, service, port, backend);
+        self.api.set_backend(&locked(&self.prometheus_in), service, port, backend);
+    }
+
+    /// Installs Prometheus in another namespace and takes it away from where it was.
+    /// Errors: where it stands already.
+    pub fn move_prometheus(&self, namespace: &str) -> anyhow::Result<()> {
+        let (_, service, port) = PROMETHEUS;
+        let mut place = locked(&self.prometheus_in);
+        base::install_prometheus(&self.store, namespace).context("installing Prometheus")?;
+        self.api.set_backend(namespace, service, port, Some(self.prometheus.router.clone()));
+        let options = DeleteOptions::default();
+        self.store.delete("Service", Some(&place), service, &options).context("removing Prometheus")?;
+        self.api.set_backend(&place, service, port, None);
+        *place = namespace.to_owned();
+        Ok(())
     }
 
     /// Refuses with 403 whatever `denies` says yes to; `None` allows all again.
@@ -274,6 +310,10 @@ impl Prometheus {
         let listener = Listener::open(address, guarded, None).await?;
         Ok(Arc::new(Self { router, down, listener }))
     }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Long enough that nobody guesses it; it lives as long as the sandbox.

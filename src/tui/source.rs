@@ -16,7 +16,7 @@ use crate::cluster::kinds::KindsError;
 use crate::cluster::lease;
 use crate::cluster::{Clock, Connection, Fleet, Health, Kinds, Mirror, Source, Survey, access, requests};
 use crate::controller::{self, Controller, Role};
-use crate::metrics::{Locator, Metric, Prometheus};
+use crate::metrics::{Locator, Metric, Prometheus, QueryError};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,7 +140,7 @@ impl Feed {
         let mut tasks = tokio::task::JoinSet::new();
         let survey = Survey::new(self.connection.client.clone(), self.clock.clone());
         if !worlds.are_all() {
-            tasks.spawn(rights(self.connection.clone(), self.told.clone()));
+            tasks.spawn(rights(self.connection.clone(), worlds.whole(), self.told.clone()));
         }
         let measuring = Measuring {
             told: self.told.clone(),
@@ -219,8 +219,13 @@ impl Feed {
                     let connection = self.connection.of(&wish.canary.namespace);
                     let (told, mirror, by) = (self.told.clone(), worlds.of(&wish.canary.namespace), by.clone());
                     tasks.spawn(async move {
-                        let by = by.get_or_init(|| caller(&connection)).await;
-                        let outcome = send(&connection, &kinds, by, mirror.as_ref(), &wish, &clock).await;
+                        // Who could not be told the caller's name asks again the next time.
+                        let by = by.get_or_try_init(|| access::whoami(&connection.client)).await.cloned();
+                        let by = by.unwrap_or_else(|error| {
+                            tracing::warn!(%error, "who am I");
+                            lease::identity()
+                        });
+                        let outcome = send(&connection, &kinds, &by, mirror.as_ref(), &wish, &clock).await;
                         let _ = told.send(Msg::Outcome { wish, outcome });
                     });
                 }
@@ -285,19 +290,33 @@ impl Feed {
     }
 }
 
-/// The caller's name as the API server knows it; where it knows none, who runs this process.
-async fn caller(connection: &Connection) -> String {
-    access::whoami(&connection.client).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "who am I");
-        lease::identity()
-    })
-}
+/// How long a right that is lacking counts as lacking without asking again.
+const LACKING: Duration = Duration::from_secs(60);
 
-/// Tells whether the operator may ask for anything.
-async fn rights(connection: Connection, told: Teller) {
-    let lacking = access::lacks(&connection.client, &connection.namespace, &access::TO_REQUEST).await;
-    let lacking = lacking.map(|right| format!("{right} in {}", connection.namespace));
-    let _ = told.send(Msg::Rights(lacking));
+/// Tells whether the operator may ask for anything: at the beginning, when the API server is there again, and from time
+/// to time as long as the right is lacking. One that is taken away meanwhile is found out by the request that needs it.
+async fn rights(connection: Connection, mirror: Mirror, told: Teller) {
+    let mut changed = mirror.count();
+    loop {
+        let lacking = access::lacks(&connection.client, &connection.namespace, &access::TO_REQUEST).await;
+        let lacking = lacking.map(|right| format!("{right} in {}", connection.namespace));
+        let again = if lacking.is_some() { LACKING } else { Duration::MAX };
+        if told.send(Msg::Rights(lacking)).is_err() {
+            return;
+        }
+        let returned = async {
+            let mut lost = false;
+            while changed.changed().await.is_ok() {
+                match mirror.read().health.get(&Source::Canaries) {
+                    Some(Health::Lost { .. } | Health::Forbidden { .. }) => lost = true,
+                    Some(Health::Live) if lost => return,
+                    _ => {}
+                }
+            }
+            std::future::pending().await
+        };
+        let _ = tokio::time::timeout(again, returned).await;
+    }
 }
 
 /// As [`rights`], for one namespace among all.
@@ -351,6 +370,13 @@ pub struct Pace {
     pub window: Duration,
 }
 
+/// Why nothing was measured.
+enum Unmeasured {
+    /// Prometheus is there, and the API server does not let the operator through.
+    Forbidden(String),
+    Failed(String),
+}
+
 /// Asks Prometheus again and again.
 struct Measuring {
     told: Teller,
@@ -380,17 +406,18 @@ impl Measuring {
                     let (workloads, problems) = measured;
                     Msg::Measured { at: now, span, workloads, problems }
                 }
-                Err(why) if reached => {
+                Err(Unmeasured::Forbidden(what)) => Msg::Prometheus(Link::Forbidden { what }),
+                Err(Unmeasured::Failed(why)) if reached => {
                     let since = *lost.get_or_insert_with(|| self.clock.now());
                     Msg::Prometheus(Link::Lost { since, why })
                 }
-                Err(why) => Msg::Prometheus(Link::Absent { why }),
+                Err(Unmeasured::Failed(why)) => Msg::Prometheus(Link::Absent { why }),
             };
             if self.told.send(message).is_err() {
                 return;
             }
-            // A change of the pace counts at once: a rollout has begun.
-            let mut due = asked + pace.step;
+            // One that was lost is looked for again soon; a change of the pace counts at once: a rollout has begun.
+            let mut due = asked + if lost.is_some() { MEASURE.0 } else { pace.step };
             loop {
                 tokio::select! {
                     () = tokio::time::sleep_until(due) => break,
@@ -406,8 +433,8 @@ impl Measuring {
     }
 
     /// All numbers of the namespaces, or why Prometheus does not answer.
-    async fn measure(&self, window: Duration) -> Result<(BTreeMap<Key, Measures>, Problems), String> {
-        let prometheus = self.locator.any().await?;
+    async fn measure(&self, window: Duration) -> Result<(BTreeMap<Key, Measures>, Problems), Unmeasured> {
+        let prometheus = self.locator.any().await.map_err(Unmeasured::Failed)?;
         let mut workloads = BTreeMap::new();
         let mut problems = Default::default();
         for namespace in self.worlds.names() {
@@ -416,7 +443,10 @@ impl Measuring {
                 && let Err(error) = prometheus.ping().await
             {
                 self.locator.forget().await;
-                return Err(error.to_string());
+                return Err(match &error {
+                    QueryError::Forbidden { .. } => Unmeasured::Forbidden(error.to_string()),
+                    _ => Unmeasured::Failed(error.to_string()),
+                });
             }
             workloads.extend(
                 snapshot

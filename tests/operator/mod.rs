@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each file that uses it uses its own part.
 
+pub mod grants;
+
 use crate::terminal::Terminal;
 use canary_tui::sandbox::{Options, Sandbox};
 use std::time::Duration;
@@ -39,6 +41,21 @@ impl Cluster {
         let mut all = vec!["--kubeconfig", kubeconfig.to_str().expect("a plain path"), "--min-interval", "1s"];
         all.extend_from_slice(arguments);
         Terminal::start(&all, self.home.path(), size, environment)
+    }
+
+    /// Writes the operator's kubeconfig once more: whatever the sandbox says now.
+    pub fn log_in_again(&self) {
+        self.sandbox.write_kubeconfig(&self.home.path().join("kubeconfig")).expect("a kubeconfig");
+    }
+
+    /// A console of another user, who may do what is granted and nothing else. It does not drive.
+    pub fn console_of(&self, user: &'static str, grants: grants::Grants) -> Terminal {
+        let kubeconfig = self.home.path().join(user);
+        std::fs::write(&kubeconfig, self.sandbox.kubeconfig_for(user)).expect("a kubeconfig");
+        self.sandbox.deny(Some(std::sync::Arc::new(move |asked| asked.user == user && grants.deny(asked))));
+        let arguments = ["--kubeconfig", kubeconfig.to_str().expect("a plain path"), "--no-controller"];
+        // Without colours what is dim is dim, and can be seen.
+        Terminal::start(&arguments, self.home.path(), (120, 40), &[("NO_COLOR", "1")])
     }
 
     /// A console that drives, with all apps at rest on its screen.

@@ -141,6 +141,17 @@ impl Terminal {
         self.shared.0.lock().expect("no panic under the lock").parser.screen().contents()
     }
 
+    /// Whether a text that is on the screen is dim.
+    pub fn is_dim(&self, text: &str) -> bool {
+        let seen = self.shared.0.lock().expect("no panic under the lock");
+        let screen = seen.parser.screen();
+        let (_, columns) = screen.size();
+        let mut rows = screen.rows(0, columns.into()).enumerate();
+        let place = rows.find_map(|(row, line)| line.find(text).map(|at| (row, line[..at].chars().count())));
+        let (row, column) = place.unwrap_or_else(|| panic!("no {text:?} on:\n{}", screen.contents()));
+        screen.cell(row as u16, column as u16).is_some_and(|cell| cell.dim())
+    }
+
     /// All bytes so far, and in how many reads they came.
     pub fn written(&self) -> (Vec<u8>, usize) {
         let seen = self.shared.0.lock().expect("no panic under the lock");

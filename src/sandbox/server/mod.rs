@@ -89,6 +89,11 @@ impl Api {
         users.unwrap_or_else(PoisonError::into_inner).insert(token.into(), user.into());
     }
 
+    /// Knows a bearer token no more: 401.
+    pub fn expel(&self, token: &str) {
+        self.users.write().unwrap_or_else(PoisonError::into_inner).remove(token);
+    }
+
     /// Answers the proxy path of a Service's port with `backend`. `None` takes it down: 503.
     pub fn set_backend(&self, namespace: &str, service: &str, port: u16, backend: Option<Router>) {
         let mut proxies = self.proxies.write().unwrap_or_else(PoisonError::into_inner);

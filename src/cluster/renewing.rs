@@ -1,0 +1,155 @@
+//! A client that has its credentials anew when they end or are not accepted any more, so that no operator has to leave
+//! the console for it, and no driver its rollouts.
+
+use super::connect::explain;
+use super::credentials::Login;
+use chrono::Utc;
+use futures::future::BoxFuture;
+use kube::Client;
+use kube::client::Body;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+use tower::{BoxError, Service};
+
+/// Least time between two attempts that brought nothing new.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The most that it grows to, for a file and for a plugin.
+const MOST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// A client over these credentials and those that follow them.
+///
+/// # Errors
+/// In words, where none can be made of them.
+pub(super) fn client(login: Login) -> Result<Client, String> {
+    let made = Client::try_from(login.config.clone()).map_err(|e| explain(&e))?;
+    if login.origin.is_none() {
+        return Ok(made);
+    }
+    let namespace = login.config.default_namespace.clone();
+    let present = Present { client: made, login, number: 0 };
+    let shared = Shared { present: RwLock::new(present), attempts: tokio::sync::Mutex::default() };
+    Ok(Client::new(Renewing(Arc::new(shared)), namespace))
+}
+
+/// What is used now.
+#[derive(Clone)]
+struct Present {
+    client: Client,
+    login: Login,
+    /// Counts up with each renewal.
+    number: u64,
+}
+
+struct Shared {
+    present: RwLock<Present>,
+    /// Held while an attempt is under way.
+    attempts: tokio::sync::Mutex<Attempts>,
+}
+
+/// The attempts that brought nothing.
+#[derive(Default)]
+struct Attempts {
+    last: Option<Instant>,
+    wait: Duration,
+    /// Why the last one failed; None: the credentials were the same as before.
+    why: Option<String>,
+}
+
+impl Shared {
+    fn present(&self) -> Present {
+        self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What came after the credentials of that number; None: they are still the newest that can be had.
+    async fn after(&self, number: u64) -> Result<Option<Present>, String> {
+        let mut attempts = self.attempts.lock().await;
+        let present = self.present();
+        if present.number != number {
+            return Ok(Some(present));
+        }
+        if attempts.last.is_some_and(|last| last.elapsed() < attempts.wait) {
+            return attempts.why.clone().map_or(Ok(None), Err);
+        }
+        let renewed = match present.login.again().await {
+            Ok(login) if login.digest() == present.login.digest() => Ok(None),
+            Ok(login) => Client::try_from(login.config.clone())
+                .map(|client| Some(Present { client, login, number: number + 1 }))
+                .map_err(|e| explain(&e)),
+            Err(why) => Err(why),
+        };
+        match &renewed {
+            Ok(Some(renewed)) => {
+                *attempts = Attempts::default();
+                *self.present.write().unwrap_or_else(PoisonError::into_inner) = renewed.clone();
+                tracing::info!("the credentials were renewed");
+            }
+            Ok(None) | Err(_) => {
+                attempts.last = Some(Instant::now());
+                let most = if present.login.from_plugin { MOST.1 } else { MOST.0 };
+                attempts.wait = (attempts.wait * 2).clamp(PATIENCE, most);
+                attempts.why = renewed.as_ref().err().cloned();
+                tracing::warn!(why = attempts.why, "the credentials could not be renewed");
+            }
+        }
+        renewed
+    }
+}
+
+/// As [`Shared::after`]. Whoever asked may go: a plugin that has begun is heard to its end.
+async fn renew(shared: &Arc<Shared>, number: u64) -> Result<Option<Present>, String> {
+    let shared = shared.clone();
+    tokio::spawn(async move { shared.after(number).await }).await.map_err(|e| e.to_string())?
+}
+
+/// Why a request was not sent or its answer not given.
+#[derive(Debug, thiserror::Error)]
+#[error("the credentials are not accepted any more, and there are no new ones: {0}")]
+struct Expired(String);
+
+struct Renewing(Arc<Shared>);
+
+impl Service<http::Request<Body>> for Renewing {
+    type Response = http::Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            let mut present = shared.present();
+            if present.login.ends(Utc::now())
+                && let Ok(Some(renewed)) = renew(&shared, present.number).await
+            {
+                present = renewed;
+            }
+            let again = copy(&request);
+            let answer = present.client.send(request).await?;
+            let Some(again) = again.filter(|_| answer.status() == http::StatusCode::UNAUTHORIZED) else {
+                return Ok(answer);
+            };
+            // It was refused at the door: nothing was done, and it can be sent again.
+            match renew(&shared, present.number).await {
+                Ok(Some(renewed)) => Ok(renewed.client.send(again).await?),
+                Ok(None) => Ok(answer),
+                Err(why) => Err(Expired(why).into()),
+            }
+        })
+    }
+}
+
+/// The same request once more, where its body is at hand.
+fn copy(request: &http::Request<Body>) -> Option<http::Request<Body>> {
+    let mut copy = http::Request::new(request.body().try_clone()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}
