@@ -5,6 +5,7 @@ pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod metrics;
+pub mod report;
 pub mod rollout;
 pub mod sandbox;
 pub mod traffic;

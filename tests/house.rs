@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from top to bottom.
-const ROOMS: [&str; 9] = ["cli", "tui", "controller", "sandbox", "traffic", "cluster", "metrics", "rollout", "api"];
+const ROOMS: [&str; 10] =
+    ["cli", "tui", "report", "controller", "sandbox", "traffic", "cluster", "metrics", "rollout", "api"];
 
 /// What a room may know beside those below it, and what it may not although it stands below it.
 fn may_know(room: &str, other: &str) -> bool {
@@ -14,7 +15,7 @@ fn may_know(room: &str, other: &str) -> bool {
         "traffic" => false,
         "sandbox" => matches!(other, "api" | "traffic"),
         // The rest knows nothing of the sandbox but its address; the command line starts it.
-        "tui" | "controller" => place(other) > place(room) && !matches!(other, "sandbox" | "traffic"),
+        "tui" | "report" | "controller" => place(other) > place(room) && !matches!(other, "sandbox" | "traffic"),
         _ => place(other) > place(room),
     }
 }

@@ -178,6 +178,15 @@ pub enum Command {
     ///
     /// Exit code: 0 Succeeded or Initialized, 1 Failed, 2 error, 3 timeout, 4 under way.
     Status(StatusArgs),
+    /// Print one line for each change of a canary, or of all of them
+    ///
+    /// For logs, pipes and screen readers: the time, the canary, its phase, its weight, its failed checks, and what has
+    /// changed. It goes on until it is stopped or nobody reads. With --until-end the exit code is that of status.
+    Watch(WatchArgs),
+    /// Write down what happened in a rollout: Markdown, with the charts as an SVG beside it
+    ///
+    /// Of the rollout under way, or the last one. Nothing is written over.
+    Report(ReportArgs),
     /// Start a rollout, or try a failed revision again
     Start(StartArgs),
     /// Hold the weight where it is; the checks go on
@@ -316,6 +325,40 @@ pub struct StatusArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct WatchArgs {
+    /// Name of a Canary [default: all]
+    #[arg(required_if_eq("until_end", "true"))]
+    pub name: Option<String>,
+    /// End when the rollout of the target's present revision has ended: exit code 0 Succeeded or Initialized, 1 Failed
+    #[arg(long)]
+    pub until_end: bool,
+    /// How long to wait for the end [default: without end]; exit code 3 after that
+    #[arg(long, value_name = "D", value_parser = positive, requires = "until_end")]
+    pub timeout: Option<Duration>,
+    /// One JSON object a line
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Lines>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lines {
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// Name of a Canary
+    pub name: String,
+    /// Folder or file to write to [default: the present folder, under a name of the canary and the time]
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
 pub struct StartArgs {
     /// Image to set on the target
     #[arg(long, value_name = "IMAGE", value_parser = text)]
@@ -392,6 +435,8 @@ pub enum Run {
     Get(GetArgs),
     Events(EventsArgs),
     Status(StatusArgs),
+    Watch(WatchArgs),
+    Report(ReportArgs),
     Request(Ask),
     Manifests(ManifestsArgs),
     Config(ConfigCommand),
@@ -470,6 +515,8 @@ impl Cli {
             Command::Get(args) => Run::Get(GetArgs { cluster: args.cluster.or(before), ..args }),
             Command::Events(args) => Run::Events(EventsArgs { cluster: args.cluster.or(before), ..args }),
             Command::Status(args) => Run::Status(StatusArgs { cluster: args.cluster.or(before), ..args }),
+            Command::Watch(args) => Run::Watch(WatchArgs { cluster: args.cluster.or(before), ..args }),
+            Command::Report(args) => Run::Report(ReportArgs { cluster: args.cluster.or(before), ..args }),
             Command::Start(StartArgs { image, version, container, request }) => {
                 Run::Request(Ask { image, version, container, ..ask(Verb::Start, request, before) })
             }
@@ -668,6 +715,10 @@ mod tests {
             "canary-tui status",
             "canary-tui status web --wait --timeout soon",
             "canary-tui status web --timeout 5s",
+            "canary-tui watch --until-end",
+            "canary-tui watch web --timeout 5s",
+            "canary-tui watch -o yaml",
+            "canary-tui report",
             "canary-tui sandbox",
             "canary-tui sandbox --kubeconfig f --listen 0.0.0.0:1",
             "canary-tui sandbox --kubeconfig f --canaries 0",

@@ -13,6 +13,7 @@ pub mod get;
 pub mod logging;
 pub mod manifests;
 pub mod plain;
+pub mod report;
 pub mod request;
 pub mod sandbox;
 pub mod session;
@@ -20,6 +21,7 @@ pub mod shell;
 pub mod signals;
 pub mod status;
 pub mod table;
+pub mod watch;
 pub mod watching;
 
 pub use args::Cli;
@@ -55,6 +57,8 @@ pub async fn run(cli: Cli) -> Exit {
         Run::Get(args) => get::run(args, out).await,
         Run::Events(args) => events::run(args, out).await,
         Run::Status(args) => status::run(args, clock, out).await,
+        Run::Watch(args) => watch::run(args, clock, out).await,
+        Run::Report(args) => report::run(args, clock, out).await,
         Run::Request(ask) => request::run(ask, &config, clock, out).await,
         Run::Manifests(args) => manifests::run(args, out),
         Run::Config(command) => config::run(command, out),

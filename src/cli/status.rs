@@ -55,7 +55,10 @@ pub async fn run(args: StatusArgs, clock: Clock, out: &mut dyn Write) -> Result<
 }
 
 /// The verdict of now, in a code and in words.
-fn stand(world: &World, name: &str, namespace: &str, asked: Option<&str>) -> Result<(Exit, String)> {
+///
+/// # Errors
+/// Where there is no such canary or it cannot be driven, and where its target bears another revision than `asked`.
+pub fn stand(world: &World, name: &str, namespace: &str, asked: Option<&str>) -> Result<(Exit, String)> {
     let (canary, target) = watching::pair(world, name, namespace)?;
     let revision = world.revision_name(canary, target);
     let revision = revision.as_deref();
