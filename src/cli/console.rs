@@ -41,6 +41,7 @@ pub async fn run(
         controller: drives.then_some(controller),
         prometheus: cluster.prometheus.or_else(|| config.prometheus(context)),
         look: look.wanted(&config, context),
+        reports: logging::directory().map(|directory| directory.join("reports")),
         config,
         problems,
     };

@@ -9,6 +9,8 @@ pub mod file;
 pub mod gather;
 pub mod markdown;
 pub mod story;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use file::{Place, write};

@@ -35,6 +35,8 @@ pub enum Action {
     Theme,
     Mouse,
     Copy,
+    /// Write down the selected canary's rollout.
+    Report,
     NextPane,
     Up,
     Down,
@@ -347,6 +349,14 @@ pub const TABLE: &[Binding] = &[
         action: Action::Mouse,
         label: "",
         help: "Turn the mouse on or off: the wheel scrolls, a click selects; off, the terminal selects text with it",
+    },
+    Binding {
+        place: Place::Main,
+        presses: &[letter('R')],
+        key: "R",
+        action: Action::Report,
+        label: "",
+        help: "Write down what happened in the selected canary's rollout, with its charts",
     },
     Binding {
         place: Place::Main,

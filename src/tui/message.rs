@@ -153,6 +153,8 @@ pub enum Command {
         primary: Key,
         canary: Key,
     },
+    /// Write down what happened in a canary's rollout, and say where.
+    Report(Key),
     /// Show the canaries of another namespace.
     Namespace(String),
     /// Go to another context of the kubeconfig.

@@ -28,6 +28,7 @@ pub mod palette;
 pub mod question;
 pub mod readers;
 pub mod reading;
+pub mod reporting;
 pub mod row;
 pub mod run;
 pub mod scene;

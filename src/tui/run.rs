@@ -49,6 +49,8 @@ pub struct Options {
     pub prometheus: Option<String>,
     /// Theme, colours and shapes.
     pub look: Wanted,
+    /// Where reports are written; None: the present folder.
+    pub reports: Option<PathBuf>,
     /// What the config file says, and what is wrong in it.
     pub config: Config,
     pub problems: Vec<Problem>,
@@ -106,6 +108,7 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
         screen,
         clock,
         orders: orders.clone(),
+        reports: options.reports,
         gap: FRAME,
         drawn: None,
         asked,
@@ -127,6 +130,7 @@ struct Console {
     screen: Screen<File>,
     clock: Clock,
     orders: mpsc::UnboundedSender<Order>,
+    reports: Option<PathBuf>,
     /// Least time between two frames; longer over a slow line.
     gap: Duration,
     drawn: Option<Instant>,
@@ -291,6 +295,9 @@ impl Console {
                         update(&mut self.model, Msg::Notice(Notice { tone: Tone::Plain, text }));
                     }
                     Command::Send(wish) => drop(self.orders.send(Order::Send(wish))),
+                    Command::Report(canary) => {
+                        let _ = self.orders.send(Order::Report { canary, folder: self.reports.clone() });
+                    }
                     Command::Remember { primary, canary } => {
                         let _ = self.orders.send(Order::Remember { primary, canary });
                     }

@@ -5,9 +5,10 @@ use super::answers::Desk;
 use super::counting::Counting;
 use super::history::{METRICS, Measures, Problems};
 use super::message::{Msg, Outcome, Teller};
-use super::model::{Link, Wish};
+use super::model::{Link, Notice, Tone, Wish};
 use super::own_checks::Judging;
 use super::reading::Inquiry;
+use super::reporting;
 use super::row::Key;
 use super::watching::Watching;
 use super::worlds::Worlds;
@@ -17,8 +18,10 @@ use crate::cluster::lease;
 use crate::cluster::{Clock, Connection, Fleet, Health, Kinds, Mirror, Source, Survey, access, requests};
 use crate::controller::{self, Controller, Role};
 use crate::metrics::{Locator, Metric, Prometheus, QueryError};
+use crate::report::Asked;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -75,6 +78,12 @@ pub enum Order {
     },
     /// Answer this from now on, and nothing that was asked before.
     Read(Option<Inquiry>),
+    /// Write down what happened in a canary's rollout.
+    Report {
+        canary: Key,
+        /// None: the present folder.
+        folder: Option<PathBuf>,
+    },
     /// Stop driving, and end.
     Stop,
 }
@@ -229,6 +238,20 @@ impl Feed {
                         let _ = told.send(Msg::Outcome { wish, outcome });
                     });
                 }
+                Some(Order::Report { canary, folder }) => {
+                    let asked = Asked {
+                        context: self.connection.context.clone(),
+                        namespace: canary.namespace,
+                        canary: canary.name,
+                        now: self.clock.now(),
+                    };
+                    let (told, locator) = (self.told.clone(), locator.of(&asked.namespace));
+                    let mirror = worlds.of(&asked.namespace);
+                    tasks.spawn(async move {
+                        let notice = reporting::report(mirror.as_ref(), &locator, asked, folder).await;
+                        let _ = told.send(Msg::Notice(notice));
+                    });
+                }
                 Some(Order::Remember { primary, canary }) => {
                     selected_in.send_replace(Some(canary.clone()));
                     shown_in.send_replace(Some([primary.clone(), canary.clone()]));
@@ -282,6 +305,10 @@ impl Feed {
                             let _ = self.told.send(Msg::Outcome { wish, outcome });
                         }
                         Some(Order::Read(ask)) => self.unanswered = ask,
+                        Some(Order::Report { .. }) => {
+                            let text = "the cluster is not reached yet".to_string();
+                            let _ = self.told.send(Msg::Notice(Notice { tone: Tone::Bad, text }));
+                        }
                         Some(Order::Remember { .. }) => {}
                     }
                 }

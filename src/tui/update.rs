@@ -341,6 +341,15 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
             model.notice = Some(Notice { tone: Tone::Plain, text: text.into() });
             return vec![Command::Mouse(model.mouse)];
         }
+        Action::Report => {
+            let Some(canary) = model.row().map(|row| row.key()) else {
+                model.notice = Some(Notice { tone: Tone::Plain, text: "no canary is selected".into() });
+                return Vec::new();
+            };
+            let text = format!("writing down the rollout of {}", canary.name);
+            model.notice = Some(Notice { tone: Tone::Wait, text });
+            return vec![Command::Report(canary)];
+        }
         Action::NextPane => {
             model.pane = match model.pane {
                 Pane::Fleet => Pane::Events,
