@@ -105,8 +105,14 @@ fn what_is_missing_is_said() {
 #[test]
 fn a_watch_that_waits_for_an_end_ends_in_time() {
     let cluster = Cluster::start(Duration::from_secs(10));
-    // Nobody drives: nothing is initialized and nothing ends.
-    let mut watch = cluster.command(&["watch", APP, "--until-end", "--timeout", "1s"]);
+    // Another version than the primary's, and nobody drives: the rollout never ends.
+    let another = |object: &mut serde_json::Value| {
+        let image = &mut object["spec"]["template"]["spec"]["containers"][0]["image"];
+        *image = image.as_str().expect("an image").replace("1.0.0", "1.1.0").into();
+    };
+    let store = cluster.sandbox.store();
+    store.modify("Deployment", Some("jx-production"), APP, another).expect("the Deployment");
+    let mut watch = cluster.command(&["watch", APP, "--until-end", "--timeout", "2s"]);
     let mut watch = watch.stdout(Stdio::piped()).spawn().expect("it starts");
     let mut text = String::new();
     watch.stdout.take().expect("a pipe").read_to_string(&mut text).expect("text");

@@ -5,7 +5,7 @@ use super::exit::{Exit, tell};
 use super::plain::escaped;
 use super::session::Session;
 use super::watching;
-use crate::cluster::Clock;
+use crate::cluster::{Clock, histories};
 use crate::metrics::{Locator, Prometheus};
 use crate::report::{self, Asked, Place};
 use anyhow::{Result, anyhow};
@@ -27,7 +27,9 @@ pub async fn run(args: ReportArgs, clock: Clock, out: &mut dyn Write) -> Result<
         canary: args.name,
         now: clock.now(),
     };
-    let story = report::gather(&mirror, &locator, &asked).await.map_err(|why| anyhow!(why))?;
+    let client = &session.connection.client;
+    let kept = histories::read(client, &session.kinds, &asked.namespace, &asked.canary).await;
+    let story = report::gather(&mirror, &locator, kept, &asked).await.map_err(|why| anyhow!(why))?;
     let place = args.output.as_deref().map_or_else(|| Place::Folder(".".into()), |path: &Path| Place::of(path));
     let path = report::write(&story, &place).map_err(|why| anyhow!(why))?;
     story.missing.iter().for_each(|what| tell(&format!("not in the report: {what}")));

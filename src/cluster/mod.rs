@@ -12,6 +12,7 @@ pub mod entrances;
 pub mod events;
 pub mod flagger;
 pub mod fleet;
+pub mod histories;
 mod keeping;
 pub mod kinds;
 mod lanes;

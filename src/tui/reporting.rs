@@ -1,16 +1,24 @@
 //! The report that a key asks for: collected and written off the screen's thread, and what became of it.
 
 use super::model::{Notice, Tone, kept};
+use crate::api::History;
 use crate::cluster::Mirror;
 use crate::metrics::Locator;
 use crate::report::{self, Asked, Place};
 use std::path::PathBuf;
 
-/// Writes a report; answers where it is or why it is not. `folder`: None for the present one.
-pub async fn report(mirror: Option<&Mirror>, locator: &Locator, asked: Asked, folder: Option<PathBuf>) -> Notice {
+/// Writes a report; answers where it is or why it is not. `history` is what the Canary bears of its rollouts; `folder`: None
+/// for the present one.
+pub async fn report(
+    mirror: Option<&Mirror>,
+    locator: &Locator,
+    history: Result<History, String>,
+    asked: Asked,
+    folder: Option<PathBuf>,
+) -> Notice {
     let written = async {
         let mirror = mirror.ok_or_else(|| format!("nothing is known of namespace {} any more", asked.namespace))?;
-        let story = report::gather(mirror, locator, &asked).await?;
+        let story = report::gather(mirror, locator, history, &asked).await?;
         let place = Place::Folder(folder.unwrap_or_else(|| ".".into()));
         let missing = story.missing.len();
         let write = move || report::write(&story, &place);

@@ -15,7 +15,7 @@ use super::worlds::Worlds;
 use crate::cluster::connect::explain;
 use crate::cluster::kinds::KindsError;
 use crate::cluster::lease;
-use crate::cluster::{Clock, Connection, Fleet, Health, Kinds, Mirror, Source, Survey, access, requests};
+use crate::cluster::{Clock, Connection, Fleet, Health, Kinds, Mirror, Source, Survey, access, histories, requests};
 use crate::controller::{self, Controller, Role};
 use crate::metrics::{Locator, Metric, Prometheus, QueryError};
 use crate::report::Asked;
@@ -247,8 +247,10 @@ impl Feed {
                     };
                     let (told, locator) = (self.told.clone(), locator.of(&asked.namespace));
                     let mirror = worlds.of(&asked.namespace);
+                    let (client, kinds) = (self.connection.client.clone(), kinds.clone());
                     tasks.spawn(async move {
-                        let notice = reporting::report(mirror.as_ref(), &locator, asked, folder).await;
+                        let kept = histories::read(&client, &kinds, &asked.namespace, &asked.canary).await;
+                        let notice = reporting::report(mirror.as_ref(), &locator, kept, asked, folder).await;
                         let _ = told.send(Msg::Notice(notice));
                     });
                 }
