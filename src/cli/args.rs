@@ -452,6 +452,8 @@ impl Run {
             Run::Get(args) => Some(&mut args.cluster),
             Run::Events(args) => Some(&mut args.cluster),
             Run::Status(args) => Some(&mut args.cluster),
+            Run::Watch(args) => Some(&mut args.cluster),
+            Run::Report(args) => Some(&mut args.cluster),
             Run::Request(ask) => Some(&mut ask.request.cluster),
             Run::Sandbox(_) | Run::Manifests(_) | Run::Config(_) | Run::Completions(_) | Run::Man => None,
         }
