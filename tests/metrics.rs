@@ -6,7 +6,9 @@ use canary_tui::rollout::Reading;
 use canary_tui::traffic::{Destination, Facts, PodFact, Route, Simulator, Traffic, Workload, api};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 const NAMESPACE: &str = "prod";
@@ -165,4 +167,47 @@ async fn a_history_ends_with_the_numbers_of_now() {
         }
     }
     assert_eq!(history.points.len(), 10);
+}
+
+#[tokio::test]
+async fn what_is_recalled_is_what_was_measured_live_at_the_same_instants() {
+    let second = Arc::new(AtomicI64::new(0));
+    let mut simulator = Simulator::new(7, start(), Duration::from_secs(1), Duration::from_secs(600));
+    simulator.observe(start(), facts());
+    let clock = second.clone();
+    let now = move || start() + TimeDelta::seconds(clock.load(Ordering::SeqCst));
+    let traffic = Traffic::new(simulator, Arc::new(now));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = api::router(traffic.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let prometheus = Prometheus::from_flag(&format!("http://{address}")).unwrap();
+    let mut live = Vec::new();
+    for at in (10..=150).step_by(5) {
+        second.store(at, Ordering::SeqCst);
+        let now = start() + TimeDelta::seconds(at);
+        traffic.advance(now);
+        live.push((now, prometheus.snapshot(NAMESPACE, WINDOW).await));
+    }
+    let names = ["web-primary", "web"];
+    let (from, to) = (live[0].0, live[live.len() - 1].0);
+    let recalled = prometheus.history(NAMESPACE, names, WINDOW, (from, to), Duration::from_secs(5)).await;
+    assert!(recalled.problems.is_empty(), "{:?}", recalled.problems);
+    let mut values = 0;
+    for name in names {
+        for metric in Metric::ALL {
+            let points: BTreeMap<_, _> = recalled.points[&(name.to_string(), metric)].iter().copied().collect();
+            for (at, snapshot) in &live {
+                let measured = snapshot.workloads.get(name).and_then(|found| found.get(metric));
+                // To the last bit; the charts show no infinity.
+                assert_eq!(
+                    points.get(at).copied(),
+                    measured.filter(|value| value.is_finite()),
+                    "{name} {metric:?} {at}"
+                );
+                values += points.len().min(1);
+            }
+        }
+    }
+    assert_eq!(values, 2 * 5 * live.len());
 }

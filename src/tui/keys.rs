@@ -65,6 +65,14 @@ pub enum Action {
     /// In the palette: take over what is chosen, to go on typing.
     Complete,
     Accept,
+    /// In the charts: the cursor to an earlier or a later instant.
+    Earlier,
+    Later,
+    /// In the charts: a longer or a shorter time.
+    Longer,
+    Shorter,
+    /// In the charts: one metric large, or all of them small.
+    Enlarge,
 }
 
 impl Action {
@@ -106,12 +114,14 @@ pub enum Place {
     Question,
     /// The list of versions.
     Versions,
-    /// Help, events, charts, and what is read about one canary.
+    /// Help, events, and what is read about one canary.
     Reading,
     /// What is looked for in there is being typed.
     Find,
     /// The list of themes.
     Themes,
+    /// The charts.
+    Charts,
     /// The filter is being typed.
     Filter,
     /// The list of everything that can be done; letters are typed into it.
@@ -127,7 +137,7 @@ impl Place {
     pub fn fixed(self) -> bool {
         // All of them are named, so that whoever adds a place decides.
         match self {
-            Place::Main | Place::Reading => false,
+            Place::Main | Place::Reading | Place::Charts => false,
             Place::Question | Place::Versions | Place::Filter | Place::Find => true,
             Place::Themes | Place::Palette | Place::Field | Place::Any => true,
         }
@@ -220,7 +230,7 @@ pub const TABLE: &[Binding] = &[
         key: "enter",
         action: Action::Charts,
         label: "charts",
-        help: "Show the selected canary's measurements larger",
+        help: "Show the selected canary's measurements over time: h and l read an instant, [ and ] turn the time",
     },
     Binding {
         place: Place::Main,
@@ -695,6 +705,102 @@ pub const TABLE: &[Binding] = &[
         help: "Put the theme on again that was there before",
     },
     Binding {
+        place: Place::Charts,
+        presses: &[key(KeyCode::Left), letter('h')],
+        key: "← h",
+        action: Action::Earlier,
+        label: "",
+        help: "Read an earlier instant",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[key(KeyCode::Right), letter('l')],
+        key: "h l",
+        action: Action::Later,
+        label: "read",
+        help: "Read a later instant; past the newest, the latest",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[letter('['), letter('-')],
+        key: "[",
+        action: Action::Shorter,
+        label: "",
+        help: "Look back less far: 5 minutes, 15 minutes, an hour, 6 hours, a day",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[letter(']'), letter('+'), letter('=')],
+        key: "[ ]",
+        action: Action::Longer,
+        label: "time",
+        help: "Look back farther: 5 minutes, 15 minutes, an hour, 6 hours, a day",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[letter('m')],
+        key: "m",
+        action: Action::Enlarge,
+        label: "one large",
+        help: "Give the room to one metric after the other, and to all again",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[key(KeyCode::Up), letter('k')],
+        key: "↑",
+        action: Action::Up,
+        label: "",
+        help: "The charts of the canary above",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[key(KeyCode::Down), letter('j')],
+        key: "↑ ↓",
+        action: Action::Down,
+        label: "next canary",
+        help: "The charts of the canary below",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[key(KeyCode::PageUp), control('b')],
+        key: "pgup",
+        action: Action::PageUp,
+        label: "",
+        help: "A page of canaries up",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[key(KeyCode::PageDown), control('f'), letter(' ')],
+        key: "pgdn",
+        action: Action::PageDown,
+        label: "",
+        help: "A page of canaries down",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[letter('g'), key(KeyCode::Home)],
+        key: "g",
+        action: Action::Top,
+        label: "",
+        help: "The charts of the first canary",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[letter('G'), key(KeyCode::End)],
+        key: "G",
+        action: Action::Bottom,
+        label: "",
+        help: "The charts of the last canary",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[key(KeyCode::Esc), letter('q'), key(KeyCode::Enter), letter('?')],
+        key: "esc",
+        action: Action::Back,
+        label: "close",
+        help: "Close them",
+    },
+    Binding {
         place: Place::Filter,
         presses: &[key(KeyCode::Enter)],
         key: "enter",
@@ -882,6 +988,7 @@ pub fn place(model: &Model) -> Place {
         Some(Overlay::Reading(reading)) if reading.find.typing => Place::Find,
         Some(Overlay::Events(reader)) if reader.find.typing => Place::Find,
         Some(Overlay::Themes(_)) => Place::Themes,
+        Some(Overlay::Charts) => Place::Charts,
         Some(_) => Place::Reading,
         None if model.filter.typing => Place::Filter,
         None => Place::Main,
@@ -968,7 +1075,6 @@ pub fn label(binding: &Binding, model: &Model) -> &'static str {
         Action::Events if matches!(model.overlay, Some(Overlay::Events(_))) => "",
         Action::Read(topic) if matches!(&model.overlay, Some(Overlay::Reading(r)) if r.ask.topic == topic) => "",
         Action::Events | Action::Read(_) if matches!(model.overlay, Some(Overlay::Help { .. } | Overlay::Charts)) => "",
-        Action::Down if matches!(model.overlay, Some(Overlay::Charts)) => "next canary",
         Action::Reason if matches!(&model.overlay, Some(Overlay::Question(question)) if !question.takes_reason()) => "",
         // Most canaries wait at none, and the line is short.
         Action::Open if enabled(Action::Open, model).is_err() => "",

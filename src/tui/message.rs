@@ -1,6 +1,6 @@
 //! What the console is told, and what it asks to be done.
 
-use super::history::{Measures, Problems};
+use super::history::{Measures, Problems, Range};
 use super::model::{Driver, Link, Notice, Wish};
 use super::own_checks::Judged;
 use super::reading::{Answer, Inquiry};
@@ -110,11 +110,11 @@ pub enum Msg {
     Judged(Judged),
     /// How Prometheus is doing, where it did not answer.
     Prometheus(Link),
-    /// What Prometheus remembers of a workload, oldest first, a sample every `span` seconds.
+    /// What Prometheus remembers of a workload, oldest first, at the step of a range; the error says why it does not tell.
     Remembered {
         workload: Key,
-        span: i64,
-        samples: Vec<(DateTime<Utc>, Measures)>,
+        range: Range,
+        samples: Result<Vec<(DateTime<Utc>, Measures)>, String>,
     },
     /// Something to be said.
     Notice(Notice),
@@ -148,13 +148,19 @@ pub enum Outcome {
 pub enum Command {
     /// Write a request on a Canary and tell the outcome.
     Send(Wish),
-    /// Inquiry Prometheus what it remembers of these workloads.
+    /// A canary was selected: tell of its pods and of its own checks.
     Remember {
         primary: Key,
         canary: Key,
     },
     /// Write down what happened in a canary's rollout, and say where.
     Report(Key),
+    /// Ask Prometheus what it remembers of these workloads.
+    Recall {
+        primary: Key,
+        canary: Key,
+        range: Range,
+    },
     /// Show the canaries of another namespace.
     Namespace(String),
     /// Go to another context of the kubeconfig.

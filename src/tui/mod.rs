@@ -7,6 +7,7 @@
 
 pub mod answers;
 pub mod bytes;
+pub mod charts;
 pub mod chooser;
 pub mod clipboard;
 pub mod config;
@@ -25,9 +26,11 @@ pub mod mouse;
 pub mod order;
 pub mod own_checks;
 pub mod palette;
+pub mod plot;
 pub mod question;
 pub mod readers;
 pub mod reading;
+pub mod recalling;
 pub mod reporting;
 pub mod row;
 pub mod run;
@@ -41,6 +44,7 @@ pub mod theme;
 pub mod update;
 pub mod view;
 pub mod watching;
+pub mod weights;
 pub mod worlds;
 
 pub use run::{Options, run};

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here reads a clock or waits for anything; the time is a field.
 
+use super::charts::Charts;
 use super::chooser::Chooser;
 use super::config::{Config, Problem};
 use super::guard::Guard;
@@ -15,6 +16,7 @@ use super::question::Question;
 use super::reading::Reading;
 use super::row::{Key, Row, Side};
 use super::text;
+use super::weights::Weights;
 use crate::api::{Provider, Verb};
 use crate::cluster::{EventRecord, PodsRecord};
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
@@ -59,6 +61,9 @@ pub struct Model {
     /// Events on canaries, oldest first.
     pub events: Vec<EventRecord>,
     pub history: History,
+    /// When the canaries' weights were seen to change.
+    pub weights: Weights,
+    pub charts: Charts,
     pub metric_problems: Problems,
     /// The pods of the selected canary's workloads, by Deployment name; the error says why they may not be read.
     pub pods: BTreeMap<Key, Result<PodsRecord, String>>,
@@ -297,6 +302,8 @@ impl Model {
             index: Index { providers: [Provider::default()].into(), ..Index::default() },
             events: Vec::new(),
             history: History::default(),
+            weights: Weights::default(),
+            charts: Charts::default(),
             metric_problems: Default::default(),
             pods: BTreeMap::new(),
             judged: Judged::default(),

@@ -316,6 +316,9 @@ impl Console {
                         self.reading = Some(tokio::task::spawn_blocking(move || Library::load(folder.as_deref())));
                     }
                     Command::Suspend => self.suspend(input, session).await,
+                    Command::Recall { primary, canary, range } => {
+                        let _ = self.orders.send(Order::Recall { primary, canary, range });
+                    }
                 }
             }
         }

@@ -3,7 +3,7 @@
 pub mod reading;
 
 use super::glyphs;
-use super::history::Measures;
+use super::history::{Measures, Range};
 use super::look::{Look, Wanted};
 use super::message::{Command, Msg};
 use super::model::{Driver, Link, Model, Start};
@@ -180,6 +180,25 @@ fn measured(model: &mut Model, running: &str, bad: bool) {
     }
 }
 
+/// What Prometheus remembers of the selected canary: of the primary all but a while in the middle, of the canary the last
+/// two minutes.
+pub fn remember(model: &mut Model, range: Range) {
+    let Some(row) = model.row() else { return };
+    let workloads = [(row.primary.workload.clone(), 1.0), (row.canary.workload.clone(), 0.3)];
+    let bad = row.failed_checks > 0;
+    let now = model.now.timestamp() / range.step() * range.step();
+    let gap = now - range.seconds() * 6 / 10..now - range.seconds() * 5 / 10;
+    for (index, (workload, share)) in workloads.into_iter().enumerate() {
+        let canary = index == 1;
+        let began = if canary { now - 137 } else { now - range.seconds() };
+        let times = (now - range.seconds()..=now).step_by(range.step() as usize);
+        let times = times.filter(|at| *at >= began && (canary || !gap.contains(at)));
+        let sample = |at| (DateTime::from_timestamp(at, 0).unwrap_or_default(), measures(at, share, canary && bad));
+        let samples = Ok(times.map(sample).collect());
+        update(model, Msg::Remembered { workload, range: range.asked(), samples });
+    }
+}
+
 /// The fleet at rest or in the middle of a rollout.
 fn fleet(width: u16, height: u16, myapp: Row, events: Vec<EventRecord>, bad: bool) -> Model {
     let mut model = unheard(width, height);
@@ -306,6 +325,7 @@ pub fn many(count: usize, width: u16, height: u16) -> Model {
         row
     });
     let rows: Vec<Row> = rows.collect();
+    update(&mut model, Msg::Rows(rows.clone()));
     let now = model.now.timestamp();
     for at in (now - 300..=now).step_by(STEP as usize) {
         let sides = rows.iter().flat_map(|row| [(&row.primary, 1.0), (&row.canary, 0.4)]);
@@ -319,7 +339,6 @@ pub fn many(count: usize, width: u16, height: u16) -> Model {
         EventRecord { version, ..event(&row.name, "12:04:31", false, &message) }
     });
     update(&mut model, Msg::Events(events.collect()));
-    update(&mut model, Msg::Rows(rows));
     model
 }
 

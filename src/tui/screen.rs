@@ -137,7 +137,7 @@ impl<W: Write> Screen<W> {
 fn is_certain(symbol: &str) -> bool {
     let mut chars = symbol.chars();
     let (Some(c), None) = (chars.next(), chars.next()) else { return false };
-    matches!(c, ' '..='~' | '\u{2190}'..='\u{21ff}' | '\u{2500}'..='\u{25ff}')
+    matches!(c, ' '..='~' | '\u{2190}'..='\u{21ff}' | '\u{2500}'..='\u{25ff}' | '\u{2800}'..='\u{28ff}')
         || matches!(c, '✓' | '✗' | '…' | '–' | '·' | '≥' | '≤' | '±')
 }
 

@@ -3,11 +3,12 @@
 
 use super::answers::Desk;
 use super::counting::Counting;
-use super::history::{METRICS, Measures, Problems};
+use super::history::{METRICS, Measures, Problems, Range};
 use super::message::{Msg, Outcome, Teller};
 use super::model::{Link, Notice, Tone, Wish};
 use super::own_checks::Judging;
 use super::reading::Inquiry;
+use super::recalling::Recalling;
 use super::reporting;
 use super::row::Key;
 use super::watching::Watching;
@@ -17,7 +18,7 @@ use crate::cluster::kinds::KindsError;
 use crate::cluster::lease;
 use crate::cluster::{Clock, Connection, Fleet, Health, Kinds, Mirror, Source, Survey, access, histories, requests};
 use crate::controller::{self, Controller, Role};
-use crate::metrics::{Locator, Metric, Prometheus, QueryError};
+use crate::metrics::{Locator, Metric, QueryError};
 use crate::report::Asked;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -29,13 +30,11 @@ use tokio::time::Instant;
 
 /// Between two measurements while a rollout is under way, and while all is at rest.
 pub(super) const MEASURE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
-/// How far back the charts begin when a canary is selected.
-const REMEMBERED: Duration = Duration::from_secs(10 * 60);
 /// How long the outcome of a request is waited for: an advance waits for its checks.
 const OUTCOME: Duration = Duration::from_secs(20);
 
 /// What is measured, in the order of [`Measures`].
-const ASKED: [Metric; METRICS] = [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99, Metric::Rps];
+pub(super) const ASKED: [Metric; METRICS] = [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99, Metric::Rps];
 
 /// What the source needs to know.
 #[derive(Clone, Debug)]
@@ -71,7 +70,7 @@ enum Ended {
 #[derive(Clone, Debug)]
 pub enum Order {
     Send(Wish),
-    /// A canary was selected: tell what its workloads did, and from now on what its own checks read.
+    /// A canary was selected: tell from now on of its pods, and what its own checks read.
     Remember {
         primary: Key,
         canary: Key,
@@ -83,6 +82,12 @@ pub enum Order {
         canary: Key,
         /// None: the present folder.
         folder: Option<PathBuf>,
+    },
+    /// Tell what Prometheus remembers of these workloads.
+    Recall {
+        primary: Key,
+        canary: Key,
+        range: Range,
     },
     /// Stop driving, and end.
     Stop,
@@ -260,14 +265,16 @@ impl Feed {
                     if worlds.are_all() {
                         tasks.spawn(rights_in(survey.clone(), canary.namespace.clone(), self.told.clone()));
                     }
-                    let (told, locator) = (self.told.clone(), locator.clone());
-                    let (now, window) = (self.clock.now(), pace.borrow().window);
-                    tasks.spawn(async move {
-                        // Without Prometheus the measuring task says so.
-                        if let Ok(prometheus) = locator.any().await {
-                            remember(&prometheus, &told, [&primary, &canary], window, now).await;
-                        }
-                    });
+                }
+                Some(Order::Recall { primary, canary, range }) => {
+                    let recalling = Recalling {
+                        told: self.told.clone(),
+                        locator: locator.clone(),
+                        workloads: [primary, canary],
+                        window: pace.borrow().window,
+                        range,
+                    };
+                    tasks.spawn(recalling.run(self.clock.now()));
                 }
             }
             while tasks.try_join_next().is_some() {}
@@ -312,6 +319,12 @@ impl Feed {
                             let _ = self.told.send(Msg::Notice(Notice { tone: Tone::Bad, text }));
                         }
                         Some(Order::Remember { .. }) => {}
+                        Some(Order::Recall { primary, canary, range }) => {
+                            for workload in [primary, canary] {
+                                let samples = Err("the cluster is not reached yet".into());
+                                let _ = self.told.send(Msg::Remembered { workload, range, samples });
+                            }
+                        }
                     }
                 }
             }
@@ -487,31 +500,5 @@ impl Measuring {
             problems = ASKED.map(problem);
         }
         Ok((workloads, problems))
-    }
-}
-
-/// Tells what Prometheus remembers of two workloads.
-async fn remember(prometheus: &Prometheus, told: &Teller, workloads: [&Key; 2], window: Duration, now: DateTime<Utc>) {
-    let step = MEASURE.0;
-    let from = now - chrono::Duration::from_std(REMEMBERED).unwrap_or_default();
-    let history = prometheus
-        .history(&workloads[0].namespace, workloads.map(|key| key.name.as_str()), window, (from, now), step)
-        .await;
-    for workload in workloads {
-        let mut samples: BTreeMap<DateTime<Utc>, Measures> = BTreeMap::new();
-        for (at, metric) in ASKED.into_iter().enumerate() {
-            let points = history.points.get(&(workload.name.clone(), metric));
-            for (time, value) in points.into_iter().flatten() {
-                samples.entry(*time).or_default().0[at] = Some(*value);
-            }
-        }
-        let message = Msg::Remembered {
-            workload: workload.clone(),
-            span: step.as_secs() as i64,
-            samples: samples.into_iter().collect(),
-        };
-        if told.send(message).is_err() {
-            return;
-        }
     }
 }

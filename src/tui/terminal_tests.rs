@@ -120,7 +120,7 @@ fn a_click_selects_and_the_wheel_scrolls_what_lies_under_it() {
     let away = names.iter().position(|name| Some(name.as_str()) != selected(&model)).unwrap();
     let commands = mouse(&mut model, CLICK, 10, first + away as u16);
     assert_eq!(selected(&model), Some(names[away].as_str()));
-    assert!(matches!(&commands[..], [Command::Remember { .. }]), "{commands:?}");
+    assert!(matches!(&commands[..], [Command::Remember { .. }, Command::Recall { .. }]), "{commands:?}");
     mouse(&mut model, CLICK, 10, first);
     mouse(&mut model, MouseEventKind::ScrollDown, 10, first + 1);
     mouse(&mut model, MouseEventKind::ScrollDown, 10, first);
@@ -191,7 +191,9 @@ fn no_place_and_no_button_of_a_mouse_does_harm() {
             for (x, y) in places {
                 for kind in kinds {
                     let commands = mouse(&mut model, kind, x, y);
-                    assert!(commands.iter().all(|command| matches!(command, Command::Remember { .. })), "{commands:?}");
+                    let reads =
+                        |command: &Command| matches!(command, Command::Remember { .. } | Command::Recall { .. });
+                    assert!(commands.iter().all(reads), "{commands:?}");
                     scene::shot(&model);
                 }
             }

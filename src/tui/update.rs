@@ -1,5 +1,6 @@
 //! What happens to the model when something happens: the one function that changes it.
 
+use super::charts;
 use super::event_list::{entries, in_order, newer_than};
 use super::keys::{self, Action, Place};
 use super::message::{Command, Msg, Outcome, Told};
@@ -15,6 +16,7 @@ use super::{chooser, clipboard, mouse, palette, view};
 use crate::api::{Phase, Verb};
 use crate::cluster::EventRecord;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use std::collections::BTreeMap;
 use tui_input::{Input, InputRequest};
 
 /// Events that are kept; the API keeps them for an hour.
@@ -76,14 +78,18 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
         }
         Msg::Rows(rows) => {
             let before = model.selected.clone();
+            let weights = weights(model);
             model.rows = rows;
             model.settle();
+            note_weights(model, &weights);
             remember_if_changed(model, before)
         }
         Msg::Changed { whole, rows, gone } => {
             let before = model.selected.clone();
+            let weights = weights(model);
             model.take_in(&whole, rows, &gone);
             model.settle();
+            note_weights(model, &weights);
             remember_if_changed(model, before)
         }
         Msg::Events(mut events) => {
@@ -140,11 +146,15 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
         Msg::Measured { at, span, workloads, problems } => {
             model.history.record(at, span, workloads);
             model.metric_problems = problems.map(|problem| problem.map(|text| kept(&text)));
+            if !matches!(model.prometheus, Link::Live | Link::Connecting) {
+                model.history.doubt();
+            }
             model.prometheus = Link::Live;
             if model.order.is_measured() {
                 model.settle();
             }
-            Vec::new()
+            charts::settle(model);
+            charts::recall(model)
         }
         Msg::Pods { workload, pods } => {
             // What comes late, of a canary that was selected before, is not kept.
@@ -161,8 +171,9 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.prometheus = link;
             Vec::new()
         }
-        Msg::Remembered { workload, span, samples } => {
-            model.history.fill(&workload, span, &samples);
+        Msg::Remembered { workload, range, samples } => {
+            let samples = samples.as_deref().map_err(|why| kept(why));
+            model.history.fill(&workload, range, samples);
             Vec::new()
         }
         Msg::Notice(notice) => {
@@ -310,7 +321,14 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
             let at = at.map(|entry| entry.key());
             model.overlay = Some(Overlay::Events(EventsReader { at, ..Default::default() }));
         }
-        Action::Charts => model.overlay = Some(Overlay::Charts),
+        Action::Charts => {
+            model.overlay = Some(Overlay::Charts);
+            model.charts.cursor = None;
+            return charts::recall(model);
+        }
+        Action::Earlier | Action::Later => charts::move_cursor(model, action == Action::Earlier),
+        Action::Longer | Action::Shorter => return charts::turn_range(model, action == Action::Longer),
+        Action::Enlarge => charts::enlarge(model),
         Action::Events if matches!(model.overlay, Some(Overlay::Events(_))) => model.overlay = None,
         Action::Events => model.overlay = Some(Overlay::Events(EventsReader::default())),
         Action::Read(topic) => readers::open(model, topic),
@@ -378,7 +396,10 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
             return travel(model, action);
         }
         Action::Back if place == Place::Find => readers::stop_typing(model, true),
-        Action::Back => back(model),
+        Action::Back => {
+            back(model);
+            return charts::recall(model);
+        }
         Action::Yes => return confirm(model),
         Action::Turn | Action::NextField | Action::PreviousField | Action::Reason => {
             let guard = &model.guard;
@@ -491,9 +512,8 @@ pub(super) fn travel(model: &mut Model, action: Action) -> Vec<Command> {
         }
         // The charts of the neighbour.
         Some(Overlay::Charts) => {
-            let commands = select(model, forwards);
             model.overlay = Some(Overlay::Charts);
-            return commands;
+            return select(model, forwards);
         }
         other => {
             model.overlay = other;
@@ -520,13 +540,37 @@ pub(super) fn select(model: &mut Model, moved: impl Fn(usize, usize) -> usize) -
 
 /// A newly selected canary's past is asked for.
 fn remember_if_changed(model: &mut Model, before: Option<Key>) -> Vec<Command> {
-    match model.row() {
-        Some(row) if !before.as_ref().is_some_and(|before| row.is(before)) => {
-            let (primary, canary) = (row.primary.workload.clone(), row.canary.workload.clone());
-            model.pods.clear();
-            vec![Command::Remember { primary, canary }]
-        }
-        _ => Vec::new(),
+    let Some(row) = model.row() else { return Vec::new() };
+    let (primary, canary) = (row.primary.workload.clone(), row.canary.workload.clone());
+    let changed = !before.as_ref().is_some_and(|before| row.is(before));
+    model.history.follow([&primary, &canary]);
+    let mut commands = Vec::new();
+    if changed {
+        model.pods.clear();
+        commands.push(Command::Remember { primary, canary });
+        commands.extend(charts::recall(model));
+    }
+    commands
+}
+
+/// The weights of the canaries that have any.
+fn weights(model: &Model) -> BTreeMap<Key, u8> {
+    model.rows.iter().filter(|row| row.under_way() || row.weight() > 0).map(|row| (row.key(), row.weight())).collect()
+}
+
+/// Notes which weights have changed since.
+fn note_weights(model: &mut Model, before: &BTreeMap<Key, u8>) {
+    let now = model.now.timestamp();
+    let changed = before.iter().filter_map(|(key, from)| {
+        let to = model.named(key)?.weight();
+        (to != *from).then(|| (key.clone(), *from, to))
+    });
+    for (key, from, to) in changed.collect::<Vec<_>>() {
+        model.weights.note(&key, now, from, to);
+    }
+    if before.keys().any(|key| model.named(key).is_none()) {
+        let rows = &model.rows;
+        model.weights.keep(|key| rows.iter().any(|row| row.is(key)));
     }
 }
 

@@ -191,7 +191,9 @@ fn the_selection_follows_its_canary_and_asks_for_its_past() {
     assert_eq!(selected(&model), Some("jx-production-cart"));
     let wanted = ["jx-production-cart-primary", "jx-production-cart"].map(|name| Key::new(scene::NAMESPACE, name));
     let [primary, canary] = wanted;
-    assert_eq!(commands, [Command::Remember { primary, canary }]);
+    let range = super::history::Range::Quarter;
+    let recall = Command::Recall { primary: primary.clone(), canary: canary.clone(), range };
+    assert_eq!(commands, [Command::Remember { primary, canary }, recall]);
     let mut rows = model.rows.clone();
     rows.reverse();
     assert_eq!(update(&mut model, Msg::Rows(rows)), [], "the same canary stays selected");

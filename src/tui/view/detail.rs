@@ -425,7 +425,7 @@ pub fn limit_of(row: &Row, metric: Metric) -> Option<Limit> {
 }
 
 /// One scale for both sides.
-pub fn scale_of(metric: Metric, primary: &[Option<f64>], canary: &[Option<f64>], limit: Option<Limit>) -> Scale {
+fn scale_of(metric: Metric, primary: &[Option<f64>], canary: &[Option<f64>], limit: Option<Limit>) -> Scale {
     let values = primary.iter().chain(canary).flatten().copied();
     match metric {
         Metric::Success => Scale::percentage(values, limit),
@@ -473,7 +473,7 @@ fn draw_metric(canvas: &mut Canvas, model: &Model, row: &Row, metric: Metric, si
 }
 
 /// Draws one chart; its colour says whose it is, and what does not pass stands out.
-pub fn draw_chart(
+fn draw_chart(
     canvas: &mut Canvas,
     values: &[Option<f64>],
     scale: &Scale,
@@ -501,29 +501,32 @@ pub fn draw_chart(
 /// The limit and whether the canary keeps it; without a limit, how far it is from the primary.
 pub fn verdict(model: &Model, row: &Row, metric: Metric, limit: Option<Limit>, glyphs: &Glyphs) -> Vec<Piece<'static>> {
     let latest = |side: &Side| model.history.latest(&side.workload, metric).filter(|_| side.runs());
-    let canary = latest(&row.canary);
-    match limit {
-        Some(limit) => {
-            let sign = match limit {
-                Limit::AtLeast(_) => glyphs.at_least,
-                Limit::AtMost(_) => glyphs.at_most,
-            };
-            let mut pieces = vec![piece(format!("{sign} {}", figures::limit(metric, limit)), Role::Limit)];
-            if let Some(value) = canary {
-                let (mark, role) = match limit.passes(value) {
-                    _ if model.prometheus != Link::Live => return pieces,
-                    true => (glyphs.passed, Role::Good),
-                    false => (glyphs.failed, Role::Bad),
-                };
-                pieces.push(piece(format!(" {mark}"), role));
-            }
-            pieces
-        }
-        None => {
-            let difference = latest(&row.primary).zip(canary).and_then(|(p, c)| figures::difference(p, c));
-            difference.map(|text| piece(text, Role::Text)).into_iter().collect()
-        }
+    verdict_at(metric, limit, latest(&row.primary), latest(&row.canary), model.prometheus == Link::Live, glyphs)
+}
+
+/// As [`verdict`], of two values; `known` says whether these are what is.
+pub fn verdict_at(
+    metric: Metric,
+    limit: Option<Limit>,
+    primary: Option<f64>,
+    canary: Option<f64>,
+    known: bool,
+    glyphs: &Glyphs,
+) -> Vec<Piece<'static>> {
+    let Some(limit) = limit else {
+        let difference = primary.zip(canary).and_then(|(primary, canary)| figures::difference(primary, canary));
+        return difference.map(|text| piece(text, Role::Text)).into_iter().collect();
+    };
+    let sign = match limit {
+        Limit::AtLeast(_) => glyphs.at_least,
+        Limit::AtMost(_) => glyphs.at_most,
+    };
+    let mut pieces = vec![piece(format!("{sign} {}", figures::limit(metric, limit)), Role::Limit)];
+    if let Some(value) = canary.filter(|_| known) {
+        let (mark, role) = if limit.passes(value) { (glyphs.passed, Role::Good) } else { (glyphs.failed, Role::Bad) };
+        pieces.push(piece(format!(" {mark}"), role));
     }
+    pieces
 }
 
 #[cfg(test)]

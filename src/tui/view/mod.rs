@@ -29,6 +29,8 @@ use canvas::Canvas;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
+pub use charts::width as charts_width;
+
 /// Where the parts of the main screen stand. A part of height 0 is not shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
@@ -163,3 +165,6 @@ mod tests;
 
 #[cfg(test)]
 mod guarded_tests;
+
+#[cfg(test)]
+mod charts_tests;

@@ -364,7 +364,6 @@ fn dialogues() {
         ("versions_wrong", scene::at_rest, "sno good<enter>"),
         ("ask_start", scene::at_rest, "s<enter>"),
         ("help", scene::at_rest, "?"),
-        ("charts", scene::failing, "<enter>"),
         ("events_in_full", scene::failing, "e"),
         ("filter", scene::at_rest, "/car"),
         ("filter_none", scene::at_rest, "/nothing"),
@@ -379,7 +378,6 @@ fn dialogues() {
             press(model, keys);
         })
     };
-    compare("charts_120x40", &large("<enter>"));
     compare("help_120x40", &large("?"));
 }
 
