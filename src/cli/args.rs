@@ -35,8 +35,8 @@ pub struct Cli {
     #[arg(long)]
     pub no_controller: bool,
 
-    // Taken here for what stands after it, and to say which command knows it.
-    #[arg(short = 'A', long, hide = true, conflicts_with = "namespace")]
+    /// Look at all namespaces; the console then only looks on
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub all_namespaces: bool,
 
     #[command(subcommand)]
@@ -65,6 +65,14 @@ pub struct ClusterArgs {
     /// Change nothing: write no request, drive nothing
     #[arg(long)]
     pub read_only: bool,
+
+    /// Act as this user, in whatever context (impersonation)
+    #[arg(long = "as", value_name = "USER")]
+    pub act_as: Option<String>,
+
+    /// Act as a member of this group; may be given again
+    #[arg(long = "as-group", value_name = "GROUP")]
+    pub act_as_group: Vec<String>,
 }
 
 impl ClusterArgs {
@@ -76,6 +84,8 @@ impl ClusterArgs {
             context: self.context.or(before.context),
             prometheus: self.prometheus.or(before.prometheus),
             read_only: self.read_only || before.read_only,
+            act_as: self.act_as.or(before.act_as),
+            act_as_group: if self.act_as_group.is_empty() { before.act_as_group } else { self.act_as_group },
         }
     }
 }
@@ -426,10 +436,21 @@ pub struct Ask {
     pub gate: Option<String>,
 }
 
+/// A console as the command line has it.
+#[derive(Debug)]
+pub struct ConsoleArgs {
+    pub sandbox: bool,
+    pub cluster: ClusterArgs,
+    pub driver: DriverArgs,
+    pub look: LookArgs,
+    pub no_controller: bool,
+    pub everywhere: bool,
+}
+
 /// What to run.
 #[derive(Debug)]
 pub enum Run {
-    Console { sandbox: bool, cluster: ClusterArgs, driver: DriverArgs, look: LookArgs, no_controller: bool },
+    Console(ConsoleArgs),
     Sandbox(SandboxArgs),
     Controller { cluster: ClusterArgs, driver: DriverArgs, everywhere: bool, listen: Option<SocketAddr> },
     Get(GetArgs),
@@ -448,7 +469,8 @@ impl Run {
     /// Which cluster it is for, where it is for one.
     pub fn cluster(&mut self) -> Option<&mut ClusterArgs> {
         match self {
-            Run::Console { cluster, .. } | Run::Controller { cluster, .. } => Some(cluster),
+            Run::Console(args) => Some(&mut args.cluster),
+            Run::Controller { cluster, .. } => Some(cluster),
             Run::Get(args) => Some(&mut args.cluster),
             Run::Events(args) => Some(&mut args.cluster),
             Run::Status(args) => Some(&mut args.cluster),
@@ -478,14 +500,20 @@ impl Cli {
     /// Where the two do not go together.
     pub fn resolve(self) -> Result<Run, String> {
         let Cli { sandbox, cluster: before, driver: driving, look, no_controller, all_namespaces, command } = self;
-        if all_namespaces && !matches!(command, Some(Command::Controller(_))) {
-            let what = if command.is_none() { "the console shows" } else { "this command asks" };
-            return Err(format!(
-                "{what} one namespace at a time, given with -n: only canary-tui controller takes -A (--all-namespaces)"
-            ));
+        if all_namespaces && !matches!(command, None | Some(Command::Controller(_))) {
+            return Err("this command asks one namespace at a time, given with -n: the console and canary-tui \
+                        controller take -A (--all-namespaces)"
+                .into());
         }
         let Some(command) = command else {
-            return Ok(Run::Console { sandbox, cluster: before, driver: driving, look, no_controller });
+            return Ok(Run::Console(ConsoleArgs {
+                sandbox,
+                cluster: before,
+                driver: driving,
+                look,
+                no_controller,
+                everywhere: all_namespaces,
+            }));
         };
         let consoles = [
             (sandbox, "--sandbox"),
@@ -618,14 +646,14 @@ mod tests {
 
     #[test]
     fn no_command_is_the_console() {
-        let Run::Console { sandbox, cluster, driver, no_controller, .. } =
+        let Run::Console(ConsoleArgs { sandbox, cluster, driver, no_controller, .. }) =
             run("canary-tui --namespace prod --no-controller --min-interval 500ms")
         else {
             panic!()
         };
         assert_eq!((sandbox, no_controller, cluster.namespace.as_deref()), (false, true, Some("prod")));
         assert_eq!(driver.min_interval(), Duration::from_millis(500));
-        assert!(matches!(run("canary-tui --sandbox"), Run::Console { sandbox: true, .. }));
+        assert!(matches!(run("canary-tui --sandbox"), Run::Console(ConsoleArgs { sandbox: true, .. })));
     }
 
     #[test]
@@ -673,7 +701,7 @@ mod tests {
     }
 
     #[test]
-    fn all_namespaces_are_the_controllers_alone() {
+    fn all_namespaces_are_the_consoles_and_the_controllers() {
         for line in ["canary-tui controller -A", "canary-tui -A controller", "canary-tui controller --all-namespaces"] {
             assert!(matches!(run(line), Run::Controller { everywhere: true, .. }), "{line}");
         }
@@ -682,7 +710,8 @@ mod tests {
             assert_eq!(refused(line), ErrorKind::ArgumentConflict, "{line}");
         }
         let why = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().resolve().unwrap_err();
-        assert!(why("canary-tui -A").starts_with("the console shows one namespace at a time"));
+        assert!(matches!(run("canary-tui -A"), Run::Console(ConsoleArgs { everywhere: true, .. })));
+        assert_eq!(refused("canary-tui -A -n prod"), ErrorKind::ArgumentConflict);
         assert!(why("canary-tui -A get").starts_with("this command asks one namespace at a time"));
         for line in ["canary-tui -n prod controller -A", "canary-tui -A controller -n prod"] {
             assert!(why(line).contains("does not go with -n"), "{line}");

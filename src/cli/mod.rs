@@ -47,9 +47,7 @@ pub async fn run(cli: Cli) -> Exit {
     // Locked for no longer than a write: a command that waits must not keep others from it.
     let out = &mut std::io::stdout();
     let result = match run {
-        Run::Console { sandbox, cluster, driver, look, no_controller } => {
-            console::run(sandbox, cluster, driver, look, no_controller, (config, problems), clock).await
-        }
+        Run::Console(args) => console::run(args, (config, problems), clock).await,
         Run::Sandbox(args) => sandbox::run(args, out).await,
         Run::Controller { cluster, driver, everywhere, listen } => {
             controller::run(cluster, driver, everywhere, listen, &config, clock, out).await
@@ -71,11 +69,14 @@ pub async fn run(cli: Cli) -> Exit {
 /// What the config file says, with what the command line says beside it, for a command that is for a cluster. What is wrong
 /// in it is told here, but for the console, which has a screen for that.
 fn configure(run: &mut Run) -> (Config, Vec<Problem>) {
-    let console = matches!(run, Run::Console { .. });
-    let sandboxed = matches!(run, Run::Console { sandbox: true, .. });
+    let (console, sandboxed, theme) = match run {
+        Run::Console(args) => (true, args.sandbox, args.look.theme.clone()),
+        _ => (false, false, None),
+    };
     let Some(cluster) = run.cluster() else { return Default::default() };
     let (mut config, problems) = tui::config::load();
     config.read_only_given = cluster.read_only;
+    config.theme_given = theme;
     // A namespace of one's own means nothing to the embedded cluster.
     if cluster.namespace.is_none() && !sandboxed {
         cluster.namespace.clone_from(&config.namespace);

@@ -1,10 +1,10 @@
 //! The connection that the commands share.
 
 use super::args::ClusterArgs;
-use crate::cluster::connect::explain;
+use crate::cluster::connect::{ActAs, explain};
 use crate::cluster::object::Object;
 use crate::cluster::{Connection, ConnectionOptions, Kinds};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use kube::Api;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject};
@@ -68,12 +68,25 @@ fn printable(object: &DynamicObject) -> Value {
 
 /// Reads the kubeconfig and makes a client; nothing is sent.
 pub async fn connect(args: &ClusterArgs) -> Result<Connection> {
-    let options = ConnectionOptions {
+    Ok(Connection::open(&way(args)?).await?)
+}
+
+/// How the cluster is reached.
+///
+/// # Errors
+/// Where groups are given and nobody to act as.
+pub fn way(args: &ClusterArgs) -> Result<ConnectionOptions> {
+    let act_as = match &args.act_as {
+        Some(user) => Some(ActAs { user: user.clone(), groups: args.act_as_group.clone() }),
+        None if args.act_as_group.is_empty() => None,
+        None => bail!("--as-group says in which groups somebody is: give --as NAME as well"),
+    };
+    Ok(ConnectionOptions {
         kubeconfig: args.kubeconfig.clone(),
         context: args.context.clone(),
         namespace: args.namespace.clone(),
-    };
-    Ok(Connection::open(&options).await?)
+        act_as,
+    })
 }
 
 /// Bounds a call: a command must answer.

@@ -1,12 +1,16 @@
 //! Who the caller is and what the caller may do, in the API server's words.
 
+use super::Kinds;
 use super::connect::explain;
 use crate::api::Provider;
 use crate::api::providers::Kind;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use kube::api::PostParams;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ListParams, PostParams};
+use kube::core::DynamicObject;
 use kube::{Api, Client};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -70,6 +74,23 @@ pub fn to_route(provider: Provider) -> Vec<Right> {
     let kinds = [Some(provider.routes_kind()), provider.rules_kind()];
     let rights = |kind: Kind| ["create", "patch"].map(|verb| (verb, kind.group(), kind.plural()));
     kinds.into_iter().flatten().flat_map(rights).collect()
+}
+
+/// Most objects that are read for their namespaces: they are a help for typing, and no more.
+const HINTS: u32 = 500;
+
+/// Names of namespaces, those that hold Canaries first, as far as the caller may list them.
+pub async fn namespaces(client: &Client, kinds: &Kinds) -> Vec<String> {
+    let canaries: Api<DynamicObject> = Api::all_with(client.clone(), &kinds.canary);
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let hints = ListParams::default().limit(HINTS);
+    let asked = async { futures::join!(canaries.list_metadata(&hints), namespaces.list_metadata(&hints)) };
+    let Ok((canaries, namespaces)) = tokio::time::timeout(LIMIT, asked).await else { return Vec::new() };
+    let holding: BTreeSet<String> =
+        canaries.into_iter().flatten().filter_map(|canary| canary.metadata.namespace).collect();
+    let all = namespaces.into_iter().flatten().filter_map(|namespace| namespace.metadata.name);
+    let others: Vec<String> = all.filter(|name| !holding.contains(name)).collect();
+    holding.into_iter().chain(others).collect()
 }
 
 /// The first of these rights that the caller lacks in a namespace ([`EVERYWHERE`]: in all of them at once), as

@@ -16,6 +16,32 @@ pub struct ConnectionOptions {
     pub context: Option<String>,
     /// Else the context's.
     pub namespace: Option<String>,
+    /// Act as somebody else, in whatever context.
+    pub act_as: Option<ActAs>,
+}
+
+/// Who is acted as (impersonation).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActAs {
+    pub user: String,
+    pub groups: Vec<String>,
+}
+
+impl ActAs {
+    /// Makes a configuration act so.
+    pub(super) fn put_on(&self, config: &mut Config) {
+        config.auth_info.impersonate = Some(self.user.clone());
+        config.auth_info.impersonate_groups = (!self.groups.is_empty()).then(|| self.groups.clone());
+    }
+}
+
+/// The names of the contexts in the kubeconfig; none where it cannot be read.
+pub fn contexts(options: &ConnectionOptions) -> Vec<String> {
+    let kubeconfig = match &options.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    kubeconfig.map(|read| read.contexts.into_iter().map(|context| context.name).collect()).unwrap_or_default()
 }
 
 /// A client and where it leads.
@@ -41,8 +67,17 @@ pub enum ConnectError {
 }
 
 impl Connection {
-    /// Reads the kubeconfig and makes a client. Nothing is sent yet.
+    /// Reads the kubeconfig and makes a client. Nothing is sent yet. A plugin may ask for something at the terminal.
     pub async fn open(options: &ConnectionOptions) -> Result<Self, ConnectError> {
+        Self::opened(options, Attended::Yes).await
+    }
+
+    /// As [`open`](Self::open) while a screen is drawn: a plugin gets no terminal, which it would write over.
+    pub async fn open_unattended(options: &ConnectionOptions) -> Result<Self, ConnectError> {
+        Self::opened(options, Attended::No).await
+    }
+
+    async fn opened(options: &ConnectionOptions, attended: Attended) -> Result<Self, ConnectError> {
         let unreadable = |e: kube::config::KubeconfigError| ConnectError::Kubeconfig {
             file: options.kubeconfig.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default(),
             why: e.to_string(),
@@ -55,7 +90,7 @@ impl Connection {
                 Err(e) => return Err(unreadable(e)),
             },
         };
-        let (config, context, origin) = match kubeconfig {
+        let (mut config, context, origin) = match kubeconfig {
             None => {
                 let config = Config::incluster()
                     .map_err(|e| ConnectError::Client { context: "in-cluster".into(), why: e.to_string() })?;
@@ -72,12 +107,19 @@ impl Connection {
                 let config = Config::from_custom_kubeconfig(kubeconfig, &select)
                     .await
                     .map_err(|e| ConnectError::Client { context: wanted.clone(), why: e.to_string() })?;
-                let origin = Origin { kubeconfig: options.kubeconfig.clone(), context: wanted.clone() };
+                let origin = Origin {
+                    kubeconfig: options.kubeconfig.clone(),
+                    context: wanted.clone(),
+                    act_as: options.act_as.clone(),
+                };
                 (config, wanted, Some(origin))
             }
         };
+        if let Some(act_as) = &options.act_as {
+            act_as.put_on(&mut config);
+        }
         let failed = |why: String| ConnectError::Client { context: context.clone(), why };
-        let login = Login::of(config, origin, Attended::Yes).await.map_err(failed)?;
+        let login = Login::of(config, origin, attended).await.map_err(failed)?;
         let namespace = options.namespace.clone().unwrap_or_else(|| login.config.default_namespace.clone());
         let client = renewing::client(login.clone()).map_err(failed)?;
         Ok(Self { client, context, namespace, keeping: Keeping::apart(login) })

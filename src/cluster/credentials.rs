@@ -1,6 +1,7 @@
 //! Credentials of a kubeconfig, and how they are had again: tokens expire, files are written anew, and a plugin is asked
 //! once more, all while the program runs.
 
+use super::connect::ActAs;
 use chrono::{DateTime, Duration as Span, Utc};
 use kube::Config;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode, KubeConfigOptions, Kubeconfig};
@@ -24,6 +25,8 @@ pub(super) struct Origin {
     /// None: `$KUBECONFIG`, else `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
     pub context: String,
+    /// Who is acted as, whatever the kubeconfig says.
+    pub act_as: Option<ActAs>,
 }
 
 /// A configuration with credentials in it, and where to get the next.
@@ -80,7 +83,7 @@ impl Login {
         let kubeconfig = tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())?;
         let kubeconfig = kubeconfig.map_err(|e| format!("the kubeconfig cannot be read: {e}"))?;
         let select = KubeConfigOptions { context: Some(origin.context.clone()), ..Default::default() };
-        let config = Config::from_custom_kubeconfig(kubeconfig, &select)
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &select)
             .await
             .map_err(|e| format!("context {} of the kubeconfig: {e}", origin.context))?;
         if config.cluster_url != self.config.cluster_url {
@@ -88,6 +91,9 @@ impl Login {
                 "context {} of the kubeconfig leads to {} now, not to {}: open it anew to go there",
                 origin.context, config.cluster_url, self.config.cluster_url
             ));
+        }
+        if let Some(act_as) = &origin.act_as {
+            act_as.put_on(&mut config);
         }
         Self::of(config, Some(origin), Attended::No).await
     }
@@ -241,6 +247,27 @@ mod tests {
         let config = Config::new("https://127.0.0.1:1".parse().unwrap());
         let login = Login { config, origin: None, expires: Some(expires), from_plugin: true };
         assert!(login.ends(expires - Span::seconds(20)) && !login.ends(expires - Span::seconds(40)));
+    }
+
+    #[tokio::test]
+    async fn who_is_acted_as_stays_the_same_when_credentials_are_renewed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("kubeconfig");
+        let kubeconfig = json!({
+            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+            "users": [{"name": "u", "user": {"token": "new", "as": "somebody"}}],
+        });
+        std::fs::write(&file, kubeconfig.to_string()).unwrap();
+        let config = Config::new("https://127.0.0.1:1".parse().unwrap());
+        let act_as = Some(ActAs { user: "jane".into(), groups: vec!["auditors".into()] });
+        let origin = Origin { kubeconfig: Some(file), context: "here".into(), act_as };
+        let login = Login { config, origin: Some(origin), expires: None, from_plugin: false };
+        let again = login.again().await.unwrap();
+        let info = &again.config.auth_info;
+        assert!(info.token.is_some() && again.origin.is_some());
+        assert_eq!(info.impersonate.as_deref(), Some("jane"));
+        assert_eq!(info.impersonate_groups.as_deref(), Some(["auditors".to_string()].as_slice()));
     }
 
     #[tokio::test]

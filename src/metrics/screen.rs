@@ -112,6 +112,24 @@ impl WorkloadMetrics {
     }
 }
 
+/// All workloads of some namespaces at one time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overview {
+    /// When the last answer was in, by the clock here.
+    pub at: DateTime<Utc>,
+    /// By namespace and name.
+    pub workloads: BTreeMap<(String, String), WorkloadMetrics>,
+    /// Why a metric has no value for any workload.
+    pub problems: BTreeMap<Metric, String>,
+}
+
+impl Overview {
+    /// Whether Prometheus answered none of the queries.
+    pub fn unanswered(&self) -> bool {
+        self.workloads.is_empty() && self.problems.len() == Metric::ALL.len()
+    }
+}
+
 /// All workloads of a namespace at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -154,7 +172,14 @@ pub struct History {
 impl Prometheus {
     /// All numbers of a namespace; `window` is that of the rates. What fails is told for each metric by itself.
     pub async fn snapshot(&self, namespace: &str, window: Duration) -> Snapshot {
-        let scope = Scope::namespace(namespace, window);
+        let Overview { at, workloads, problems } = self.overview(&[namespace], window).await;
+        let workloads = workloads.into_iter().map(|((_, workload), found)| (workload, found)).collect();
+        Snapshot { at, workloads, problems }
+    }
+
+    /// All numbers of some namespaces, by as many queries as those of one.
+    pub async fn overview(&self, namespaces: &[&str], window: Duration) -> Overview {
+        let scope = Scope { namespaces, workloads: &[], window };
         let answers =
             join_all(
                 Asked::ALL.map(|asked| {
@@ -165,7 +190,7 @@ impl Prometheus {
                 }),
             )
             .await;
-        let mut workloads: BTreeMap<String, WorkloadMetrics> = BTreeMap::new();
+        let mut workloads: BTreeMap<(String, String), WorkloadMetrics> = BTreeMap::new();
         let mut problems = BTreeMap::new();
         for (asked, answer) in answers {
             match answer {
@@ -173,8 +198,9 @@ impl Prometheus {
                 Ok(Answer { unit, found }) => {
                     for sample in found.into_iter().filter(|sample| !sample.value.is_nan()) {
                         let Some(metric) = asked.metric_of(&sample.labels) else { continue };
-                        if let Some(workload) = workload_of(metric, &sample.labels) {
-                            let slot = workloads.entry(workload).or_default().slot(metric);
+                        let namespace = scope.namespace_of(metric, &sample.labels);
+                        if let Some(key) = namespace.zip(workload_of(metric, &sample.labels)) {
+                            let slot = workloads.entry(key).or_default().slot(metric);
                             *slot = Some(slot.unwrap_or(0.0) + sample.value * unit);
                         }
                     }
@@ -184,7 +210,7 @@ impl Prometheus {
         for found in workloads.values_mut() {
             settle_success(found);
         }
-        Snapshot { at: Utc::now(), workloads, problems }
+        Overview { at: Utc::now(), workloads, problems }
     }
 
     /// The numbers of these workloads for every `step` from `from` to `to`; `window` is that of the rates.
@@ -196,7 +222,7 @@ impl Prometheus {
         (from, to): (DateTime<Utc>, DateTime<Utc>),
         step: Duration,
     ) -> History {
-        let scope = Scope { workloads: &workloads, ..Scope::namespace(namespace, window) };
+        let scope = Scope { namespaces: &[namespace], workloads: &workloads, window };
         let answers = join_all(Asked::ALL.map(|asked| {
             let scope = &scope;
             let range = move |query: String| async move { self.range(&query, from, to, step).await };
@@ -245,8 +271,8 @@ impl Prometheus {
         }
         let window = duration::go(scope.window);
         Err(match asked.metrics().iter().all(|metric| metric.of_traffic()) {
-            true => format!("no traffic in {} in the last {window}", scope.namespace),
-            false => format!("Prometheus has no container metrics of {}", scope.namespace),
+            true => format!("no traffic in {} in the last {window}", scope.name()),
+            false => format!("Prometheus has no container metrics of {}", scope.name()),
         })
     }
 }
@@ -262,29 +288,67 @@ struct Query {
     unit: f64,
 }
 
+/// Longest list of namespaces in a query, in bytes; it stands there up to three times.
+const LONGEST: usize = 1200;
+
 /// What a set of queries is about.
 struct Scope<'a> {
-    namespace: &'a str,
+    namespaces: &'a [&'a str],
     /// Empty for all.
     workloads: &'a [&'a str],
     window: Duration,
 }
 
 impl<'a> Scope<'a> {
-    fn namespace(namespace: &'a str, window: Duration) -> Self {
-        Self { namespace, workloads: &[], window }
+    /// The namespaces in words.
+    fn name(&self) -> String {
+        match self.namespaces {
+            [only] => only.to_string(),
+            many => format!("these {} namespaces", many.len()),
+        }
+    }
+
+    /// A matcher of the namespaces. A list that would not fit into an address is not written: what is of none of them is
+    /// left out of the answer.
+    fn within(&self, label: &str) -> String {
+        match self.namespaces {
+            [only] => format!(r#"{label}="{}""#, quoted(only)),
+            many => {
+                let names: Vec<String> = many.iter().map(|name| literal(name)).collect();
+                let names = names.join("|");
+                if names.len() > LONGEST { format!(r#"{label}!="""#) } else { format!(r#"{label}=~"{names}""#) }
+            }
+        }
+    }
+
+    /// What series are told apart by: with several namespaces, by these too.
+    fn by(&self, namespace: &str, label: &str) -> String {
+        match self.namespaces {
+            [_] => label.to_string(),
+            _ => format!("{namespace}, {label}"),
+        }
+    }
+
+    /// The namespace that a series is of, where it is one of these.
+    fn namespace_of(&self, metric: Metric, labels: &Labels) -> Option<String> {
+        let label = if metric.of_traffic() { "destination_workload_namespace" } else { "namespace" };
+        let name = match self.namespaces {
+            [only] => *only,
+            _ => labels.get(label)?,
+        };
+        self.namespaces.contains(&name).then(|| name.to_string())
     }
 
     /// The queries of what is asked: that of today first, then, for what has changed its name, that of the era before.
     fn queries(&self, asked: Asked) -> Vec<Query> {
         let requests = self.requests();
         let window = duration::prometheus(self.window);
+        let by = self.by("destination_workload_namespace", "destination_workload");
         match asked {
             Asked::Requests => {
-                let total =
-                    format!("sum by (destination_workload) (rate(istio_requests_total{{{requests}}}[{window}]))");
+                let total = format!("sum by ({by}) (rate(istio_requests_total{{{requests}}}[{window}]))");
                 let success = format!(
-                    r#"sum by (destination_workload) (rate(istio_requests_total{{{requests},response_code!~"5.*"}}[{window}])) / {total} * 100"#
+                    r#"sum by ({by}) (rate(istio_requests_total{{{requests},response_code!~"5.*"}}[{window}])) / {total} * 100"#
                 );
                 let named =
                     |query: &str, name: &str| format!(r#"label_replace({query}, "{FIGURE}", "{name}", "", "")"#);
@@ -294,7 +358,7 @@ impl<'a> Scope<'a> {
             Asked::Durations => [("milliseconds", 1.0), ("seconds", 1000.0)]
                 .map(|(name, unit)| Query {
                     text: format!(
-                        "histogram_quantile(0.99, sum by (le, destination_workload) \
+                        "histogram_quantile(0.99, sum by (le, {by}) \
                          (rate(istio_request_duration_{name}_bucket{{{requests}}}[{window}])))"
                     ),
                     unit,
@@ -309,8 +373,8 @@ impl<'a> Scope<'a> {
 
     /// Matchers of the requests that arrive.
     fn requests(&self) -> String {
-        let namespace = quoted(self.namespace);
-        let mut matchers = format!(r#"reporter="destination",destination_workload_namespace="{namespace}""#);
+        let within = self.within("destination_workload_namespace");
+        let mut matchers = format!(r#"reporter="destination",{within}"#);
         if !self.workloads.is_empty() {
             matchers.push_str(&format!(r#",destination_workload=~"{}""#, self.names()));
         }
@@ -322,13 +386,13 @@ impl<'a> Scope<'a> {
     fn of_pods(&self, series: impl Fn(&str) -> String) -> Vec<Query> {
         [("pod", "container"), ("pod_name", "container_name")]
             .map(|(pod, container)| {
-                let namespace = quoted(self.namespace);
-                let mut matchers = format!(r#"namespace="{namespace}",{container}!~"|POD|istio-proxy""#);
+                let within = self.within("namespace");
+                let mut matchers = format!(r#"{within},{container}!~"|POD|istio-proxy""#);
                 match self.workloads {
                     [] => matchers.push_str(&format!(r#",{pod}!="""#)),
                     _ => matchers.push_str(&format!(r#",{pod}=~"({})-[^-]+-[^-]+""#, self.names())),
                 }
-                Query { text: format!("sum by ({pod}) ({})", series(&matchers)), unit: 1.0 }
+                Query { text: format!("sum by ({}) ({})", self.by("namespace", pod), series(&matchers)), unit: 1.0 }
             })
             .into()
     }
@@ -464,6 +528,32 @@ mod tests {
         let snapshot = stub.prometheus().await.snapshot("prod", WINDOW).await;
         assert_eq!(snapshot.workloads["web"].p99_ms, Some(250.0));
         assert_eq!(snapshot.workloads["web"].memory_bytes, Some(1024.0));
+    }
+
+    #[tokio::test]
+    async fn several_namespaces_are_asked_about_at_once_and_kept_apart() {
+        let of = |namespace: &'static str| {
+            [("destination_workload_namespace", namespace), ("destination_workload", "web"), (FIGURE, "rate")]
+        };
+        let stub = Stub::answering(move |query| match query.contains("istio_requests_total") {
+            true => vector(&[(&of("a"), "1"), (&of("b"), "2"), (&of("c"), "3")]),
+            false => vector(&[]),
+        });
+        let prometheus = stub.prometheus().await;
+        let overview = prometheus.overview(&["a", "b"], WINDOW).await;
+        let rate = |namespace: &str| overview.workloads.get(&(namespace.into(), "web".into())).and_then(|w| w.rps);
+        assert_eq!([rate("a"), rate("b"), rate("c")], [Some(1.0), Some(2.0), None]);
+        let first = stub.seen().into_iter().map(|call| call.query).find(|query| query.contains("istio_requests_total"));
+        let first = first.unwrap();
+        assert!(first.contains(r#"sum by (destination_workload_namespace, destination_workload) ("#), "{first}");
+        assert!(first.contains(r#"destination_workload_namespace=~"a|b""#), "{first}");
+        let before = stub.seen().len();
+        let many: Vec<String> = (0..500).map(|at| format!("team-{at}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        prometheus.overview(&many, WINDOW).await;
+        let seen = stub.seen();
+        assert!(seen.len() - before <= 7, "four, and those of an era before where the first have nothing");
+        assert!(seen.iter().all(|call| call.query.len() < 4000), "no list that outgrows an address");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use super::model::{Driver, Link, Notice, Wish};
 use super::own_checks::Judged;
 use super::reading::{Answer, Inquiry};
 use super::row::{Key, Row};
+use super::switch::Goal;
 use super::theme::{Library, colour::Rgb};
 use crate::cluster::{EventRecord, PodsRecord};
 use chrono::{DateTime, FixedOffset, Utc};
@@ -67,6 +68,15 @@ pub enum Msg {
         rows: Vec<Row>,
         gone: Vec<Key>,
     },
+    /// The context and its namespace, as the kubeconfig has them.
+    Place {
+        context: String,
+        namespace: String,
+    },
+    /// The contexts of the kubeconfig.
+    Contexts(Vec<String>),
+    /// The namespaces that may be listed, those that hold canaries first.
+    Namespaces(Vec<String>),
     /// Not all namespaces may be looked at, in the API server's words: from now on it is this one.
     Narrowed {
         namespace: String,
@@ -161,12 +171,13 @@ pub enum Command {
         canary: Key,
         range: Range,
     },
-    /// Show the canaries of another namespace.
-    Namespace(String),
-    /// Go to another context of the kubeconfig.
-    Context(String),
     /// Answer this from now on, and nothing that was asked before; None: nobody reads any more.
     Read(Option<Inquiry>),
+    /// End the present source and open one elsewhere, which tells as of this generation.
+    Go {
+        generation: u64,
+        goal: Goal,
+    },
     /// Paint every cell anew.
     Repaint,
     /// Put a text on the terminal's clipboard.

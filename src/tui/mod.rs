@@ -38,16 +38,19 @@ pub mod scene;
 pub mod screen;
 pub mod source;
 pub mod spark;
+pub mod switch;
 pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod update;
 pub mod view;
+pub mod visits;
 pub mod watching;
 pub mod weights;
 pub mod worlds;
 
 pub use run::{Options, run};
+pub use visits::Start;
 
 #[cfg(test)]
 mod terminal_tests;

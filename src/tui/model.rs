@@ -9,13 +9,15 @@ use super::guard::Guard;
 use super::history::{History, Metric, Problems};
 use super::keymap::Keymap;
 pub use super::look::Look;
-use super::order::Index;
+use super::order::{Index, Sieve};
 use super::own_checks::Judged;
 use super::palette::Palette;
 use super::question::Question;
 use super::reading::Reading;
 use super::row::{Key, Row, Side};
+use super::switch::Goal;
 use super::text;
+use super::theme::AUTO;
 use super::weights::Weights;
 use crate::api::{Provider, Verb};
 use crate::cluster::{EventRecord, PodsRecord};
@@ -117,6 +119,10 @@ pub enum Link {
     /// It answers, but not to us; the text names the right that is missing.
     Forbidden {
         what: String,
+    },
+    /// There is no cluster to be asked: no kubeconfig, no such context, or one that cannot be used.
+    Nowhere {
+        why: String,
     },
     /// It is not there; the text says what was looked for and what can be done.
     Absent {
@@ -231,6 +237,8 @@ pub enum Ask {
     Quit,
     /// Stop this process until the shell lets it go on.
     Suspend,
+    /// Going elsewhere.
+    Leave(Goal),
 }
 
 /// A request as the operator means it, on the revision that the operator saw.
@@ -330,6 +338,19 @@ impl Model {
         }
     }
 
+    /// Is on a context: what may be changed there, and its theme, unless another one was chosen meanwhile.
+    pub fn on_context(&mut self, context: String) {
+        let theme = |context: &str| self.config.theme(context).unwrap_or_else(|| AUTO.into());
+        let (before, here) = (theme(&self.context), theme(&context));
+        self.guard = self.config.guard(&context);
+        self.context = context;
+        if *self.look.chosen == *before
+            && let Err(why) = self.look.wear(&here)
+        {
+            self.notice = Some(Notice { tone: Tone::Bad, text: kept(&why) });
+        }
+    }
+
     /// Takes the config file in, and says what is wrong in it.
     pub fn configure(&mut self, config: Config, problems: &[Problem]) {
         self.guard = config.guard(&self.context);
@@ -402,6 +423,23 @@ impl Model {
         self.lacking_in.get(namespace).unwrap_or(&self.lacking).as_ref()
     }
 
+    /// Nothing is known of who drives and of what may be asked for.
+    pub fn forget_driver(&mut self) {
+        (self.driver, self.lacking) = (Driver::Looking, None);
+        self.drivers.clear();
+        self.lacking_in.clear();
+    }
+
+    /// The place in words: a namespace, or all of them.
+    pub fn place(&self) -> &str {
+        if self.everywhere { "all namespaces" } else { &self.namespace }
+    }
+
+    /// Among all namespaces, those whose rollouts under way nobody drives.
+    pub fn undriven(&self) -> impl Iterator<Item = &str> {
+        self.index.undriven.iter().map(String::as_str).filter(|_| self.everywhere)
+    }
+
     /// Takes in rows that have changed; they are to be settled after it.
     pub fn take_in(&mut self, whole: &[String], mut rows: Vec<Row>, gone: &[Key]) {
         let by_key = |a: &Row, b: &Row| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name));
@@ -446,7 +484,7 @@ impl Model {
         match &self.prometheus {
             Link::Lost { since, .. } => return format!("Prometheus unreachable since {}", self.clock(*since)),
             Link::Forbidden { .. } => return "Prometheus: not permitted".into(),
-            Link::Absent { .. } => return "no Prometheus found".into(),
+            Link::Absent { .. } | Link::Nowhere { .. } => return "no Prometheus found".into(),
             Link::Connecting => return "asking Prometheus".into(),
             Link::Live => {}
         }
@@ -500,10 +538,10 @@ impl Model {
     /// the canary goes; when it is gone, the one that stands in its place is selected.
     pub fn settle(&mut self) {
         self.rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        let wanted = self.filter.input.value().to_lowercase();
-        let passes = |row: &Row| wanted.is_empty() || row.name.to_lowercase().contains(&wanted);
+        let mut sieve = Sieve::new(self.filter.input.value(), self.everywhere);
+        let score = |row: &Row| sieve.score(row);
         let driver = |namespace: &str| self.drivers.get(namespace).unwrap_or(&self.driver);
-        let index = Index::of(&self.rows, self.order, &self.history, driver, passes, &self.index);
+        let index = Index::of(&self.rows, self.order, &self.history, driver, score, &self.index);
         let before = std::mem::replace(&mut self.index, index);
         let selected = self.selected.as_ref();
         let place = self.visible().position(|row| selected.is_some_and(|key| row.is(key)));

@@ -8,6 +8,8 @@ use super::model::Driver;
 use super::row::Row;
 use super::text;
 use crate::api::{Phase, Provider};
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
 
@@ -120,6 +122,8 @@ fn in_phase(row: &Row) -> (bool, bool, Reverse<&'static str>) {
 /// A row with what it is compared by.
 struct Ranked<'a> {
     row: &'a Row,
+    /// How well it is what is looked for.
+    score: u32,
     need: Need,
     value: Option<f64>,
     at: u32,
@@ -225,6 +229,38 @@ pub struct Widest {
     pub phase: usize,
 }
 
+/// What is looked for among the canaries: letters of their names in their order, the words apart from each other.
+pub struct Sieve {
+    pattern: Option<Pattern>,
+    matcher: Matcher,
+    /// Whether the namespace is looked through too.
+    everywhere: bool,
+    text: String,
+    buffer: Vec<char>,
+}
+
+impl Sieve {
+    /// One for what is typed; nothing lets all through.
+    pub fn new(typed: &str, everywhere: bool) -> Self {
+        let pattern = (!typed.trim().is_empty())
+            .then(|| Pattern::parse(typed.trim(), CaseMatching::Ignore, Normalization::Smart));
+        let (text, buffer) = (String::new(), Vec::new());
+        Self { pattern, matcher: Matcher::new(Config::DEFAULT), everywhere, text, buffer }
+    }
+
+    /// How well a row is what is looked for; None where it is not.
+    pub fn score(&mut self, row: &Row) -> Option<u32> {
+        let Some(pattern) = &self.pattern else { return Some(0) };
+        self.text.clear();
+        if self.everywhere {
+            self.text.push_str(&row.namespace);
+            self.text.push('/');
+        }
+        self.text.push_str(&row.name);
+        pattern.score(Utf32Str::new(&self.text, &mut self.buffer), &mut self.matcher)
+    }
+}
+
 /// What the rows are looked up by.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
@@ -236,6 +272,8 @@ pub struct Index {
     pub widest: Widest,
     /// Who carries out the routing of the canaries; where there are none, of those that name nobody.
     pub providers: BTreeSet<Provider>,
+    /// Namespaces with rollouts under way that nobody drives.
+    pub undriven: BTreeSet<String>,
     /// How many rows were looked at to make it: what drawing must not do.
     pub looked_at: u64,
 }
@@ -247,28 +285,32 @@ impl Index {
         order: Order,
         history: &History,
         driver: impl Fn(&'a str) -> &'a Driver,
-        passes: impl FnMut(&Row) -> bool,
+        mut score: impl FnMut(&Row) -> Option<u32>,
         before: &Index,
     ) -> Self {
         let mut index = Index { looked_at: before.looked_at + rows.len() as u64, ..Index::default() };
         rows.iter().for_each(|row| {
             index.counts.add(row);
             index.providers.insert(row.provider);
+            if row.under_way() && matches!(driver(&row.namespace), Driver::Nobody { .. }) {
+                index.undriven.insert(row.namespace.clone());
+            }
         });
         if index.providers.is_empty() {
             index.providers.insert(Provider::default());
         }
         let metric = if order == Order::P99 { Metric::P99 } else { Metric::Success };
-        let ranked = |(at, row): (usize, &'a Row)| Ranked {
+        let ranked = |(at, row, score): (usize, &'a Row, u32)| Ranked {
             row,
+            score,
             need: Need::of(row, driver(&row.namespace)),
             value: order.is_measured().then(|| history.latest(&row.judged().workload, metric)).flatten(),
             at: u32::try_from(at).unwrap_or(u32::MAX),
         };
-        let mut passes = passes;
-        let shown = rows.iter().enumerate().filter(|(_, row)| passes(row));
+        let shown = rows.iter().enumerate().filter_map(|(at, row)| Some((at, row, score(row)?)));
         let mut shown: Vec<Ranked> = shown.map(ranked).collect();
-        shown.sort_by(|a, b| order.compare(a, b));
+        // Of what is looked for, the best stands first, whatever the order.
+        shown.sort_by(|a, b| b.score.cmp(&a.score).then_with(|| order.compare(a, b)));
         shown.iter().for_each(|ranked| index.widest.stretch(ranked.row));
         index.shown = shown.into_iter().map(|ranked| ranked.at).collect();
         index
@@ -322,6 +364,20 @@ mod tests {
         assert_eq!(of(&|row| row.gate = Some(gate(true))), Need::UnderWay);
         let alone = Need::of(&row("app", Phase::Progressing, ("1", "2")), &Driver::Nobody { why: None });
         assert_eq!(alone, Need::NotDriven);
+    }
+
+    #[test]
+    fn a_few_letters_find_a_name() {
+        let mut row = row("payments-api", Phase::Succeeded, ("1", "1"));
+        row.namespace = "shops".into();
+        let passes = |typed: &str, everywhere| Sieve::new(typed, everywhere).score(&row).is_some();
+        for typed in ["", " ", "pay", "PAPI", "api pay", "^pay", "!cart"] {
+            assert!(passes(typed, false), "{typed}");
+        }
+        for typed in ["ipa", "shops", "!pay", "payments-api-x"] {
+            assert!(!passes(typed, false), "{typed}");
+        }
+        assert!(passes("shops/pay", true) && passes("sho api", true));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::keymap::Bound;
 use super::keys::{self, Action, Place};
 use super::message::Command;
 use super::model::{Model, Notice, Order, Overlay, Tone};
+use super::switch;
 use super::theme::AUTO;
 use super::update::act;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -82,13 +83,17 @@ fn completions(argument: Argument, model: &Model) -> Vec<(String, String)> {
             names.map(|name| (name.to_string(), format!("Show it in {name}"))).collect()
         }
         Argument::Order => Order::ALL.iter().map(|o| (o.name().into(), format!("Canaries: {}", o.label()))).collect(),
-        Argument::Namespace => of(&model.namespaces, "Show the canaries of"),
+        Argument::Namespace => of(&switch::namespaces(model), "Show the canaries of"),
         Argument::Context => of(&model.contexts, "Go to the context"),
     }
 }
 
 fn of(names: &[String], what: &str) -> Vec<(String, String)> {
-    names.iter().map(|name| (name.clone(), format!("{what} {name}"))).collect()
+    let help = |name: &str| match name {
+        switch::ALL => format!("{what} all namespaces"),
+        name => format!("{what} {name}"),
+    };
+    names.iter().map(|name| (name.clone(), help(name))).collect()
 }
 
 /// Whether a name that is not known may be right: not everybody may list what there is.
@@ -242,8 +247,8 @@ fn give(model: &mut Model, action: Action, argument: String) -> Vec<Command> {
                 model.notice = Some(Notice { tone: Tone::Plain, text: format!("canaries: {}", order.label()) });
             }
         }
-        Action::Namespace => return vec![Command::Namespace(argument)],
-        Action::Context => return vec![Command::Context(argument)],
+        Action::Namespace => return switch::to_namespace(model, &argument),
+        Action::Context => return switch::to_context(model, &argument),
         _ => {}
     }
     Vec::new()
@@ -326,8 +331,11 @@ mod tests {
         assert_eq!((&*model.look.theme.name, model.overlay.is_none()), ("light", true));
         let (model, _) = asked("sort phase");
         assert_eq!(model.order, Order::Phase);
-        assert_eq!(asked("ns payments").1, [Command::Namespace("payments".into())]);
-        assert_eq!(asked("context eu").1, [Command::Context("eu".into())]);
+        for typed in ["ns payments", "ns *", "context eu"] {
+            let (model, commands) = asked(typed);
+            assert_eq!(commands, [], "this console drives a rollout: {typed}");
+            assert!(matches!(&model.overlay, Some(Overlay::Question(q)) if matches!(q.ask, Ask::Leave(_))), "{typed}");
+        }
         let (model, commands) = asked("quit");
         assert_eq!(commands, []);
         assert!(matches!(&model.overlay, Some(Overlay::Question(question)) if question.ask == Ask::Quit));

@@ -4,6 +4,7 @@ use super::guard::Guard;
 use super::keys;
 use super::model::{Ask, Driver, Model, Wish, version_text};
 use super::row::Row;
+use super::switch::Scope;
 use crate::api::{Phase, Strategy, Verb, duration};
 use tui_input::Input;
 
@@ -122,6 +123,14 @@ pub fn words(ask: &Ask, model: &Model) -> Words {
     match ask {
         Ask::Quit => left("Quit?", "another driver takes over:", model),
         Ask::Suspend => left("Suspend?", "this console goes on, or another driver takes over:", model),
+        Ask::Leave(goal) => {
+            let there = match (&goal.scope, &goal.context) {
+                (Scope::Namespace(namespace), _) => namespace.as_str(),
+                (Scope::Everywhere, Some(context)) if *context == model.context => "all namespaces",
+                (_, context) => context.as_deref().unwrap_or("another context"),
+            };
+            left(&format!("Leave for {there}?"), "another driver takes over:", model)
+        }
         Ask::Verb(wish) => {
             let objection = objection(wish, model);
             let (title, body) = match model.named(&wish.canary) {

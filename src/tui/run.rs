@@ -7,15 +7,16 @@ use super::bytes::Typed;
 use super::clipboard::Wrap;
 use super::config::{Config, Problem};
 use super::look::{Look, Wanted};
-use super::message::{Command, Msg, Teller, Told};
+use super::message::{Command, Msg, Told};
 use super::model::{Model, Notice, Start, Tone};
 use super::screen::Screen;
-use super::source::{self, Feed, Order};
+use super::source::{self, Order};
 use super::terminal::{self, Session};
 use super::theme::Library;
 use super::update::{hear, update};
+use super::visits::{self, Visits};
 use super::{input, view};
-use crate::cluster::{Clock, Connection};
+use crate::cluster::Clock;
 use crate::controller;
 use chrono::{Local, Offset};
 use crossterm::event::Event;
@@ -72,12 +73,15 @@ pub enum ConsoleError {
 ///
 /// # Errors
 /// Where there is no terminal, or the theme is unknown.
-pub async fn run(connection: Connection, clock: Clock, options: Options) -> Result<(), ConsoleError> {
+pub async fn run(begin: visits::Start, clock: Clock, options: Options) -> Result<(), ConsoleError> {
     let env = |name: &str| std::env::var(name).ok();
     let look = Look::new(&options.look, env).map_err(ConsoleError::Theme)?;
     let (told, messages) = mpsc::unbounded_channel();
     let (orders, ordered) = mpsc::unbounded_channel();
-    let (context, namespace) = (connection.context.clone(), connection.namespace.clone());
+    let (context, namespace) = match &begin.opened {
+        Ok(connection) => (connection.context.clone(), connection.namespace.clone()),
+        Err(_) => (begin.way.context.clone().unwrap_or_default(), begin.way.namespace.clone().unwrap_or_default()),
+    };
     let sources = source::Options { everywhere: false, controller: options.controller, prometheus: options.prometheus };
     let session = Session::enter()?;
     let asked = if look.asks_for_ground() {
@@ -90,19 +94,20 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
     let mut model = Model::new(Start {
         context,
         namespace,
-        everywhere: false,
+        everywhere: begin.everywhere,
         now: clock.now(),
         offset: Local::now().offset().fix(),
         size: Size { width, height },
         look,
         sample_step: STEP,
     });
-    model.configure(options.config, &options.problems);
+    model.configure(options.config.clone(), &options.problems);
     if model.mouse {
         session.mouse(true)?;
     }
     let screen = Screen::new(terminal::output()?, width, height);
-    let feed = tokio::spawn(Feed::new(connection, clock.clone(), sources, Teller::new(0, told), ordered).run());
+    let visits = Visits::new(told, ordered, begin.way.clone(), clock.clone(), sources, options.config);
+    let visits = tokio::spawn(visits.run(begin));
     let console = Console {
         model,
         screen,
@@ -121,7 +126,7 @@ pub async fn run(connection: Connection, clock: Clock, options: Options) -> Resu
     // The operator has the prompt back while the lease is still being released.
     drop(session);
     let _ = orders.send(Order::Stop);
-    let _ = feed.await;
+    let _ = visits.await;
     ended
 }
 
@@ -288,16 +293,11 @@ impl Console {
                     Command::Quit => return Ok(()),
                     Command::Repaint => self.screen.repaint(self.model.size.width, self.model.size.height),
                     Command::Read(ask) => drop(self.orders.send(Order::Read(ask))),
-                    Command::Namespace(_) | Command::Context(_) => {
-                        let text = "this version stays where it was started: leave, and start it again with -n or \
-                                    --context"
-                            .to_string();
-                        update(&mut self.model, Msg::Notice(Notice { tone: Tone::Plain, text }));
-                    }
                     Command::Send(wish) => drop(self.orders.send(Order::Send(wish))),
                     Command::Report(canary) => {
                         let _ = self.orders.send(Order::Report { canary, folder: self.reports.clone() });
                     }
+                    Command::Go { generation, goal } => drop(self.orders.send(Order::Go { generation, goal })),
                     Command::Remember { primary, canary } => {
                         let _ = self.orders.send(Order::Remember { primary, canary });
                     }

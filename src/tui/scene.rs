@@ -342,6 +342,53 @@ pub fn many(count: usize, width: u16, height: u16) -> Model {
     model
 }
 
+/// Three namespaces at once, each with a driver of its own or none, and each with a canary of the same name.
+pub fn everywhere(width: u16, height: u16) -> Model {
+    let mut model = unheard(width, height);
+    model.everywhere = true;
+    update(&mut model, Msg::Cluster { cluster: Link::Live, routes: Link::Live, missing: Vec::new() });
+    let other = |holder: &str| Driver::Other { holder: holder.into() };
+    let drivers = [
+        ("jx-production", other("canary-tui-7d9c@node-3 (1)")),
+        ("jx-staging", Driver::Flagger),
+        ("payments", Driver::Nobody { why: None }),
+    ];
+    let named = drivers.map(|(namespace, driver)| (namespace.to_string(), driver));
+    update(&mut model, Msg::Drivers(named.into()));
+    let of = |namespace: &str, name: &str, phase, versions, weight: u8| {
+        let mut row = row(name, phase, versions);
+        row.namespace = namespace.into();
+        (row.primary.workload.namespace, row.canary.workload.namespace) = (namespace.into(), namespace.into());
+        (row.live_weight, row.status_weight) = (Some(weight), weight);
+        row
+    };
+    let mut rows = vec![
+        of("jx-production", "checkout", Phase::Progressing, ("1.0.0", "1.1.0"), 30),
+        of("jx-production", "cart", Phase::Succeeded, ("2.3.1", "2.3.1"), 0),
+        of("jx-staging", "checkout", Phase::Failed, ("1.0.0", "1.2.0"), 0),
+        of("payments", "checkout", Phase::Progressing, ("4.1.0", "4.2.0"), 10),
+        of("payments", "ledger", Phase::Initialized, ("0.9.0", "0.9.0"), 0),
+    ];
+    rows[0].next_check = Some(time("12:05:30"));
+    rows[2].failed_checks = 5;
+    model.selected = rows.first().map(Row::key);
+    update(&mut model, Msg::Rows(rows.clone()));
+    let now = model.now.timestamp();
+    for at in (now - 300..=now).step_by(STEP as usize) {
+        let sides = rows.iter().flat_map(|row| [(&row.primary, 1.0), (&row.canary, 0.4)]);
+        let workloads = sides.filter(|(side, _)| side.runs());
+        let workloads = workloads.map(|(side, share)| (side.workload.clone(), measures(at, share, false))).collect();
+        let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
+        update(&mut model, Msg::Measured { at, span: STEP, workloads, problems: Default::default() });
+    }
+    let events = [("jx-production", "12:04:31", 30), ("payments", "12:03:10", 10)].map(|(namespace, at, weight)| {
+        let message = format!("Advance checkout.{namespace} canary weight {weight}");
+        EventRecord { namespace: namespace.into(), ..event("checkout", at, false, &message) }
+    });
+    update(&mut model, Msg::Events(events.into()));
+    model
+}
+
 /// Presses keys: letters stand for themselves, `<enter>`, `<esc>`, `<tab>`, `<up>`, `<pgdn>`, `<c-c>` and the like for
 /// the others. Answers the commands of all of them.
 pub fn press(model: &mut Model, keys: &str) -> Vec<Command> {

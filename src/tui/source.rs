@@ -11,6 +11,7 @@ use super::reading::Inquiry;
 use super::recalling::Recalling;
 use super::reporting;
 use super::row::Key;
+use super::switch::Goal;
 use super::watching::Watching;
 use super::worlds::Worlds;
 use crate::cluster::connect::explain;
@@ -89,6 +90,11 @@ pub enum Order {
         canary: Key,
         range: Range,
     },
+    /// Stop driving, and open another source.
+    Go {
+        generation: u64,
+        goal: Goal,
+    },
     /// Stop driving, and end.
     Stop,
 }
@@ -156,6 +162,7 @@ impl Feed {
         if !worlds.are_all() {
             tasks.spawn(rights(self.connection.clone(), worlds.whole(), self.told.clone()));
         }
+        tasks.spawn(namespaces(self.connection.clone(), kinds.clone(), self.told.clone()));
         let measuring = Measuring {
             told: self.told.clone(),
             locator: locator.clone(),
@@ -221,7 +228,7 @@ impl Feed {
                 }
             };
             match order {
-                None | Some(Order::Stop) => break,
+                None | Some(Order::Stop | Order::Go { .. }) => break,
                 Some(Order::Read(ask)) => {
                     if let Some(answering) = answering.take() {
                         answering.abort();
@@ -288,7 +295,18 @@ impl Feed {
         let mut since: Option<DateTime<Utc>> = None;
         let mut wait = Duration::from_millis(200);
         loop {
-            let link = match Kinds::discover(&self.connection.client).await {
+            let client = self.connection.client.clone();
+            let discovery = Kinds::discover(&client);
+            tokio::pin!(discovery);
+            let answer = loop {
+                tokio::select! {
+                    answer = &mut discovery => break answer,
+                    order = self.commands.recv() => if self.ends_unreached(order) {
+                        return None;
+                    }
+                }
+            };
+            let link = match answer {
                 Ok(kinds) => return Some(kinds),
                 Err(KindsError::NoCanary) => {
                     Link::Absent { why: "its API server serves no Canary (flagger.app)".into() }
@@ -307,28 +325,36 @@ impl Feed {
             loop {
                 tokio::select! {
                     () = tokio::time::sleep_until(again) => break,
-                    order = self.commands.recv() => match order {
-                        None | Some(Order::Stop) => return None,
-                        Some(Order::Send(wish)) => {
-                            let outcome = Outcome::Failed("the cluster is not reached yet".into());
-                            let _ = self.told.send(Msg::Outcome { wish, outcome });
-                        }
-                        Some(Order::Read(ask)) => self.unanswered = ask,
-                        Some(Order::Report { .. }) => {
-                            let text = "the cluster is not reached yet".to_string();
-                            let _ = self.told.send(Msg::Notice(Notice { tone: Tone::Bad, text }));
-                        }
-                        Some(Order::Remember { .. }) => {}
-                        Some(Order::Recall { primary, canary, range }) => {
-                            for workload in [primary, canary] {
-                                let samples = Err("the cluster is not reached yet".into());
-                                let _ = self.told.send(Msg::Remembered { workload, range, samples });
-                            }
-                        }
+                    order = self.commands.recv() => if self.ends_unreached(order) {
+                        return None;
                     }
                 }
             }
         }
+    }
+
+    /// Whether an order ends this source that comes before the cluster is reached.
+    fn ends_unreached(&mut self, order: Option<Order>) -> bool {
+        match order {
+            None | Some(Order::Stop | Order::Go { .. }) => return true,
+            Some(Order::Send(wish)) => {
+                let outcome = Outcome::Failed("the cluster is not reached yet".into());
+                let _ = self.told.send(Msg::Outcome { wish, outcome });
+            }
+            Some(Order::Read(ask)) => self.unanswered = ask,
+            Some(Order::Report { .. }) => {
+                let text = "the cluster is not reached yet".to_string();
+                let _ = self.told.send(Msg::Notice(Notice { tone: Tone::Bad, text }));
+            }
+            Some(Order::Remember { .. }) => {}
+            Some(Order::Recall { primary, canary, range }) => {
+                for workload in [primary, canary] {
+                    let samples = Err("the cluster is not reached yet".into());
+                    let _ = self.told.send(Msg::Remembered { workload, range, samples });
+                }
+            }
+        }
+        false
     }
 }
 
@@ -359,6 +385,12 @@ async fn rights(connection: Connection, mirror: Mirror, told: Teller) {
         };
         let _ = tokio::time::timeout(again, returned).await;
     }
+}
+
+/// Tells which namespaces there are, as far as they may be listed.
+async fn namespaces(connection: Connection, kinds: Kinds, told: Teller) {
+    let named = access::namespaces(&connection.client, &kinds).await;
+    let _ = told.send(Msg::Namespaces(named));
 }
 
 /// As [`rights`], for one namespace among all.
@@ -433,6 +465,7 @@ impl Measuring {
         let mut lost: Option<DateTime<Utc>> = None;
         let mut reached = false;
         let mut last: Option<DateTime<Utc>> = None;
+        let mut count = self.worlds.whole().count();
         loop {
             let pace = *self.pace.borrow_and_update();
             let asked = Instant::now();
@@ -460,9 +493,14 @@ impl Measuring {
             }
             // One that was lost is looked for again soon; a change of the pace counts at once: a rollout has begun.
             let mut due = asked + if lost.is_some() { MEASURE.0 } else { pace.step };
+            let nothing = self.worlds.names().is_empty();
             loop {
                 tokio::select! {
                     () = tokio::time::sleep_until(due) => break,
+                    // The first namespace has come.
+                    Ok(()) = count.changed(), if nothing => if !self.worlds.names().is_empty() {
+                        break;
+                    },
                     changed = self.pace.changed() => {
                         if changed.is_err() {
                             return;
@@ -477,28 +515,26 @@ impl Measuring {
     /// All numbers of the namespaces, or why Prometheus does not answer.
     async fn measure(&self, window: Duration) -> Result<(BTreeMap<Key, Measures>, Problems), Unmeasured> {
         let prometheus = self.locator.any().await.map_err(Unmeasured::Failed)?;
-        let mut workloads = BTreeMap::new();
-        let mut problems = Default::default();
-        for namespace in self.worlds.names() {
-            let snapshot = prometheus.snapshot(&namespace, window).await;
-            if snapshot.unanswered()
-                && let Err(error) = prometheus.ping().await
-            {
-                self.locator.forget().await;
-                return Err(match &error {
-                    QueryError::Forbidden { .. } => Unmeasured::Forbidden(error.to_string()),
-                    _ => Unmeasured::Failed(error.to_string()),
-                });
-            }
-            workloads.extend(
-                snapshot
-                    .workloads
-                    .iter()
-                    .map(|(name, found)| (Key::new(&namespace, name), Measures(ASKED.map(|metric| found.get(metric))))),
-            );
-            let problem = |metric: Metric| snapshot.problems.get(&metric).cloned();
-            problems = ASKED.map(problem);
+        let names = self.worlds.names();
+        if names.is_empty() {
+            return Ok(Default::default());
         }
-        Ok((workloads, problems))
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let overview = prometheus.overview(&names, window).await;
+        if overview.unanswered()
+            && let Err(error) = prometheus.ping().await
+        {
+            self.locator.forget().await;
+            return Err(match &error {
+                QueryError::Forbidden { .. } => Unmeasured::Forbidden(error.to_string()),
+                _ => Unmeasured::Failed(error.to_string()),
+            });
+        }
+        let problem = |metric: Metric| overview.problems.get(&metric).cloned();
+        let problems = ASKED.map(problem);
+        let workloads = overview.workloads.into_iter().map(|((namespace, name), found)| {
+            (Key { namespace, name }, Measures(ASKED.map(|metric| found.get(metric))))
+        });
+        Ok((workloads.collect(), problems))
     }
 }

@@ -12,7 +12,7 @@ use super::question::{self, Focus, Question};
 use super::readers;
 use super::reading::Inquiry;
 use super::row::{Key, Row, image_of};
-use super::{chooser, clipboard, mouse, palette, view};
+use super::{chooser, clipboard, mouse, palette, switch, view};
 use crate::api::{Phase, Verb};
 use crate::cluster::EventRecord;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -123,6 +123,21 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.lacking = lacking;
             Vec::new()
         }
+        Msg::Place { context, namespace } => {
+            model.namespace = namespace;
+            if model.context != context {
+                model.on_context(context);
+            }
+            Vec::new()
+        }
+        Msg::Contexts(contexts) => {
+            model.contexts = contexts;
+            Vec::new()
+        }
+        Msg::Namespaces(namespaces) => {
+            model.namespaces = namespaces;
+            Vec::new()
+        }
         Msg::Narrowed { namespace, why } => {
             model.everywhere = false;
             model.narrowed = Some(kept(&why));
@@ -230,8 +245,9 @@ fn key(model: &mut Model, event: &KeyEvent) -> Vec<Command> {
         Some(Action::Back) if noticed && place == Place::Main => Vec::new(),
         Some(action) => act(model, place, action),
         None => {
+            let before = model.selected.clone();
             type_in(model, event);
-            Vec::new()
+            remember_if_changed(model, before)
         }
     }
 }
@@ -286,6 +302,8 @@ fn type_in(model: &mut Model, event: &KeyEvent) {
     } else if model.overlay.is_none() && model.filter.typing {
         edit(&mut model.filter.input, event);
         model.settle();
+        // What is looked for is what is meant: a canary that has some of its letters too must not stay selected.
+        model.select(0);
     }
 }
 
@@ -685,6 +703,7 @@ fn confirm(model: &mut Model) -> Vec<Command> {
             model.overlay = None;
             vec![Command::Suspend]
         }
+        Ask::Leave(goal) => switch::set_off(model, goal),
         // The question itself says what stands against it, and stays.
         Ask::Verb(wish) if question::objection(&wish, model).is_some() => Vec::new(),
         Ask::Verb(wish) => {

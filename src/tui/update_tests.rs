@@ -240,9 +240,12 @@ fn the_order_of_the_canaries_can_be_changed() {
 #[test]
 fn the_filter_takes_keys_until_enter_and_esc_drops_it() {
     let mut model = model();
-    press(&mut model, "/CARq");
+    press(&mut model, "/CARTq");
     assert!(model.shown() == 0, "q is a letter here");
-    press(&mut model, "<backspace>");
+    press(&mut model, "<backspace><backspace>");
+    assert_eq!(model.shown(), 2, "its letters are in jx-production-search too");
+    assert_eq!(model.row().unwrap().name, "jx-production-cart", "and the best is meant");
+    press(&mut model, "T");
     assert_eq!(model.row().unwrap().name, "jx-production-cart");
     press(&mut model, "<enter>");
     assert!(!model.filter.typing);

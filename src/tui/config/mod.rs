@@ -38,6 +38,8 @@ pub struct Config {
     pub contexts: Vec<ContextRule>,
     /// `--read-only` was given: nothing in the file takes it back.
     pub read_only_given: bool,
+    /// The theme of `--theme`: it holds on every context.
+    pub theme_given: Option<String>,
 }
 
 /// What is said of the contexts that match a pattern.
@@ -119,6 +121,9 @@ impl Config {
 
     /// Name of the theme on a context.
     pub fn theme(&self, context: &str) -> Option<String> {
+        if self.theme_given.is_some() {
+            return self.theme_given.clone();
+        }
         self.last(context, |rule| rule.theme.clone()).or_else(|| self.theme.clone())
     }
 

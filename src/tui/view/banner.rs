@@ -24,6 +24,15 @@ pub fn lines(model: &Model, width: u16, height: u16) -> Vec<(Role, String)> {
             ),
         ));
     }
+    if let Some(why) = &model.narrowed {
+        said.push((
+            Role::Warn,
+            format!(
+                "{} Not all namespaces may be looked at ({why}): this is {} alone.",
+                glyphs.warning, model.namespace
+            ),
+        ));
+    }
     if let Link::Lost { since, why } = &model.prometheus {
         said.push((
             Role::Warn,
@@ -64,6 +73,17 @@ pub fn lines(model: &Model, width: u16, height: u16) -> Vec<(Role, String)> {
                 ),
             ));
         }
+    }
+    let alone: Vec<&str> = model.undriven().collect();
+    if let Some(first) = alone.first() {
+        let (others, stand) = match alone.len() {
+            1 => (String::new(), "is"),
+            n => (format!(" and {} more", n - 1), "are"),
+        };
+        said.push((
+            Role::Warn,
+            format!("{} Rollouts stand still: {first}{others} {stand} driven by nobody.", glyphs.warning),
+        ));
     }
     let columns = usize::from(width.saturating_sub(2));
     let wrap = |text: &str| {

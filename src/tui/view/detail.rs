@@ -82,6 +82,9 @@ pub fn title<'a>(model: &'a Model, row: &'a Row, counting: bool) -> Vec<Piece<'a
     let dot = || piece(format!(" {} ", glyphs.dot), Role::Faint);
     let phase = format!("{mark} {}", row.phase_name());
     let mut pieces = vec![piece(row.name.as_str(), Role::Strong), dot(), piece(phase, role)];
+    if model.everywhere {
+        pieces.splice(1..1, [piece(" in ", Role::Dim), piece(row.namespace.as_str(), Role::Text)]);
+    }
     if row.weight() > 0 {
         pieces.push(dot());
         pieces.push(piece(format!("{} % to {}", row.weight(), version_text(&row.canary.version)), Role::Canary));

@@ -5,7 +5,7 @@ use super::figures;
 use crate::api::Phase;
 use crate::tui::glyphs::Glyphs;
 use crate::tui::history::Metric;
-use crate::tui::model::{Link, Model, Pane, version_text};
+use crate::tui::model::{Driver, Link, Model, Pane, version_text};
 use crate::tui::row::{Row, Shut};
 use crate::tui::text::{self, Cut};
 use crate::tui::theme::Role;
@@ -18,6 +18,13 @@ const GAP: u16 = 2;
 /// Least width of the name.
 const NAME: u16 = 12;
 
+/// Most width of the namespace.
+const NAMESPACE: u16 = 28;
+/// Width of who drives.
+const DRIVER: u16 = 14;
+/// By how much more it may grow.
+const LONGER_DRIVER: u16 = 26;
+
 /// Least width in which a gate can be named.
 const LEAST_WAIT: u16 = 24;
 
@@ -26,6 +33,8 @@ const LEAST_BAR: u16 = 10;
 
 /// Widths of the columns; 0 where a column has given way.
 struct Columns {
+    /// Over all namespaces.
+    namespace: u16,
     name: u16,
     phase: u16,
     bar: u16,
@@ -34,6 +43,8 @@ struct Columns {
     version: u16,
     success: u16,
     p99: u16,
+    /// Over all namespaces: who drives this one.
+    driver: u16,
 }
 
 impl Columns {
@@ -44,8 +55,14 @@ impl Columns {
         let sign = if widest.two { text::width(model.look.glyphs.arrow).max(1) + 2 } else { 0 };
         let version = (widest.versions + sign).clamp(13, 34) as u16;
         let phase = (widest.phase + 2).clamp(13, 18) as u16;
-        let mut columns = Self { name: 0, phase, bar: 0, weight: 6, failed: 0, version: 0, success: 0, p99: 0 };
+        let namespace = if model.everywhere { widest.namespace.clamp(9, NAMESPACE.into()) as u16 } else { 0 };
+        let mut columns =
+            Self { namespace, name: 0, phase, bar: 0, weight: 6, failed: 0, version: 0, success: 0, p99: 0, driver: 0 };
         let mut rest = width.saturating_sub(2 + columns.phase + GAP + columns.weight + GAP);
+        if namespace > 0 {
+            columns.namespace = namespace.min(rest / 3);
+            rest = rest.saturating_sub(columns.namespace + GAP);
+        }
         let mut take = |wanted: u16, least_name: u16| {
             if rest >= wanted + GAP + least_name {
                 rest -= wanted + GAP
@@ -58,11 +75,19 @@ impl Columns {
         columns.version = take(version, name.clamp(NAME, 24));
         columns.success = take(8, name.min(40));
         columns.p99 = take(8, name.min(40));
+        if model.everywhere {
+            columns.driver = take(DRIVER, name.min(40));
+        }
         columns.bar = take(LEAST_BAR, name);
         columns.name = name.min(rest);
         // What is left over makes the bar longer, to a point.
         if columns.bar > 0 {
-            columns.bar += (rest - columns.name).min(40 - LEAST_BAR);
+            let more = (rest - columns.name).min(40 - LEAST_BAR);
+            columns.bar += more;
+            rest -= more;
+        }
+        if columns.driver > 0 {
+            columns.driver += (rest - columns.name).min(LONGER_DRIVER);
         }
         columns
     }
@@ -75,7 +100,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> 
     }
     let focused = model.pane == Pane::Fleet && model.overlay.is_none();
     let role = if focused { Role::Focus } else { Role::Faint };
-    let inner = canvas.frame(area, &[piece("Canaries", Role::Strong)], role);
+    let inner = canvas.frame(area, &title(model), role);
     let cursor = draw_filter(canvas, model, area);
     let shown = model.shown();
     if shown == 0 {
@@ -103,6 +128,30 @@ pub fn at(model: &Model, area: Rect, y: u16) -> Option<usize> {
     let line = usize::from(y.checked_sub(area.y + 2)?);
     let place = first_shown(model.place_of_selected(), room, model.shown()) + line;
     (line < room && place < model.shown()).then_some(place)
+}
+
+/// What is counted, the gravest first, and the order; while something is looked for, that stands there.
+fn title(model: &Model) -> Vec<Piece<'static>> {
+    let mut pieces = vec![piece("Canaries", Role::Strong)];
+    if model.filter.typing || !model.filter.input.value().is_empty() || model.rows.is_empty() {
+        return pieces;
+    }
+    let glyphs = model.look.glyphs;
+    let dot = || piece(format!(" {} ", glyphs.dot), Role::Faint);
+    pieces.push(piece(format!(" {}", model.index.counts.all), Role::Text));
+    for (at, (count, word)) in model.index.counts.words().into_iter().enumerate() {
+        pieces.push(piece(if at == 0 { ": " } else { ", " }, Role::Dim));
+        let role = match word {
+            "failed" => Role::Bad,
+            "waiting" | "paused" | "not driven" => Role::Warn,
+            "progressing" | "promoting" => Role::Active,
+            _ => Role::Dim,
+        };
+        pieces.push(piece(format!("{count} {word}"), role));
+    }
+    pieces.push(dot());
+    pieces.push(piece(model.order.label(), Role::Dim));
+    pieces
 }
 
 /// The first row shown: pages stay still while the selection moves within them.
@@ -140,10 +189,10 @@ pub fn lines(model: &Model, width: u16) -> u16 {
 
 /// Why there is no canary to be seen.
 fn nothing(model: &Model, width: u16) -> Vec<(Role, String)> {
-    let namespace = &model.namespace;
+    let namespace = model.place();
     let said: Vec<(Role, String)> = if !model.rows.is_empty() {
         vec![
-            (Role::Text, "No canary's name holds what the filter says.".into()),
+            (Role::Text, "No canary's name has the letters that the filter says.".into()),
             (Role::Dim, "esc drops the filter".into()),
         ]
     } else {
@@ -156,6 +205,11 @@ fn nothing(model: &Model, width: u16) -> Vec<(Role, String)> {
             Link::Absent { why } => vec![
                 (Role::Warn, format!("This cluster has no canaries: {why}")),
                 (Role::Dim, "canary-tui manifests prints what is to be applied first.".into()),
+            ],
+            Link::Nowhere { why } => vec![
+                (Role::Warn, format!("There is no cluster: {why}")),
+                (Role::Dim, elsewhere(model)),
+                (Role::Dim, "canary-tui --sandbox shows it all on a cluster of its own.".into()),
             ],
             Link::Lost { .. } => vec![(Role::Dim, "No canary was known when the connection was lost.".into())],
             Link::Live => vec![
@@ -170,6 +224,15 @@ fn nothing(model: &Model, width: u16) -> Vec<(Role, String)> {
         lines.extend(text::wrap(&cleaned, width.into()).into_iter().map(|line| (role, line)));
     }
     lines
+}
+
+/// What can be done where no cluster is reached.
+fn elsewhere(model: &Model) -> String {
+    match &model.contexts[..] {
+        [] => "It goes on as soon as there is a kubeconfig.".into(),
+        [only] => format!("The kubeconfig has one context, {only}: C, or :context, goes there."),
+        many => format!("The kubeconfig has {} contexts: C, or :context, goes to another.", many.len()),
+    }
 }
 
 fn draw_nothing(canvas: &mut Canvas, model: &Model, inner: Rect) {
@@ -187,6 +250,7 @@ fn draw_heading(canvas: &mut Canvas, columns: &Columns, inner: Rect) {
             x += width + GAP;
         }
     };
+    left(canvas, columns.namespace, "NAMESPACE");
     left(canvas, columns.name, "NAME");
     left(canvas, columns.phase, "PHASE");
     match columns.bar {
@@ -201,6 +265,7 @@ fn draw_heading(canvas: &mut Canvas, columns: &Columns, inner: Rect) {
             x += width + GAP;
         }
     }
+    canvas.put(x, y, columns.driver, "DRIVER", Role::Dim);
 }
 
 fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, line: Rect) {
@@ -213,6 +278,10 @@ fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, li
     }
     let y = line.y;
     let mut x = line.x + 2;
+    if columns.namespace > 0 {
+        canvas.put_on(x, y, columns.namespace, &row.namespace, Role::Dim, ground, Cut::Middle);
+        x += columns.namespace + GAP;
+    }
     let name_role = if selected { Role::Strong } else { Role::Text };
     canvas.put_on(x, y, columns.name, &row.name, name_role, ground, Cut::Middle);
     x += columns.name + GAP;
@@ -322,6 +391,16 @@ fn draw_measures(
         let start = x + width.saturating_sub(columns_of_text);
         canvas.put_on(start, y, width, &text, role, ground, Cut::End);
         x += width + GAP;
+    }
+    if columns.driver > 0 {
+        let (text, role) = match model.driver_of(&row.namespace) {
+            Driver::Looking => (glyphs.dash, Role::Dim),
+            Driver::Here => ("this console", Role::Text),
+            Driver::Other { holder } => (holder.as_str(), Role::Dim),
+            Driver::Nobody { .. } => ("nobody", Role::Warn),
+            Driver::Flagger => ("Flagger", Role::Dim),
+        };
+        canvas.put_on(x, y, columns.driver, text, role, ground, Cut::End);
     }
 }
 

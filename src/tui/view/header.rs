@@ -20,7 +20,10 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         (all, shown) => format!("{shown} of {all} canaries"),
     };
     let clean = |text: &str| text::clean(text, model.look.glyphs.unicode).into_owned();
-    let (context, namespace) = (clean(&model.context), clean(&model.namespace));
+    let (context, mut namespace) = (clean(&model.context), clean(model.place()));
+    if context.is_empty() && namespace.is_empty() {
+        namespace = "no cluster".into();
+    }
     let (driver, driver_role) =
         driver(model.selected.as_ref().map_or(&model.driver, |key| model.driver_of(&key.namespace)));
     let driver = clean(&driver);
@@ -40,7 +43,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     } else if place(true) + fixed(short_lamps, width("by ") + width(&driver)) <= room {
         (short_lamps, "by ", true)
     } else {
-        (short_lamps, "by ", area.width >= 100)
+        (short_lamps, "by ", area.width >= 100 || model.everywhere)
     };
 
     let end = area.right().saturating_sub(1);
@@ -59,7 +62,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     // A driver's name may take what is left, and at least so much; the place is cut before the lamps are.
     let for_driver = (width(prefix) + width(&driver)).min(24);
     let mut for_place = stop.saturating_sub(x + fixed(lamps, for_driver)).max(8);
-    if with_context {
+    if with_context && !context.is_empty() {
         let least = width(&namespace).min(for_place / 2);
         let room = for_place.saturating_sub(least + 5).min(width(&context)).max(3);
         let used = canvas.put_on(x, area.y, room, &context, Role::Dim, None, Cut::Middle) + 1;
@@ -85,7 +88,7 @@ fn lamp(link: &Link, canvas: &Canvas) -> (&'static str, Role) {
         Link::Connecting => (glyphs.half, Role::Dim),
         Link::Live => (glyphs.current, Role::Good),
         Link::Lost { .. } => (glyphs.failed, Role::Bad),
-        Link::Forbidden { .. } | Link::Absent { .. } => (glyphs.open, Role::Warn),
+        Link::Forbidden { .. } | Link::Absent { .. } | Link::Nowhere { .. } => (glyphs.open, Role::Warn),
     }
 }
 

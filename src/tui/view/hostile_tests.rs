@@ -40,12 +40,13 @@ fn name_of(overlay: &Overlay) -> &'static str {
             Ask::Verb(_) => "question",
             Ask::Quit => "quit",
             Ask::Suspend => "suspend",
+            Ask::Leave(_) => "leave",
         },
     }
 }
 
 /// The keys that open each of them.
-const OPENED_BY: [(&str, &str); 13] = [
+const OPENED_BY: [(&str, &str); 14] = [
     ("help", "?"),
     ("charts", "<enter>"),
     ("events", "e"),
@@ -56,6 +57,7 @@ const OPENED_BY: [(&str, &str); 13] = [
     ("versions", "s"),
     ("question", "a"),
     ("quit", "q"),
+    ("leave", ":ns *<enter>"),
     ("palette", ":"),
     ("suspend", "<c-z>"),
     ("themes", "t"),

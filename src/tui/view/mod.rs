@@ -157,6 +157,8 @@ fn centred(area: Rect, width: u16, height: u16) -> Rect {
 }
 
 #[cfg(test)]
+mod fleet_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod reading_tests;
