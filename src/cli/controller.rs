@@ -26,10 +26,6 @@ pub async fn run(
     clock: Clock,
     out: &mut dyn Write,
 ) -> Result<Exit> {
-    let connection = connect(&cluster).await?;
-    if let Err(why) = config.guard(&connection.context).may_write() {
-        bail!("a controller changes the cluster, and {why}");
-    }
     let mut ending = Ending::listen()?;
     if let Some(url) = &cluster.prometheus {
         // Said now, not by each check of each Canary.
@@ -40,6 +36,10 @@ pub async fn run(
         Some(address) => Some(bind(address).await?),
         None => None,
     };
+    let connection = connect(&cluster).await?;
+    if let Err(why) = config.guard(&connection.context).may_write() {
+        bail!("a controller changes the cluster, and {why}");
+    }
     let session = Session::over(connection).await?;
     let prometheus = cluster.prometheus.as_deref();
     match everywhere {
