@@ -5,14 +5,13 @@ use super::message::{Msg, Teller};
 use super::reading::{Answer, Asked, Causes, Changes, ConfigChange, Inquiry, Served, Staff, Topic};
 use super::worlds::Worlds;
 use crate::api::annotation;
-use crate::api::history::History;
 use crate::api::revision::Configs;
 use crate::api::shapes::{self, ConfigKind, Selector};
 use crate::api::{Provider, Spec};
 use crate::cluster::connect::{code, explain};
 use crate::cluster::object::Object;
 use crate::cluster::pod_watch::{self, PodRecord};
-use crate::cluster::{Changed, Connection, Kinds, Mirror, Source, World, entrances};
+use crate::cluster::{Changed, Connection, Kinds, Mirror, Source, World, entrances, histories};
 use crate::metrics::{Locator, reader};
 use crate::rollout;
 use futures::StreamExt;
@@ -149,14 +148,6 @@ impl Inquest {
         Ok(lines)
     }
 
-    /// What the driver has kept. It is in no mirror: of a thousand canaries it would be megabytes.
-    async fn history(&self, ask: &Inquiry) -> Result<History, String> {
-        let object = self.object(&self.desk.kinds.canary, &ask.of.namespace, &ask.of.name).await?.unwrap_or_default();
-        let annotations = object.pointer("/metadata/annotations");
-        let kept = annotations.and_then(|all| all.get(annotation::HISTORY)).and_then(Value::as_str);
-        Ok(History::read(kept.unwrap_or_default()))
-    }
-
     async fn served(&self, ask: &Inquiry) -> Result<Served, String> {
         let (spec, namespace) = (self.spec(ask)?, ask.of.namespace.as_str());
         let provider: Provider = spec.provider;
@@ -284,7 +275,9 @@ impl Inquest {
             let (name, kind) = (super::text::bounded(&check.name), check.kind);
             Asked { name, kind, min: check.min, max: check.max, question, reading, passes }
         });
-        let (checks, history) = futures::join!(join_all(checks), self.history(ask));
+        let Desk { connection, kinds, .. } = &self.desk;
+        let history = histories::read(&connection.client, kinds, &ask.of.namespace, &ask.of.name);
+        let (checks, history) = futures::join!(join_all(checks), history);
         Ok(Causes { checks, deadline: spec.progress_deadline, sides, history })
     }
 }
