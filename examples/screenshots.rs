@@ -261,6 +261,7 @@ fn shape(symbol: &str, x: f64, y: f64) -> Option<String> {
     };
     Some(match symbol {
         symbol if stretches(symbol) => stretched(symbol, x, y, w),
+        symbol if dots(symbol).is_some() => raised(dots(symbol)?, x, y),
         "│" => format!("M{cx:.1} {y:.1}v{h:.1}"),
         "╭" => format!("M{cx:.1} {:.1}v-{:.1}q0 -4 4 -4h{:.1}", y + h, h / 2.0 - 4.0, w / 2.0 - 4.0 + 0.2),
         "╮" => format!("M{x:.1} {cy:.1}h{:.1}q4 0 4 4v{:.1}", w / 2.0 - 4.0 + 0.2, h / 2.0 - 4.0),
@@ -291,6 +292,26 @@ fn shape(symbol: &str, x: f64, y: f64) -> Option<String> {
         "↓" => format!("M{cx:.1} {:.1}v8.4m-3 -3l3 3l3 -3", cy - 4.2),
         _ => return None,
     })
+}
+
+/// Which dots of a Braille sign are raised, a bit for each in Unicode's order; None for any other sign, and for none.
+fn dots(symbol: &str) -> Option<u32> {
+    let mut chars = symbol.chars();
+    let (Some(c), None) = (chars.next(), chars.next()) else { return None };
+    u32::from(c).checked_sub(0x2800).filter(|dots| (1..256).contains(dots))
+}
+
+/// The dots of a Braille sign in the cell at (x, y): two columns of four.
+fn raised(dots: u32, x: f64, y: f64) -> String {
+    const PLACES: [(f64, f64); 8] =
+        [(0.0, 0.0), (0.0, 1.0), (0.0, 2.0), (1.0, 0.0), (1.0, 1.0), (1.0, 2.0), (0.0, 3.0), (1.0, 3.0)];
+    let (w, h) = CELL;
+    let up = PLACES.iter().enumerate().filter(|(bit, _)| dots >> bit & 1 == 1);
+    let each = up.map(|(_, (column, row))| {
+        let (cx, cy) = (x + w * (0.25 + 0.5 * column), y + h * (0.125 + 0.25 * row));
+        format!("M{:.1} {:.1}h2.2v2.2h-2.2z", cx - 1.1, cy - 1.1)
+    });
+    each.collect()
 }
 
 /// A colour as SVG has it; the terminal's own are those of a common dark scheme.
