@@ -57,6 +57,8 @@ pub struct Feed {
     options: Options,
     /// What was asked before the cluster was reached.
     unanswered: Option<Inquiry>,
+    /// The workloads of the canary that was selected before the cluster was reached.
+    selected: Option<[Key; 2]>,
 }
 
 /// Why a source has ended.
@@ -108,7 +110,7 @@ impl Feed {
         told: Teller,
         commands: mpsc::UnboundedReceiver<Order>,
     ) -> Self {
-        Self { told, commands, connection, clock, options, unanswered: None }
+        Self { told, commands, connection, clock, options, unanswered: None, selected: None }
     }
 
     /// Runs until told to stop or until nobody listens. A lease that is held is given back.
@@ -206,6 +208,10 @@ impl Feed {
             worlds: worlds.clone(),
             locator: locator.clone(),
         };
+        if let Some([primary, canary]) = self.selected.take() {
+            selected_in.send_replace(Some(canary.clone()));
+            shown_in.send_replace(Some([primary, canary]));
+        }
         let mut answering = self.unanswered.take().map(|ask| tasks.spawn(desk.clone().answer(ask)));
         let whole = worlds.whole();
         let mut count = whole.count();
@@ -346,7 +352,7 @@ impl Feed {
                 let text = "the cluster is not reached yet".to_string();
                 let _ = self.told.send(Msg::Notice(Notice { tone: Tone::Bad, text }));
             }
-            Some(Order::Remember { .. }) => {}
+            Some(Order::Remember { primary, canary }) => self.selected = Some([primary, canary]),
             Some(Order::Recall { primary, canary, range }) => {
                 for workload in [primary, canary] {
                     let samples = Err("the cluster is not reached yet".into());
