@@ -78,6 +78,7 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         ),
         (pattern(r"(-|hash[=:] ?)[bcdfghjklmnpqrstvwxz2456789]{6,10}\b"), "${1}HASH"),
         (pattern(r"(?i)(last ?(applied|promoted) ?spec: +)[a-z0-9]+"), "${1}HASH"),
+        (pattern(r#""revision":"[a-z0-9-]+""#), r#""revision":"HASH""#),
         // Temporary files of `kubectl diff` and of these tests.
         (pattern(r"/tmp/[\w./-]+"), "FILE"),
     ]
