@@ -48,7 +48,8 @@ fn reads(verb: &str) -> bool {
 pub fn viewer(verb: &str, resource: &str) -> bool {
     match resource {
         "services/proxy." => verb == "get",
-        "pods." => verb == "list",
+        "pods." => matches!(verb, "list" | "watch"),
+        "gateways.networking.istio.io" => verb == "get",
         "canaries.flagger.app" | "metrictemplates.flagger.app" | "alertproviders.flagger.app" => reads(verb),
         "deployments.apps" | "replicasets.apps" | "horizontalpodautoscalers.autoscaling" => reads(verb),
         "services." | "events." | "leases.coordination.k8s.io" => reads(verb),
