@@ -79,6 +79,8 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (pattern(r"(-|hash[=:] ?)[bcdfghjklmnpqrstvwxz2456789]{6,10}\b"), "${1}HASH"),
         (pattern(r"(?i)(last ?(applied|promoted) ?spec: +)[a-z0-9]+"), "${1}HASH"),
         (pattern(r#""revision":"[a-z0-9-]+""#), r#""revision":"HASH""#),
+        // `kubectl describe` cuts what is long, and the name before it is not equally long on both.
+        (pattern(r#"(?m)("revision":"HASH").*\.\.\.$"#), "$1..."),
         // Temporary files of `kubectl diff` and of these tests.
         (pattern(r"/tmp/[\w./-]+"), "FILE"),
     ]
