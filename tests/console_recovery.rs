@@ -3,7 +3,7 @@
 mod operator;
 mod terminal;
 
-use operator::{APP, Cluster, PATIENCE};
+use operator::{APP, Cluster, PATIENCE, start_the_first};
 use std::fs;
 use std::time::Duration;
 use terminal::Terminal;
@@ -13,15 +13,6 @@ fn restart(cluster: &Cluster) {
     let _guard = cluster.runtime.enter();
     cluster.sandbox.stop_serving();
     cluster.runtime.block_on(cluster.sandbox.resume_serving()).expect("it serves again");
-}
-
-fn a_start_is_carried_out(console: &mut Terminal) {
-    console.type_keys("s");
-    console.until_shows("Start which version");
-    console.type_keys("\r");
-    console.until_shows(&format!("Start 1.1.0 of {APP}?"));
-    console.type_keys("y");
-    console.until_shows(" % to 1.1.0");
 }
 
 #[test]
@@ -41,7 +32,7 @@ fn a_token_that_expired_is_said_and_the_next_one_is_taken_from_the_kubeconfig() 
     cluster.log_in_again();
     console.until("it mends", PATIENCE, |screen| !screen.contains("No connection"));
     console.until_shows("driver: this console");
-    a_start_is_carried_out(&mut console);
+    start_the_first(&mut console);
 }
 
 #[test]
@@ -51,7 +42,7 @@ fn whoever_asks_with_a_token_that_has_just_expired_is_answered_under_the_new_one
     cluster.sandbox.expire_token();
     cluster.sandbox.renew_token();
     cluster.log_in_again();
-    a_start_is_carried_out(&mut console);
+    start_the_first(&mut console);
     assert!(!console.screen().contains("No connection"), "nothing was ever lost:\n{}", console.screen());
 }
 

@@ -5,7 +5,7 @@ mod terminal;
 
 use canary_tui::api::manifests::{OPERATOR, VIEWER};
 use operator::grants::Grants;
-use operator::{APP, Cluster, PATIENCE};
+use operator::{APP, Cluster, PATIENCE, start_the_first};
 use std::time::Duration;
 use terminal::Terminal;
 
@@ -14,12 +14,7 @@ const NAMESPACE: &str = "jx-production";
 /// The first app's start is asked for, and the driver carries it out.
 fn starts(console: &mut Terminal) {
     console.until_shows("driver: alice@");
-    console.type_keys("s");
-    console.until_shows("Start which version");
-    console.type_keys("\r");
-    console.until_shows(&format!("Start 1.1.0 of {APP}?"));
-    console.type_keys("y");
-    console.until_shows(" % to 1.1.0");
+    start_the_first(console);
 }
 
 fn shows_its_measurements(console: &Terminal) {

@@ -309,6 +309,18 @@ pub fn at_rest(width: u16, height: u16) -> Model {
     fleet(width, height, myapp, vec![event("jx-production-myapp", "12:00:05", false, done)], false)
 }
 
+/// Five minutes of measurements of all that runs.
+fn measure(model: &mut Model, rows: &[Row]) {
+    let now = model.now.timestamp();
+    for at in (now - 300..=now).step_by(STEP as usize) {
+        let sides = rows.iter().flat_map(|row| [(&row.primary, 1.0), (&row.canary, 0.4)]);
+        let workloads = sides.filter(|(side, _)| side.runs());
+        let workloads = workloads.map(|(side, share)| (side.workload.clone(), measures(at, share, false))).collect();
+        let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
+        update(model, Msg::Measured { at, span: STEP, workloads, problems: Default::default() });
+    }
+}
+
 /// Many canaries, a third of them in the middle of a rollout.
 pub fn many(count: usize, width: u16, height: u16) -> Model {
     let mut model = unheard(width, height);
@@ -326,14 +338,7 @@ pub fn many(count: usize, width: u16, height: u16) -> Model {
     });
     let rows: Vec<Row> = rows.collect();
     update(&mut model, Msg::Rows(rows.clone()));
-    let now = model.now.timestamp();
-    for at in (now - 300..=now).step_by(STEP as usize) {
-        let sides = rows.iter().flat_map(|row| [(&row.primary, 1.0), (&row.canary, 0.4)]);
-        let workloads = sides.filter(|(side, _)| side.runs());
-        let workloads = workloads.map(|(side, share)| (side.workload.clone(), measures(at, share, false))).collect();
-        let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
-        update(&mut model, Msg::Measured { at, span: STEP, workloads, problems: Default::default() });
-    }
+    measure(&mut model, &rows);
     let events = rows.iter().zip(1..).map(|(row, version)| {
         let message = format!("Advance {0}.jx-production canary weight {1}", row.name, row.weight());
         EventRecord { version, ..event(&row.name, "12:04:31", false, &message) }
@@ -373,14 +378,7 @@ pub fn everywhere(width: u16, height: u16) -> Model {
     rows[2].failed_checks = 5;
     model.selected = rows.first().map(Row::key);
     update(&mut model, Msg::Rows(rows.clone()));
-    let now = model.now.timestamp();
-    for at in (now - 300..=now).step_by(STEP as usize) {
-        let sides = rows.iter().flat_map(|row| [(&row.primary, 1.0), (&row.canary, 0.4)]);
-        let workloads = sides.filter(|(side, _)| side.runs());
-        let workloads = workloads.map(|(side, share)| (side.workload.clone(), measures(at, share, false))).collect();
-        let at = DateTime::from_timestamp(at, 0).unwrap_or_default();
-        update(&mut model, Msg::Measured { at, span: STEP, workloads, problems: Default::default() });
-    }
+    measure(&mut model, &rows);
     let events = [("jx-production", "12:04:31", 30), ("payments", "12:03:10", 10)].map(|(namespace, at, weight)| {
         let message = format!("Advance checkout.{namespace} canary weight {weight}");
         EventRecord { namespace: namespace.into(), ..event("checkout", at, false, &message) }

@@ -77,3 +77,13 @@ pub fn start(console: &mut Terminal, tag: &str) {
     console.type_keys("y");
     console.until_shows(&format!(" % to {tag}"));
 }
+
+/// Starts the version that is offered first, and waits until it gets traffic.
+pub fn start_the_first(console: &mut Terminal) {
+    console.type_keys("s");
+    console.until_shows("Start which version");
+    console.type_keys("\r");
+    console.until_shows(&format!("Start 1.1.0 of {APP}?"));
+    console.type_keys("y");
+    console.until_shows(" % to 1.1.0");
+}
