@@ -1,7 +1,8 @@
 //! The terminal itself: raw mode and the alternate screen, and their end, however the console ends.
 
 use super::bytes;
-use rustix::process::{Signal, getppid, getsid, kill_current_process_group};
+use nix::unistd::{getppid, getsid};
+use rustix::process::{Signal, kill_current_process_group};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -95,8 +96,10 @@ impl Drop for Session {
 /// # Errors
 /// In words, where no shell is there to do so.
 pub fn stop() -> Result<(), String> {
-    // A process whose parent belongs to another session would stand still for ever.
-    let watched = getppid().is_some_and(|parent| getsid(Some(parent)).ok() == getsid(None).ok());
+    // A process whose parent belongs to another session would stand still for ever. In a container the parent, or the
+    // session of either, may be one that is not seen from here: 0, which rustix takes for impossible.
+    let (parent, session) = (getppid(), getsid(None));
+    let watched = parent.as_raw() != 0 && session.is_ok() && getsid(Some(parent)) == session;
     if !watched {
         return Err("there is no shell to come back from: this console was started without one".into());
     }
