@@ -16,6 +16,9 @@ const NAMES: [&str; 5] =
 /// Time limit of each of the two steps, so that both end within 5 s.
 const STEP: Duration = Duration::from_millis(2400);
 
+/// Services in one answer: what is read at once stays with the process as its peak.
+const PAGE: u32 = 200;
+
 /// Why no Prometheus was found. Every text ends with what can be done.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FindError {
@@ -41,8 +44,7 @@ impl Prometheus {
         if namespace.is_empty() || NAMESPACES.contains(&namespace) {
             return false;
         }
-        let services = services(client.clone(), namespace).await;
-        services.is_ok_and(|services| services.iter().any(|service| candidate(service).is_some()))
+        candidates(client.clone(), namespace).await.is_ok_and(|found| !found.is_empty())
     }
 
     /// Looks for the cluster's Prometheus: one pass over the Services of the usual namespaces and of `namespace`, then,
@@ -55,28 +57,27 @@ impl Prometheus {
         if !namespace.is_empty() && !namespaces.contains(&namespace) {
             namespaces.push(namespace);
         }
-        let lists = join_all(namespaces.iter().map(|namespace| services(client.clone(), namespace))).await;
-        let mut candidates = Vec::new();
+        let lists = join_all(namespaces.iter().map(|namespace| candidates(client.clone(), namespace))).await;
+        let mut found = Vec::new();
         let mut forbidden = false;
         let mut failure = None;
         for list in lists {
             match list {
-                Ok(services) => {
-                    let mut here: Vec<_> = services.iter().filter_map(candidate).collect();
+                Ok(mut here) => {
                     here.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
-                    candidates.extend(here.into_iter().map(|(_, address)| address));
+                    found.extend(here.into_iter().map(|(_, address)| address));
                 }
                 Err(Unlisted::Forbidden) => forbidden = true,
                 Err(Unlisted::Failed(why)) => failure = Some(why),
             }
         }
-        let all: Vec<Self> = candidates.iter().map(|address| Self::through(client.clone(), address.clone())).collect();
+        let all: Vec<Self> = found.iter().map(|address| Self::through(client.clone(), address.clone())).collect();
         match (all.as_slice(), failure) {
             ([], Some(why)) => Err(FindError::Unreachable { why }),
             ([], None) if forbidden => Err(FindError::Forbidden { namespaces: namespaces.join(", ") }),
             ([], None) => Err(FindError::None { namespaces: namespaces.join(", ") }),
             ([only], _) => Ok(only.clone()),
-            _ => choose(&all, &candidates).await,
+            _ => choose(&all, &found).await,
         }
     }
 }
@@ -86,10 +87,23 @@ enum Unlisted {
     Failed(String),
 }
 
-async fn services(client: kube::Client, namespace: &str) -> Result<Vec<Service>, Unlisted> {
+/// The Services of a namespace that may be a Prometheus, each with how likely it is one, page after page.
+async fn candidates(client: kube::Client, namespace: &str) -> Result<Vec<(usize, ServiceAddress)>, Unlisted> {
     let api: Api<Service> = Api::namespaced(client, namespace);
-    match tokio::time::timeout(STEP, api.list(&ListParams::default())).await {
-        Ok(Ok(list)) => Ok(list.items),
+    let mut page = ListParams::default().limit(PAGE);
+    let mut found = Vec::new();
+    let all = async {
+        loop {
+            let list = api.list(&page).await?;
+            found.extend(list.items.iter().filter_map(candidate));
+            match list.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => page = page.continue_token(&next),
+                None => return Ok(()),
+            }
+        }
+    };
+    match tokio::time::timeout(STEP, all).await {
+        Ok(Ok(())) => Ok(found),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(Unlisted::Forbidden),
         Ok(Err(kube::Error::Api(status))) => Err(Unlisted::Failed(status.message.clone())),
         Ok(Err(error)) => Err(Unlisted::Failed(super::query::causes(&error))),
@@ -226,6 +240,24 @@ mod tests {
         );
         assert_eq!(found(&stub).await.unwrap(), "prometheus.prod:8080");
         assert_eq!(stub.seen().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_service_of_a_later_page_is_found() {
+        let stub = Stub::serving(|call: &Call| {
+            let (name, next) = match call.parameters.get("continue").map(String::as_str) {
+                None => ("web", "more"),
+                Some(_) => ("prometheus", ""),
+            };
+            let items = [service("prod", name, json!({}), json!([{"port": 9090}]))];
+            let items = if call.path.ends_with("/prod/services") { &items[..] } else { &[] };
+            (
+                200,
+                json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {"continue": next}, "items": items})
+                    .to_string(),
+            )
+        });
+        assert_eq!(found(&stub).await.unwrap(), "prometheus.prod:9090");
     }
 
     #[tokio::test]
