@@ -4,7 +4,7 @@
 use etcetera::BaseStrategy;
 use std::io;
 use std::path::PathBuf;
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -12,6 +12,8 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 /// Files that are kept, one a day.
 const KEPT: usize = 7;
+/// Lines that may wait for a slow disk before further ones are lost; the room for them is taken at once.
+const WAITING: usize = 4096;
 /// Which messages are logged, in tracing's notation.
 const FILTER: &str = "CANARY_TUI_LOG";
 
@@ -45,7 +47,7 @@ pub fn begin(to_stderr: bool) -> Log {
     let (file, writer) = match appender {
         None => (None, None),
         Some(appender) => {
-            let (sink, guard) = tracing_appender::non_blocking(appender);
+            let (sink, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING).finish(appender);
             (Some(fmt::layer().with_writer(sink).with_ansi(false).with_filter(filter())), Some(guard))
         }
     };
