@@ -31,7 +31,7 @@ async fn driving(change: impl FnOnce(&mut Value)) -> Rehearsal {
 /// The HTTP routes as they stand.
 fn http(world: &World) -> Vec<Value> {
     let routes = world.routes.get(&Provider::default()).and_then(|routes| routes.get(APP));
-    let list = routes.and_then(|routes| routes.spec["http"].as_array().cloned());
+    let list = routes.and_then(|routes| routes.spec.value()["http"].as_array().cloned());
     list.unwrap_or_default()
 }
 

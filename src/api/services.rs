@@ -44,6 +44,8 @@ impl ContainerPort {
                 });
             }
         }
+        // It is kept for each workload, and the room of an empty list grows by fours.
+        found.shrink_to_fit();
         found
     }
 }

@@ -5,7 +5,7 @@
 //! case one needs it, costs memory for ever; and to list the whole cluster anew costs the API server most.
 
 use super::connect::explain;
-use super::mirror::{self, Health, Mirror, Shared, Sink, Source, Watches, World};
+use super::mirror::{self, Health, Listed, Mirror, Shared, Sink, Source, Watches, World};
 use super::object::Object;
 use super::{Clock, Kinds};
 use k8s_openapi::api::apps::v1::ReplicaSet;
@@ -237,15 +237,11 @@ impl Sink for Inner {
         source == Source::Canaries || self.lock().members.contains_key(namespace)
     }
 
-    fn replace(&self, source: Source, objects: Vec<Value>) {
-        let mut by_namespace: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for object in objects {
-            by_namespace.entry(namespace_of(&object).to_string()).or_default().push(object);
-        }
+    fn replace(&self, source: Source, mut listed: Listed) {
         let mut state = self.lock();
         if source == Source::Canaries {
-            state.members.retain(|namespace, _| by_namespace.contains_key(namespace));
-            for namespace in by_namespace.keys() {
+            state.members.retain(|namespace, _| listed.contains_key(namespace));
+            for namespace in listed.keys() {
                 self.join(&mut state, namespace);
             }
         }
@@ -255,11 +251,12 @@ impl Sink for Inner {
             // One that came while the list was being read was not looked at in its first pages.
             if source == Source::Canaries || kept.number <= covered {
                 kept.joining.remove(&source);
-                kept.shared.replace(source, by_namespace.remove(namespace).unwrap_or_default());
+                let of_this = listed.remove_entry(namespace).into_iter().collect();
+                kept.shared.replace(source, of_this);
             }
         }
         drop(state);
-        self.whole.replace(source, Vec::new());
+        self.whole.replace(source, Listed::new());
     }
 
     fn apply(&self, source: Source, object: &Value) {
@@ -396,10 +393,10 @@ mod tests {
     fn under_way() -> (Arc<Inner>, mpsc::UnboundedReceiver<Wanted>, Arc<AtomicU64>) {
         let (inner, mut wanted, seconds) = fleet();
         inner.begins(Source::Canaries);
-        inner.replace(Source::Canaries, vec![object("a", "web", 1)]);
+        inner.replace(Source::Canaries, mirror::listed(Source::Canaries, &[object("a", "web", 1)]));
         for source in [Source::Services, Source::Events] {
             inner.begins(source);
-            inner.replace(source, vec![]);
+            inner.replace(source, Listed::new());
         }
         assert!(wanted.try_recv().is_err(), "what is there at the beginning comes with the lists of the cluster");
         (inner, wanted, seconds)
@@ -409,17 +406,23 @@ mod tests {
     fn only_namespaces_with_canaries_are_kept() {
         let (inner, mut wanted, _) = fleet();
         inner.begins(Source::Canaries);
-        inner.replace(Source::Canaries, vec![object("a", "web", 1), object("b", "web", 1)]);
+        inner.replace(
+            Source::Canaries,
+            mirror::listed(Source::Canaries, &[object("a", "web", 1), object("b", "web", 1)]),
+        );
         assert!(inner.keeps(Source::Services, "a") && !inner.keeps(Source::Services, "c"));
         inner.begins(Source::Services);
-        inner.replace(Source::Services, vec![object("a", "x", 2), object("b", "y", 2), object("c", "z", 2)]);
+        inner.replace(
+            Source::Services,
+            mirror::listed(Source::Services, &[object("a", "x", 2), object("b", "y", 2), object("c", "z", 2)]),
+        );
         assert_eq!((names(&inner, "a"), names(&inner, "b")), (vec!["x".into()], vec!["y".into()]));
         inner.apply(Source::Services, &object("c", "z", 3));
         assert_eq!(inner.lock().members.len(), 2);
         inner.remove(Source::Canaries, &object("b", "web", 4));
         assert_eq!(inner.lock().members.keys().collect::<Vec<_>>(), ["a"]);
         inner.begins(Source::Canaries);
-        inner.replace(Source::Canaries, vec![]);
+        inner.replace(Source::Canaries, Listed::new());
         assert!(inner.lock().members.is_empty() && wanted.try_recv().is_err());
     }
 
@@ -450,12 +453,12 @@ mod tests {
         inner.begins(Source::Services);
         inner.apply(Source::Canaries, &object("b", "web", 10));
         let services = wanted.try_recv().unwrap();
-        inner.replace(Source::Services, vec![object("b", "of a later page", 3)]);
+        inner.replace(Source::Services, mirror::listed(Source::Services, &[object("b", "of a later page", 3)]));
         assert!(names(&inner, "b").is_empty() && inner.wants(&services));
         assert_eq!(health(&inner, "b"), Health::Connecting);
         // The next one does, and what was asked for before does not count any more.
         inner.begins(Source::Services);
-        inner.replace(Source::Services, vec![object("b", "all", 12)]);
+        inner.replace(Source::Services, mirror::listed(Source::Services, &[object("b", "all", 12)]));
         assert!(!inner.wants(&services));
         inner.listed(&services, vec![object("b", "late", 11)]);
         assert_eq!(names(&inner, "b"), ["all"]);
@@ -483,7 +486,7 @@ mod tests {
         let lists: Vec<Source> = std::iter::from_fn(|| wanted.try_recv().ok()).map(|wanted| wanted.source).collect();
         assert_eq!(lists, [Source::Events], "the next list of the cluster brings the services");
         inner.begins(Source::Services);
-        inner.replace(Source::Services, vec![]);
+        inner.replace(Source::Services, Listed::new());
         assert_eq!((health(&inner, "a"), health(&inner, "b")), (Health::Live, Health::Live));
     }
 
@@ -499,7 +502,7 @@ mod tests {
         doubt("a");
         assert_eq!(health(&inner, "a"), Health::Connecting);
         inner.begins(Source::Services);
-        inner.replace(Source::Services, vec![]);
+        inner.replace(Source::Services, Listed::new());
         seconds.store(109, Ordering::Relaxed);
         doubt("b");
         assert_eq!((asked.len(), health(&inner, "b")), (1, Health::Live));

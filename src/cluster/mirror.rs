@@ -232,6 +232,10 @@ pub(super) struct Shared {
 /// Has everything listed anew by whoever watches.
 pub(super) type Lister = Box<dyn Fn() + Send + Sync>;
 
+/// What a list has brought so far, by namespace. Each object is reduced as it comes: a thousand trees at once would stay
+/// with the process as its peak.
+pub(super) type Listed = BTreeMap<String, World>;
+
 /// Where watches bring what they see.
 pub(super) trait Sink: Send + Sync + 'static {
     /// A list begins.
@@ -241,7 +245,7 @@ pub(super) trait Sink: Send + Sync + 'static {
         true
     }
     /// A list has ended.
-    fn replace(&self, source: Source, objects: Vec<Value>);
+    fn replace(&self, source: Source, listed: Listed);
     /// An object is new or has changed.
     fn apply(&self, source: Source, object: &Value);
     /// An object is gone.
@@ -458,7 +462,7 @@ async fn follow<K>(
         let turn_ends = tokio::time::Instant::now() + TURN;
         let stream = watcher::watcher(api.clone(), config.clone());
         futures::pin_mut!(stream);
-        let mut listed: Vec<Value> = Vec::new();
+        let mut listed = Listed::new();
         loop {
             let event = tokio::select! {
                 biased;
@@ -478,7 +482,10 @@ async fn follow<K>(
                     sink.begins(source);
                     listed.clear();
                 }
-                Ok(Event::InitApply(object)) if kept(&object) => listed.push(value(object)),
+                Ok(Event::InitApply(object)) if kept(&object) => {
+                    let namespace = object.meta().namespace.clone().unwrap_or_default();
+                    listed.entry(namespace).or_default().put(source, &value(object), sink.turns().clock.now());
+                }
                 Ok(Event::InitDone) => {
                     sink.replace(source, std::mem::take(&mut listed));
                     listing = None;
@@ -589,13 +596,10 @@ impl Shared {
 }
 
 impl Sink for Shared {
-    fn replace(&self, source: Source, objects: Vec<Value>) {
-        let now = self.clock.now();
+    fn replace(&self, source: Source, listed: Listed) {
+        let of_this = listed.into_values().next().unwrap_or_default();
         self.with(|world| {
-            world.clear(source);
-            for object in &objects {
-                world.put(source, object, now);
-            }
+            world.exchange(source, of_this);
             world.health.insert(source, Health::Live);
             world.listed.insert(source);
         });
@@ -659,19 +663,28 @@ impl World {
         Self { health: health.collect(), ..Self::default() }
     }
 
-    fn clear(&mut self, source: Source) {
+    /// Takes all that `listed` has of a source in place of what there is.
+    fn exchange(&mut self, source: Source, mut listed: World) {
+        /// A map that was filled one by one is half empty; one that is made of a sorted whole is full.
+        fn packed<T>(map: BTreeMap<String, T>) -> BTreeMap<String, T> {
+            map.into_iter().collect()
+        }
         match source {
-            Source::Canaries => self.canaries.clear(),
-            Source::Deployments => self.workloads.clear(),
-            Source::ReplicaSets => self.replica_sets.clear(),
-            Source::Routes(provider) => drop(self.routes.remove(&provider)),
-            Source::Rules(provider) => drop(self.rules.remove(&provider)),
-            Source::Services => self.services.clear(),
-            Source::ConfigMaps => self.config_maps.clear(),
-            Source::Secrets => self.secrets.clear(),
-            Source::Scalers => self.scalers.clear(),
-            Source::Events => self.events.clear(),
-            Source::Lease => self.lease = None,
+            Source::Canaries => self.canaries = packed(listed.canaries),
+            Source::Deployments => self.workloads = packed(listed.workloads),
+            Source::ReplicaSets => self.replica_sets = listed.replica_sets.packed(),
+            Source::Routes(provider) => {
+                self.routes.insert(provider, packed(listed.routes.remove(&provider).unwrap_or_default()));
+            }
+            Source::Rules(provider) => {
+                self.rules.insert(provider, packed(listed.rules.remove(&provider).unwrap_or_default()));
+            }
+            Source::Services => self.services = packed(listed.services),
+            Source::ConfigMaps => self.config_maps = packed(listed.config_maps),
+            Source::Secrets => self.secrets = packed(listed.secrets),
+            Source::Scalers => self.scalers = packed(listed.scalers),
+            Source::Events => self.events = packed(listed.events),
+            Source::Lease => self.lease = listed.lease,
         }
     }
 
@@ -779,6 +792,17 @@ impl World {
     }
 }
 
+/// What a list of these objects brings.
+#[cfg(test)]
+pub(super) fn listed(source: Source, objects: &[Value]) -> Listed {
+    let mut listed = Listed::new();
+    for object in objects {
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("").to_string();
+        listed.entry(namespace).or_default().put(source, object, DateTime::UNIX_EPOCH);
+    }
+    listed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -802,7 +826,7 @@ mod tests {
     fn a_list_read_anew_counts_whatever_its_version() {
         let mirror = Mirror::of(World::default(), Clock::system());
         mirror.note_written(Source::Canaries, &canary("10", 30));
-        mirror.shared.replace(Source::Canaries, vec![canary("2", 20)]);
+        mirror.shared.replace(Source::Canaries, listed(Source::Canaries, &[canary("2", 20)]));
         assert_eq!(mirror.read().canaries["app"].status.canary_weight, 20);
     }
 

@@ -1,6 +1,7 @@
 //! What is kept of each object: the few fields that are decided on or shown. API objects are reduced to these on
 //! arrival, so that a console over many canaries stays small.
 
+use super::json_text::JsonText;
 use super::writes::MANAGER;
 use crate::api::revision::Configs;
 use crate::api::routes::Live;
@@ -133,7 +134,7 @@ pub struct ReplicaSetRecord {
 pub struct RouteRecord {
     pub name: String,
     pub resource_version: String,
-    pub spec: Value,
+    pub spec: JsonText,
     /// Labels and annotations that count.
     pub bears: Metadata,
     /// Whether it says itself what it was before it was taken over.
@@ -147,7 +148,7 @@ pub struct RouteRecord {
 impl RouteRecord {
     /// Which way the requests of a Canary go by it.
     pub fn live(&self, spec: &Spec) -> Live {
-        let live = spec.provider.live(&self.spec, spec);
+        let live = spec.provider.live(&self.spec.value(), spec);
         Live { everyone: live.everyone || self.stands_in, ..live }
     }
 }
@@ -163,7 +164,7 @@ pub struct PartRecord {
     /// Whether it says itself what it was before it was taken over.
     pub keeps_original: bool,
     /// `spec.selector` and the ports of a Service; the whole spec of a rule.
-    pub spec: Value,
+    pub spec: JsonText,
 }
 
 /// An Event on a Canary.
@@ -372,7 +373,7 @@ impl RouteRecord {
         Self {
             name: name_of(object),
             resource_version: version_of(object),
-            spec: object.get("spec").cloned().unwrap_or(Value::Null),
+            spec: JsonText::of(object.get("spec").unwrap_or(&Value::Null)),
             bears: borne::borne(object),
             keeps_original: borne::original(object, annotation::FLAGGER_ORIGINAL, |_| true).is_some(),
             owner: owner_of(object),
@@ -386,7 +387,7 @@ impl PartRecord {
     /// Reduces a Service.
     pub fn of_service(object: &Value) -> Self {
         let keeps_original = borne::original(object, annotation::ORIGINAL, |_| true).is_some();
-        let spec = services::kept(object.get("spec").unwrap_or(&Value::Null));
+        let spec = JsonText::of(&services::kept(object.get("spec").unwrap_or(&Value::Null)));
         Self { spec, keeps_original, ..Self::of(object) }
     }
 
@@ -398,7 +399,7 @@ impl PartRecord {
             owner: owner_of(object),
             bears: borne::borne(object),
             keeps_original: false,
-            spec: object.get("spec").cloned().unwrap_or(Value::Null),
+            spec: JsonText::of(object.get("spec").unwrap_or(&Value::Null)),
         }
     }
 }

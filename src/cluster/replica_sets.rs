@@ -2,13 +2,13 @@
 //! target, and among thousands of others they must not be searched for.
 
 use super::records::ReplicaSetRecord;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// ReplicaSets by name, and their names by their owner.
 #[derive(Clone, Debug, Default)]
 pub struct ReplicaSets {
     by_name: BTreeMap<String, ReplicaSetRecord>,
-    by_owner: HashMap<String, BTreeSet<String>>,
+    by_owner: HashMap<String, Vec<String>>,
 }
 
 impl ReplicaSets {
@@ -30,7 +30,8 @@ impl ReplicaSets {
     /// Puts one; answers the one before.
     pub fn insert(&mut self, name: String, record: ReplicaSetRecord) -> Option<ReplicaSetRecord> {
         let before = self.remove(&name);
-        self.by_owner.entry(record.owner.clone()).or_default().insert(name.clone());
+        let of_owner = self.by_owner.entry(record.owner.clone()).or_default();
+        of_owner.insert(of_owner.partition_point(|of| *of < name), name.clone());
         self.by_name.insert(name, record);
         before
     }
@@ -39,12 +40,21 @@ impl ReplicaSets {
     pub fn remove(&mut self, name: &str) -> Option<ReplicaSetRecord> {
         let gone = self.by_name.remove(name)?;
         if let Some(of_owner) = self.by_owner.get_mut(&gone.owner) {
-            of_owner.remove(name);
+            of_owner.retain(|of| of != name);
             if of_owner.is_empty() {
                 self.by_owner.remove(&gone.owner);
             }
         }
         Some(gone)
+    }
+
+    /// These, in as little room as they need: a map that was filled one by one is half empty.
+    pub fn packed(self) -> Self {
+        let by_owner = self.by_owner.into_iter().map(|(owner, mut names)| {
+            names.shrink_to_fit();
+            (owner, names)
+        });
+        Self { by_owner: by_owner.collect(), by_name: self.by_name.into_iter().collect() }
     }
 
     /// Takes all away.

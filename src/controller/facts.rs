@@ -263,7 +263,7 @@ fn service_part(
             let bears = services::metadata(service, selector, role);
             // Of a Service that somebody else made, what it bears is theirs.
             let labelled = part.owner.is_none() || borne::difference(&part.bears, &bears, &service.unmanaged).is_none();
-            labelled && services::same(&part.spec, &desired["spec"])
+            labelled && services::same(&part.spec.value(), &desired["spec"])
         },
     )
 }
@@ -273,7 +273,7 @@ fn rule_part(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner, r
     let Some(desired) = spec.provider.rule(owner, spec, role) else { return Part::AsDesired };
     let rules = world.rules.get(&spec.provider);
     let rule = rules.and_then(|rules| rules.get(&role.name(&spec.service.apex)));
-    held(rule, |part| part.owner.as_deref(), &canary.uid, |part| borne::alike(&part.spec, &desired["spec"]))
+    held(rule, |part| part.owner.as_deref(), &canary.uid, |part| borne::alike(&part.spec.value(), &desired["spec"]))
 }
 
 /// The routes are as they should be when they are what would be written for the traffic that they have, with the cookies
@@ -282,10 +282,11 @@ fn rule_part(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner, r
 fn routes(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner) -> Routes {
     let Some(record) = world.routes_of(spec) else { return Routes::default() };
     let live = record.live(spec);
+    let shape = record.spec.value();
     let with = |cookies: &Cookies| {
         let desired = spec.provider.routes(owner, spec, &live.traffic(cookies.clone()));
         let bears = borne::lacking(&record.bears, &borne::borne(&desired));
-        bears.is_none() && spec.provider.same(&record.spec, &desired["spec"])
+        bears.is_none() && spec.provider.same(&shape, &desired["spec"])
     };
     let as_desired = || with(&canary.status.cookies) || with(&live.cookies);
     let part = held(Some(record), |record| record.owner.as_deref(), &canary.uid, |_| as_desired());

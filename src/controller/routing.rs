@@ -40,7 +40,7 @@ impl Hands {
         let write = match version.zip(present) {
             None => self.writer.create(&kind, versioned(desired, &kind)).await,
             Some((version, present)) => {
-                let patch = json!({ "spec": borne::replacing(&present.spec, &desired["spec"]) });
+                let patch = json!({ "spec": borne::replacing(&present.spec.value(), &desired["spec"]) });
                 self.writer.merge(&kind, &name, &version, patch).await
             }
         };
@@ -139,9 +139,10 @@ fn versioned(mut shape: Value, kind: &ApiResource) -> Value {
 
 /// What makes a live Service into the desired one.
 fn service_patch(present: &PartRecord, desired: &Value, unmanaged: &Unmanaged, selector: &Selector) -> Value {
+    let spec = present.spec.value();
     let mut patch = json!({ "spec": {
-        "ports": services::with_node_ports(&desired["spec"]["ports"], &present.spec["ports"]),
-        "selector": borne::replacing(&present.spec["selector"], &desired["spec"]["selector"]),
+        "ports": services::with_node_ports(&desired["spec"]["ports"], &spec["ports"]),
+        "selector": borne::replacing(&spec["selector"], &desired["spec"]["selector"]),
     } });
     let bears = borne::borne(desired);
     if present.owner.is_some() {
@@ -156,10 +157,9 @@ fn service_patch(present: &PartRecord, desired: &Value, unmanaged: &Unmanaged, s
             patch["metadata"]["annotations"][key] = json!(value);
         }
     }
-    let is_original =
-        !services::same(&present.spec, &desired["spec"]) && !services::selects_primary(&present.spec, selector);
+    let is_original = !services::same(&spec, &desired["spec"]) && !services::selects_primary(&spec, selector);
     if is_original && !present.keeps_original {
-        patch["metadata"]["annotations"][annotation::ORIGINAL] = json!(present.spec.to_string());
+        patch["metadata"]["annotations"][annotation::ORIGINAL] = json!(spec.to_string());
     }
     patch
 }
@@ -174,13 +174,14 @@ fn stand_in(routes: &mut Value, traffic: &Traffic, stood_in: bool) {
 
 /// What makes live routes into the desired ones.
 fn routes_patch(present: &RouteRecord, desired: &Value, spec: &Spec) -> Value {
-    let mut patch = json!({ "spec": borne::replacing(&present.spec, &desired["spec"]) });
+    let shape = present.spec.value();
+    let mut patch = json!({ "spec": borne::replacing(&shape, &desired["spec"]) });
     if let Some(metadata) = borne::lacking(&present.bears, &borne::borne(desired)) {
         patch["metadata"] = metadata;
     }
     let taken_over = present.owner.is_none() && !present.keeps_original;
-    if taken_over && spec.provider.is_original(&present.spec, spec) {
-        patch["metadata"]["annotations"][annotation::FLAGGER_ORIGINAL] = json!(present.spec.to_string());
+    if taken_over && spec.provider.is_original(&shape, spec) {
+        patch["metadata"]["annotations"][annotation::FLAGGER_ORIGINAL] = json!(shape.to_string());
     }
     patch
 }
