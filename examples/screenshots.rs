@@ -80,7 +80,7 @@ fn scenes() -> Vec<(&'static str, Model)> {
     vec![
         ("progressing", scene::progressing(120, 40)),
         ("failing", scene::failing(120, 40)),
-        ("start", with(scene::at_rest(120, 40), "s")),
+        ("start", scene::choosing(120, 40)),
         ("abort", with(scene::progressing(120, 40), "a")),
         ("charts", with(scene::failing(120, 40), "<enter>")),
         ("fleet", with(scene::many(100, 200, 60), "j")),

@@ -138,3 +138,40 @@ fn leaving_in_the_middle_of_a_rollout_asks() {
     next.until_shows("driver: this console");
     next.until_shows("10 % to 1.1.0");
 }
+
+#[test]
+fn a_version_that_the_target_had_is_chosen_from_its_replica_sets() {
+    let cluster = Cluster::start(Duration::from_secs(1));
+    let mut console = cluster.console();
+    start(&mut console, "1.1.0");
+    console
+        .until("it is promoted", PATIENCE, |screen| screen.contains("Succeeded") && screen.contains("PRIMARY 1.1.0"));
+    console.type_keys("s");
+    console.until("both are there", PATIENCE, |screen| {
+        screen.contains("serves now, revision 2, the target's now") && screen.contains("revision 1, first seen")
+    });
+    // Down to the line that is typed, and up to the oldest.
+    console.type_keys("x\x7f\x1b[A");
+    console.until_shows("one image brings it back as it was");
+    console.type_keys("\r");
+    console.until_shows(&format!("Start 1.0.0 of {APP}?"));
+    console.until_shows("That brings its revision 1 back as it was.");
+    let question = console.screen();
+    assert!(
+        question.contains(":1.0.0") && question.contains("instead of") && question.contains(":1.1.0"),
+        "{question}"
+    );
+    console.type_keys("y");
+    console.until_shows(" % to 1.0.0");
+    console.type_keys("ay");
+    console.until("it is aborted", PATIENCE, |screen| screen.contains("✗ Failed"));
+
+    // Who may not read them chooses among the rest, and is told.
+    cluster.sandbox.deny(Some(std::sync::Arc::new(|asked| asked.verb == "list" && asked.resource == "replicasets")));
+    console.type_keys("s");
+    console.until("it is said", PATIENCE, |screen| {
+        screen.contains("which versions it had before is not known") && screen.contains("not permitted")
+    });
+    console.type_keys("1.1.0\r");
+    console.until_shows(&format!("Start 1.1.0 of {APP}?"));
+}

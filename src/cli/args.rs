@@ -376,6 +376,9 @@ pub struct StartArgs {
     /// Tag to set on the target's image
     #[arg(long, value_name = "TAG", conflicts_with = "image", value_parser = text)]
     pub version: Option<String>,
+    /// Number of a revision that the target had, as in kubectl rollout history: sets the image that it had
+    #[arg(long, value_name = "N", conflicts_with_all = ["image", "version", "container"])]
+    pub to_revision: Option<u64>,
     /// Container to set it on [default: the only one, else the one named like the target]
     #[arg(long, value_name = "C")]
     pub container: Option<String>,
@@ -432,6 +435,7 @@ pub struct Ask {
     pub request: RequestArgs,
     pub image: Option<String>,
     pub version: Option<String>,
+    pub to_revision: Option<u64>,
     pub container: Option<String>,
     pub gate: Option<String>,
 }
@@ -530,7 +534,7 @@ impl Cli {
         }
         let ask = |verb: Verb, request: RequestArgs, before: ClusterArgs| {
             let request = RequestArgs { cluster: request.cluster.clone().or(before), ..request };
-            Ask { verb, request, image: None, version: None, container: None, gate: None }
+            Ask { verb, request, image: None, version: None, to_revision: None, container: None, gate: None }
         };
         Ok(match command {
             Command::Sandbox(args) => Run::Sandbox(args),
@@ -547,8 +551,8 @@ impl Cli {
             Command::Status(args) => Run::Status(StatusArgs { cluster: args.cluster.or(before), ..args }),
             Command::Watch(args) => Run::Watch(WatchArgs { cluster: args.cluster.or(before), ..args }),
             Command::Report(args) => Run::Report(ReportArgs { cluster: args.cluster.or(before), ..args }),
-            Command::Start(StartArgs { image, version, container, request }) => {
-                Run::Request(Ask { image, version, container, ..ask(Verb::Start, request, before) })
+            Command::Start(StartArgs { image, version, to_revision, container, request }) => {
+                Run::Request(Ask { image, version, to_revision, container, ..ask(Verb::Start, request, before) })
             }
             Command::Pause(args) => Run::Request(ask(Verb::Pause, args, before)),
             Command::Resume(args) => Run::Request(ask(Verb::Resume, args, before)),
@@ -674,7 +678,11 @@ mod tests {
             (Verb::Start, Some("1.1.0"), Some("app"))
         );
         assert!(ask.request.yes);
-        assert_eq!(refused("canary-tui start web --version 1 --image x:1"), ErrorKind::ArgumentConflict);
+        let Run::Request(ask) = run("canary-tui start web --to-revision 7") else { panic!() };
+        assert_eq!((ask.to_revision, ask.version), (Some(7), None));
+        for two in ["--version 1 --image x:1", "--to-revision 1 --version 1", "--to-revision 1 --container app"] {
+            assert_eq!(refused(&format!("canary-tui start web {two}")), ErrorKind::ArgumentConflict, "{two}");
+        }
     }
 
     #[test]

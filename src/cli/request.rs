@@ -10,8 +10,8 @@ use crate::api::{Phase, Verb};
 use crate::cluster::access::whoami;
 use crate::cluster::records::tag;
 use crate::cluster::requests::{Outcome, RequestError, Sent, Wish, outcome, send};
-use crate::cluster::{CanaryRecord, Clock, Driver, Health, Mirror, Source, World, flagger};
-use crate::rollout::{Standing, allowed, choose_container};
+use crate::cluster::{CanaryRecord, Clock, Driver, Health, Mirror, Source, World, flagger, remains};
+use crate::rollout::{Past, Standing, Way, allowed, choose_container};
 use crate::tui::config::Config;
 use crate::tui::row::Key;
 use crate::tui::watching::rows;
@@ -26,7 +26,7 @@ const NAMING: Duration = Duration::from_secs(5);
 const PROMPT: Duration = Duration::from_secs(30);
 
 /// Asks, writes, waits.
-pub async fn run(ask: Ask, config: &Config, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
+pub async fn run(mut ask: Ask, config: &Config, clock: Clock, out: &mut dyn Write) -> Result<Exit> {
     let verb = ask.verb;
     let connection = connect(&ask.request.cluster).await?;
     let guard = config.guard(&connection.context);
@@ -44,9 +44,30 @@ pub async fn run(ask: Ask, config: &Config, clock: Clock, out: &mut dyn Write) -
     let by = by.map_err(|why| anyhow!(why))?;
     revision_named(&mirror, &ask.request.name).await;
 
+    let mut past = None;
+    if let Some(number) = ask.to_revision {
+        let Session { connection, kinds } = &session;
+        let name = &ask.request.name;
+        let found = remains::past(&connection.client, kinds, &mirror, session.namespace(), name).await;
+        let found = found.map_err(|why| anyhow!("cannot tell which versions the target of {name} had: {why}"))?;
+        match back_to(found, number) {
+            Ok((container, image, otherwise)) => {
+                (ask.container, ask.image) = (Some(container), Some(image));
+                // Who is not asked is told.
+                if ask.request.yes && !otherwise.is_empty() {
+                    tell(&question::brought_back(number, &otherwise));
+                }
+                past = Some((number, otherwise));
+            }
+            Err(why) => {
+                writeln!(out, "refused: {verb} of {}: {}", escaped(name), escaped(&why))?;
+                return Ok(Exit::Failed);
+            }
+        }
+    }
     let (wish, question) = {
         let world = mirror.read();
-        match prepare(&world, &ask, session.namespace())? {
+        match prepare(&world, &ask, session.namespace(), past)? {
             Prepared::Refused(why) => {
                 drop(world);
                 writeln!(out, "refused: {}", escaped(&why))?;
@@ -112,8 +133,25 @@ enum Prepared {
     Refused(String),
 }
 
-/// The request, and the question that goes before it.
-fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
+/// By which image, on which container, a start leads back to a revision, and what that had otherwise.
+///
+/// # Errors
+/// A clause that says why it does not.
+fn back_to(found: Vec<Past>, number: u64) -> std::result::Result<(String, String, Vec<String>), String> {
+    let numbers: Vec<String> = found.iter().map(|past| past.number.to_string()).collect();
+    let past = found.into_iter().find(|past| past.number == number).ok_or_else(|| match &numbers[..] {
+        [] => format!("there is no revision {number}: no ReplicaSet of the target is left"),
+        _ => format!("there is no revision {number}; its ReplicaSets are of {}", numbers.join(", ")),
+    })?;
+    match past.way {
+        Way::Image { container, image, otherwise } => Ok((container, image, otherwise)),
+        Way::Present => Err(format!("the target is at revision {number} now: there is nothing to bring back")),
+        Way::Barred(why) => Err(format!("{why}: kubectl rollout undo --to-revision={number} brings it back whole")),
+    }
+}
+
+/// The request, and the question that goes before it. `past` is the revision that the image is to bring back.
+fn prepare(world: &World, ask: &Ask, namespace: &str, past: Option<(u64, Vec<String>)>) -> Result<Prepared> {
     let name = &ask.request.name;
     let (canary, target) = watching::pair(world, name, namespace)?;
     let revision = world.revision_name(canary, target);
@@ -146,6 +184,7 @@ fn prepare(world: &World, ask: &Ask, namespace: &str) -> Result<Prepared> {
         image: image.clone(),
         container,
         version: image.as_deref().map(tag).unwrap_or_default().to_string(),
+        past,
         gate: gate.clone(),
         reason: ask.request.reason.clone(),
     };
@@ -333,12 +372,13 @@ mod tests {
     use super::*;
     use crate::cli::args::{ClusterArgs, RequestArgs};
     use crate::cluster::{ReplicaSetRecord, WorkloadRecord};
+    use crate::rollout::Fate;
     use serde_json::json;
 
     fn ask(verb: Verb) -> Ask {
         let request =
             RequestArgs { name: "web".into(), reason: "r".into(), yes: true, cluster: ClusterArgs::default() };
-        Ask { verb, request, image: None, version: None, container: None, gate: None }
+        Ask { verb, request, image: None, version: None, to_revision: None, container: None, gate: None }
     }
 
     fn world(phase: &str) -> World {
@@ -375,15 +415,20 @@ mod tests {
     #[test]
     fn a_request_names_the_present_revision_and_the_full_image() {
         let start = Ask { version: Some("1.1.0".into()), ..ask(Verb::Start) };
-        let Prepared::Ready(wish, question) = prepare(&world("Succeeded"), &start, "prod").unwrap() else { panic!() };
+        let Prepared::Ready(wish, question) = prepare(&world("Succeeded"), &start, "prod", None).unwrap() else {
+            panic!()
+        };
         assert_eq!((wish.revision.as_str(), wish.image.as_deref()), ("present", Some("reg:5000/web:1.1.0")));
         assert!(question.starts_with("Start 1.1.0 of web? "), "{question}");
-        assert!(question.contains("Container web of the Deployment web gets reg:5000/web:1.1.0."), "{question}");
+        let change = "Container web of the Deployment web gets reg:5000/web:1.1.0 instead of reg:5000/web:1.0.0.";
+        assert!(question.contains(change), "{question}");
     }
 
     #[test]
     fn what_the_driver_would_refuse_is_not_written() {
-        let Prepared::Refused(why) = prepare(&world("Succeeded"), &ask(Verb::Abort), "prod").unwrap() else { panic!() };
+        let Prepared::Refused(why) = prepare(&world("Succeeded"), &ask(Verb::Abort), "prod", None).unwrap() else {
+            panic!()
+        };
         assert_eq!(why, "abort of web: no rollout is under way");
     }
 
@@ -391,9 +436,9 @@ mod tests {
     fn an_abort_is_not_held_up_by_a_revision_without_a_name() {
         let mut world = world("Progressing");
         world.replica_sets.clear();
-        let Prepared::Ready(wish, _) = prepare(&world, &ask(Verb::Abort), "prod").unwrap() else { panic!() };
+        let Prepared::Ready(wish, _) = prepare(&world, &ask(Verb::Abort), "prod", None).unwrap() else { panic!() };
         assert_eq!(wish.revision, "applied");
-        assert!(matches!(prepare(&world, &ask(Verb::Promote), "prod").unwrap(), Prepared::Refused(_)));
+        assert!(matches!(prepare(&world, &ask(Verb::Promote), "prod", None).unwrap(), Prepared::Refused(_)));
     }
 
     #[test]
@@ -418,28 +463,58 @@ mod tests {
         };
         let open = |gate: Option<&str>| Ask { gate: gate.map(str::to_string), ..ask(Verb::Open) };
         let shut = with(mark("second", "confirm-promotion"));
-        let Prepared::Ready(wish, question) = prepare(&shut, &open(None), "prod").unwrap() else { panic!() };
+        let Prepared::Ready(wish, question) = prepare(&shut, &open(None), "prod", None).unwrap() else { panic!() };
         assert_eq!(wish.gate.as_deref(), Some("second"));
         assert!(question.starts_with("Open gate second of web? "), "{question}");
-        let Prepared::Ready(wish, _) = prepare(&shut, &open(Some("first")), "prod").unwrap() else { panic!() };
+        let Prepared::Ready(wish, _) = prepare(&shut, &open(Some("first")), "prod", None).unwrap() else { panic!() };
         assert_eq!(wish.gate.as_deref(), Some("first"));
         for (world, gate, why) in [
             (with(json!({})), None, "no gate is shut"),
             (with(mark("start", "manual")), None, "canary-tui start web"),
             (shut, Some("check"), "there is no gate check; its gates are first, second"),
         ] {
-            let Prepared::Refused(said) = prepare(&world, &open(gate), "prod").unwrap() else { panic!("{why}") };
+            let Prepared::Refused(said) = prepare(&world, &open(gate), "prod", None).unwrap() else { panic!("{why}") };
             assert!(said.contains(why), "{said}");
         }
     }
 
     #[test]
+    fn a_revision_that_it_had_is_named_by_its_number() {
+        let past = |number: u64, way: Way| Past {
+            number,
+            since: None,
+            image: "web:1".into(),
+            serves: false,
+            fate: Fate::Unknown,
+            way,
+        };
+        let by = Way::Image { container: "web".into(), image: "web:1".into(), otherwise: vec!["env of web".into()] };
+        let found = || vec![past(3, Way::Present), past(2, Way::Barred("it is barred".into())), past(1, by.clone())];
+        assert_eq!(back_to(found(), 1), Ok(("web".into(), "web:1".into(), vec!["env of web".into()])));
+        for (found, number, why) in [
+            (found(), 9, "its ReplicaSets are of 3, 2, 1"),
+            (found(), 3, "is at revision 3 now"),
+            (found(), 2, "it is barred: kubectl rollout undo --to-revision=2"),
+            (Vec::new(), 1, "no ReplicaSet of the target is left"),
+        ] {
+            assert!(back_to(found, number).unwrap_err().contains(why), "{why}");
+        }
+        let back = Ask { image: Some("web:1".into()), container: Some("web".into()), ..ask(Verb::Start) };
+        let past = Some((1, vec!["env of web".to_string()]));
+        let Prepared::Ready(wish, question) = prepare(&world("Succeeded"), &back, "prod", past).unwrap() else {
+            panic!()
+        };
+        assert_eq!((wish.image.as_deref(), wish.container.as_deref()), (Some("web:1"), Some("web")));
+        assert!(question.contains("Revision 1 also had otherwise: env of web."), "{question}");
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
-        let error = prepare(&World::default(), &ask(Verb::Abort), "prod").err().unwrap().to_string();
+        let error = prepare(&World::default(), &ask(Verb::Abort), "prod", None).err().unwrap().to_string();
         assert!(error.contains("no canary web in namespace prod"), "{error}");
         let mut without = world("Progressing");
         without.workloads.clear();
-        let error = prepare(&without, &ask(Verb::Abort), "prod").err().unwrap().to_string();
+        let error = prepare(&without, &ask(Verb::Abort), "prod", None).err().unwrap().to_string();
         assert!(error.contains("no Deployment web"), "{error}");
     }
 

@@ -1,7 +1,6 @@
 //! Columns of text as kubectl prints them.
 
 use super::plain::escaped;
-use chrono::{DateTime, Utc};
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
@@ -42,18 +41,6 @@ pub fn line(out: &mut dyn Write, cells: &[String], widths: &[usize]) -> io::Resu
     writeln!(out, "{}", text.trim_end())
 }
 
-/// The time since `then`, coarse as kubectl's: `45s`, `12m`, `3h`, `5d`; `-` where it is unknown.
-pub fn age(then: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
-    let Some(then) = then else { return "-".into() };
-    let seconds = (now - then).num_seconds().max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,16 +54,5 @@ mod tests {
         table.print(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "NAME        PHASE\n日本        a\\nb\\u{1b}\nlong-name\n");
-    }
-
-    #[test]
-    fn ages_are_coarse() {
-        let now = DateTime::UNIX_EPOCH + chrono::Duration::days(30);
-        let ago = |seconds| age(Some(now - chrono::Duration::seconds(seconds)), now);
-        assert_eq!(
-            [ago(5), ago(119), ago(3600), ago(7200), ago(200_000), ago(-5)],
-            ["5s", "119s", "60m", "2h", "2d", "0s"]
-        );
-        assert_eq!(age(None, now), "-");
     }
 }

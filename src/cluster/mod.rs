@@ -23,6 +23,7 @@ pub mod object;
 pub mod pod_watch;
 pub mod pods;
 pub mod records;
+pub mod remains;
 mod renewing;
 pub mod replica_sets;
 pub mod requests;

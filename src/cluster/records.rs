@@ -201,7 +201,8 @@ fn annotation_of(object: &Value, key: &str) -> Option<String> {
     Some(value.to_string())
 }
 
-fn owner_of(object: &Value) -> Option<String> {
+/// Uid of the owner that controls an object.
+pub fn controller_of(object: &Value) -> Option<String> {
     let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
     let controller = owners.iter().find(|o| o.get("controller").and_then(Value::as_bool) == Some(true))?;
     text(controller, "/uid")
@@ -349,7 +350,7 @@ impl WorkloadRecord {
                 .iter()
                 .filter_map(|v| Some((text(v, "/tag")?, text(v, "/note").unwrap_or_default())))
                 .collect(),
-            owner: owner_of(object),
+            owner: controller_of(object),
         }
     }
 }
@@ -362,7 +363,7 @@ impl ReplicaSetRecord {
             name: name_of(object),
             hash: label.unwrap_or_default().to_string(),
             revision_number: annotation_of(object, "deployment.kubernetes.io/revision").unwrap_or_default(),
-            owner: owner_of(object).unwrap_or_default(),
+            owner: controller_of(object).unwrap_or_default(),
         }
     }
 }
@@ -376,7 +377,7 @@ impl RouteRecord {
             spec: JsonText::of(object.get("spec").unwrap_or(&Value::Null)),
             bears: borne::borne(object),
             keeps_original: borne::original(object, annotation::FLAGGER_ORIGINAL, |_| true).is_some(),
-            owner: owner_of(object),
+            owner: controller_of(object),
             request_id: annotation_of(object, annotation::REQUEST_ID),
             stands_in: annotation_of(object, annotation::STANDS_IN).as_deref() == Some("true"),
         }
@@ -396,7 +397,7 @@ impl PartRecord {
         Self {
             name: name_of(object),
             resource_version: version_of(object),
-            owner: owner_of(object),
+            owner: controller_of(object),
             bears: borne::borne(object),
             keeps_original: false,
             spec: JsonText::of(object.get("spec").unwrap_or(&Value::Null)),

@@ -3,6 +3,7 @@
 
 use super::message::{Msg, Teller};
 use super::reading::{Answer, Asked, Causes, Changes, ConfigChange, Inquiry, Served, Staff, Topic};
+use super::row::Key;
 use super::worlds::Worlds;
 use crate::api::annotation;
 use crate::api::revision::Configs;
@@ -11,7 +12,7 @@ use crate::api::{Provider, Spec};
 use crate::cluster::connect::{code, explain};
 use crate::cluster::object::Object;
 use crate::cluster::pod_watch::{self, PodRecord};
-use crate::cluster::{Changed, Connection, Kinds, Mirror, Source, World, entrances, histories};
+use crate::cluster::{Changed, Connection, Kinds, Mirror, Source, World, entrances, histories, remains};
 use crate::metrics::{Locator, reader};
 use crate::rollout;
 use futures::StreamExt;
@@ -54,6 +55,18 @@ impl Desk {
             false => self.locator.clone(),
         };
         Inquest { mirror, locator, desk: self }.run(ask).await;
+    }
+}
+
+impl Desk {
+    /// Tells once which versions a canary's target had.
+    pub async fn look_back(self, asked: u64, canary: Key) {
+        let Desk { connection, kinds, .. } = &self;
+        let past = match self.worlds.of(&canary.namespace) {
+            Some(mirror) => remains::past(&connection.client, kinds, &mirror, &canary.namespace, &canary.name).await,
+            None => Err(format!("nothing is known of the namespace {}", canary.namespace)),
+        };
+        let _ = self.told.send(Msg::Past { asked, past });
     }
 }
 

@@ -8,6 +8,7 @@ use super::row::{Key, Row};
 use super::switch::Goal;
 use super::theme::{Library, colour::Rgb};
 use crate::cluster::{EventRecord, PodsRecord};
+use crate::rollout::Past;
 use chrono::{DateTime, FixedOffset, Utc};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::collections::BTreeMap;
@@ -133,6 +134,11 @@ pub enum Msg {
         ask: Inquiry,
         answer: Result<Answer, String>,
     },
+    /// The versions that a target had, or why they are not known; answers the question of this number.
+    Past {
+        asked: u64,
+        past: Result<Vec<Past>, String>,
+    },
     /// What became of a request.
     Outcome {
         wish: Wish,
@@ -161,6 +167,11 @@ pub enum Command {
     /// A canary was selected: tell of its pods and of its own checks.
     Remember {
         primary: Key,
+        canary: Key,
+    },
+    /// Tell which versions a canary's target had, as the answer to the question of this number.
+    LookBack {
+        asked: u64,
         canary: Key,
     },
     /// Write down what happened in a canary's rollout, and say where.

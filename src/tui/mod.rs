@@ -5,6 +5,7 @@
 //! alone. None of these three does I/O, reads a clock or takes a lock; that is left to `run`, `source` and `terminal`.
 //! The console never touches traffic: what it wants is a request on a Canary.
 
+pub mod age;
 pub mod answers;
 pub mod bytes;
 pub mod charts;

@@ -21,6 +21,7 @@ use super::theme::AUTO;
 use super::weights::Weights;
 use crate::api::{Provider, Verb};
 use crate::cluster::{EventRecord, PodsRecord};
+use crate::rollout::Past;
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
 use ratatui::layout::Size;
 use std::collections::{BTreeMap, BTreeSet};
@@ -207,6 +208,9 @@ pub struct Versions {
     /// The revision that the operator saw when the list was opened.
     pub revision: String,
     pub choices: Vec<Choice>,
+    /// Number of the question that was asked for those that it had.
+    pub asked: u64,
+    pub past: Looked,
     pub at: usize,
     /// What is typed; keys go here while the last line is chosen.
     pub input: Input,
@@ -226,8 +230,21 @@ pub enum Choice {
         note: String,
         running: bool,
     },
+    /// One that the target had.
+    Past(Box<Past>),
     /// What is typed.
     Typed,
+}
+
+/// Whether it is known which versions a target had.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Looked {
+    /// It is asked for.
+    Waiting,
+    /// Those that are known stand among the choices.
+    Found,
+    /// Why it is not known.
+    Unknown(String),
 }
 
 /// What the question is about.
@@ -252,6 +269,8 @@ pub struct Wish {
     pub container: Option<String>,
     /// For start: the version, as it is called on the screen.
     pub version: String,
+    /// For start: the number of the target's revision that the image is to bring back, and what it had otherwise.
+    pub past: Option<(u64, Vec<String>)>,
     /// For open: the name of the gate.
     pub gate: Option<String>,
     /// Why, in the operator's words; may be empty.

@@ -8,6 +8,9 @@ use super::switch::Scope;
 use crate::api::{Phase, Strategy, Verb, duration};
 use tui_input::Input;
 
+/// Differences that are named.
+const MOST_NAMED: usize = 4;
+
 /// A question that is asked before anything is done.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -273,7 +276,11 @@ fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
     }
     match (&wish.image, &wish.container) {
         (Some(image), Some(container)) => {
-            body.push(format!("Container {container} of the Deployment {} gets {image}.", row.canary.workload.name));
+            let target = &row.canary.workload.name;
+            let present = row.containers.iter().find(|(name, present)| name == container && present != image);
+            let instead = present.map(|(_, present)| format!(" instead of {present}")).unwrap_or_default();
+            body.push(format!("Container {container} of the Deployment {target} gets {image}{instead}."));
+            body.extend(wish.past.as_ref().map(|(number, otherwise)| brought_back(*number, otherwise)));
         }
         _ => {
             let what = if row.phase == Phase::Waiting { "is rolled out" } else { "is tried again" };
@@ -303,6 +310,19 @@ fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
     });
     body.retain(|line| !line.is_empty());
     body
+}
+
+/// How much of a version the image brings back.
+pub fn brought_back(number: u64, otherwise: &[String]) -> String {
+    if otherwise.is_empty() {
+        return format!("That brings its revision {number} back as it was.");
+    }
+    let shown: Vec<&str> = otherwise.iter().take(MOST_NAMED).map(String::as_str).collect();
+    let more = match otherwise.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("All else stays as it is now. Revision {number} also had otherwise: {}{more}.", shown.join(", "))
 }
 
 /// The weight after the next step; None where the next step is the promotion.

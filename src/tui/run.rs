@@ -294,6 +294,7 @@ impl Console {
                     Command::Repaint => self.screen.repaint(self.model.size.width, self.model.size.height),
                     Command::Read(ask) => drop(self.orders.send(Order::Read(ask))),
                     Command::Send(wish) => drop(self.orders.send(Order::Send(wish))),
+                    Command::LookBack { asked, canary } => drop(self.orders.send(Order::LookBack { asked, canary })),
                     Command::Report(canary) => {
                         let _ = self.orders.send(Order::Report { canary, folder: self.reports.clone() });
                     }

@@ -13,8 +13,8 @@ use super::update::update;
 use super::view;
 use crate::api::{Phase, Strategy};
 use crate::cluster::{EventRecord, PodsRecord};
-use crate::rollout::Standing;
-use chrono::{DateTime, Offset, Utc};
+use crate::rollout::{Fate, Past, Standing, Way};
+use chrono::{DateTime, Days, Offset, Utc};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
@@ -126,6 +126,42 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
         containers: vec![(name.into(), format!("gcr.io/jx/{name}:{}", versions.1))],
         standing: Standing { phase, paused: false, revision_known: true },
     }
+}
+
+/// Versions that the target of the first canary at rest had: one of each sort.
+pub fn past() -> Vec<Past> {
+    let image = |tag: &str| format!("gcr.io/jx/jx-production-myapp:{tag}");
+    let by = |tag: &str, otherwise: &[&str]| Way::Image {
+        container: "jx-production-myapp".into(),
+        image: image(tag),
+        otherwise: otherwise.iter().map(|text| text.to_string()).collect(),
+    };
+    let of = |number: u64, tag: &str, day: u32, fate: Fate, way: Way| Past {
+        number,
+        since: time("09:00:00").checked_sub_days(Days::new(day.into())),
+        image: image(tag),
+        serves: way == Way::Present,
+        fate,
+        way,
+    };
+    let otherwise = ["env of jx-production-myapp", "volumes", "annotation a", "annotation b", "annotation c"];
+    let barred = Way::Barred("it has other images in app and proxy, and a start sets one".into());
+    vec![
+        of(6, "1.0.0", 2, Fate::Promoted, Way::Present),
+        of(5, "0.9.1", 9, Fate::Failed(Some(time("07:00:00"))), by("0.9.1", &[])),
+        of(4, "0.9.0", 20, Fate::Promoted, by("0.9.0", &[])),
+        of(3, "0.8.2", 34, Fate::Unknown, by("0.8.2", &otherwise)),
+        of(2, "0.8.1", 60, Fate::Unknown, barred),
+    ]
+}
+
+/// At the list of versions to start.
+pub fn choosing(width: u16, height: u16) -> Model {
+    let mut model = at_rest(width, height);
+    press(&mut model, "s");
+    let asked = model.asked;
+    update(&mut model, Msg::Past { asked, past: Ok(past()) });
+    model
 }
 
 /// An event on a canary. Later ones of a scene's list were written later.

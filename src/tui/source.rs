@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// Between two measurements while a rollout is under way, and while all is at rest.
@@ -80,6 +81,11 @@ pub enum Order {
     },
     /// Answer this from now on, and nothing that was asked before.
     Read(Option<Inquiry>),
+    /// Tell which versions a canary's target had.
+    LookBack {
+        asked: u64,
+        canary: Key,
+    },
     /// Write down what happened in a canary's rollout.
     Report {
         canary: Key,
@@ -213,6 +219,7 @@ impl Feed {
             shown_in.send_replace(Some([primary, canary]));
         }
         let mut answering = self.unanswered.take().map(|ask| tasks.spawn(desk.clone().answer(ask)));
+        let mut looking: Option<AbortHandle> = None;
         let whole = worlds.whole();
         let mut count = whole.count();
         loop {
@@ -240,6 +247,13 @@ impl Feed {
                         answering.abort();
                     }
                     answering = ask.map(|ask| tasks.spawn(desk.clone().answer(ask)));
+                }
+                Some(Order::LookBack { asked, canary }) => {
+                    // Nobody waits for the answer to the question before.
+                    if let Some(looking) = looking.take() {
+                        looking.abort();
+                    }
+                    looking = Some(tasks.spawn(desk.clone().look_back(asked, canary)));
                 }
                 Some(Order::Send(wish)) => {
                     let (kinds, clock) = (kinds.clone(), self.clock.clone());
@@ -348,6 +362,10 @@ impl Feed {
                 let _ = self.told.send(Msg::Outcome { wish, outcome });
             }
             Some(Order::Read(ask)) => self.unanswered = ask,
+            Some(Order::LookBack { asked, .. }) => {
+                let past = Err("the cluster is not reached yet".into());
+                let _ = self.told.send(Msg::Past { asked, past });
+            }
             Some(Order::Report { .. }) => {
                 let text = "the cluster is not reached yet".to_string();
                 let _ = self.told.send(Msg::Notice(Notice { tone: Tone::Bad, text }));

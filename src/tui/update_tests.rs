@@ -1,7 +1,7 @@
 //! What keys and messages do to the model.
 
 use super::message::{Command, Msg, Outcome, Told};
-use super::model::{Ask, Choice, Driver, Link, Model, Overlay, Pane, Tone, Wish};
+use super::model::{Ask, Choice, Driver, Link, Looked, Model, Overlay, Pane, Tone, Wish};
 use super::question::Focus;
 use super::row::{Key, Row};
 use super::scene::{self, press, time};
@@ -120,7 +120,7 @@ fn a_version_can_be_typed_and_nonsense_is_refused() {
     let commands = press(&mut model, "s2.0.0<enter>y");
     assert_eq!(sent(&commands)[0].image.as_deref(), Some("gcr.io/jx/jx-production-myapp:2.0.0"));
     let mut model = scene::at_rest(120, 40);
-    assert_eq!(press(&mut model, "sa b<enter>y"), []);
+    assert!(sent(&press(&mut model, "sa b<enter>y")).is_empty());
     let Some(Overlay::Versions(versions)) = &model.overlay else { panic!() };
     assert!(versions.error.is_some() || versions.input.value().ends_with('y'));
     let mut model = scene::at_rest(120, 40);
@@ -139,6 +139,91 @@ fn a_failed_revision_can_be_tried_again_as_it_is() {
     assert!(matches!(&versions.choices[0], Choice::Again { version } if version == "0.9.1"));
     let commands = press(&mut model, "<up><up><up><enter>y");
     assert_eq!(sent(&commands)[0].image, None);
+}
+
+#[test]
+fn the_versions_that_it_had_are_asked_for_and_come_where_nothing_jumps() {
+    let mut model = scene::at_rest(120, 40);
+    let commands = press(&mut model, "s");
+    let Some(Command::LookBack { asked, canary }) = commands.first() else { panic!("{commands:?}") };
+    assert_eq!(canary.name, "jx-production-myapp");
+    // Whoever types already goes on typing; what answers an older question is dropped.
+    press(&mut model, "2.0");
+    update(&mut model, Msg::Past { asked: asked + 1, past: Ok(scene::past()) });
+    let of = |model: &Model| match &model.overlay {
+        Some(Overlay::Versions(versions)) => versions.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((of(&model).choices.len(), &of(&model).past), (7, &Looked::Waiting));
+    update(&mut model, Msg::Past { asked: *asked, past: Ok(scene::past()) });
+    let versions = of(&model);
+    assert_eq!((versions.choices.len(), &versions.choices[versions.at]), (12, &Choice::Typed));
+    assert_eq!(sent(&press(&mut model, ".1<enter>y"))[0].version, "2.0.1");
+    // What stands above stays where it is.
+    let mut model = scene::at_rest(120, 40);
+    press(&mut model, "s");
+    let before = of(&model).at;
+    update(&mut model, Msg::Past { asked: 1, past: Ok(scene::past()) });
+    assert_eq!(of(&model).at, before);
+    // Not to be known is no end of it.
+    let mut model = scene::at_rest(120, 40);
+    press(&mut model, "s");
+    update(&mut model, Msg::Past { asked: 1, past: Err("not permitted: no".into()) });
+    assert_eq!(of(&model).past, Looked::Unknown("not permitted: no".into()));
+    assert_eq!(sent(&press(&mut model, "<enter>y"))[0].version, "1.1.0");
+    // Of a dialogue that is closed nothing is kept.
+    update(&mut model, Msg::Past { asked: 1, past: Ok(scene::past()) });
+    assert!(model.overlay.is_none());
+}
+
+/// At the list of versions, with what the target had; goes to one of those by its place among them.
+fn among_the_past(place: usize) -> Model {
+    let mut model = scene::at_rest(120, 40);
+    press(&mut model, "s");
+    update(&mut model, Msg::Past { asked: 1, past: Ok(scene::past()) });
+    let Some(Overlay::Versions(versions)) = &mut model.overlay else { panic!() };
+    versions.at = versions.choices.iter().position(|choice| matches!(choice, Choice::Past(_))).unwrap() + place;
+    model
+}
+
+#[test]
+fn a_version_that_it_had_is_asked_for_by_its_image_and_the_question_says_how_much_of_it_comes_back() {
+    let question = |model: &Model| match &model.overlay {
+        Some(Overlay::Question(question)) => super::question::words(&question.ask, model).body.join(" "),
+        other => panic!("{other:?}"),
+    };
+    let mut model = among_the_past(2);
+    press(&mut model, "<enter>");
+    let said = question(&model);
+    let change = "gets gcr.io/jx/jx-production-myapp:0.9.0 instead of gcr.io/jx/jx-production-myapp:1.0.0.";
+    assert!(said.contains(change) && said.contains("brings its revision 4 back as it was"), "{said}");
+    let commands = press(&mut model, "y");
+    let wish = sent(&commands)[0];
+    assert_eq!(wish.image.as_deref(), Some("gcr.io/jx/jx-production-myapp:0.9.0"));
+    assert_eq!((wish.container.as_deref(), wish.version.as_str()), (Some("jx-production-myapp"), "0.9.0"));
+    let mut model = among_the_past(3);
+    press(&mut model, "<enter>");
+    let said = question(&model);
+    let rest =
+        "Revision 3 also had otherwise: env of jx-production-myapp, volumes, annotation a, annotation b and 1 more.";
+    assert!(said.contains("All else stays as it is now") && said.contains(rest), "{said}");
+}
+
+#[test]
+fn a_version_to_which_no_start_leads_says_what_does() {
+    for (place, why) in [
+        (0, "there is nothing to start"),
+        (4, "kubectl rollout undo deployment jx-production-myapp -n jx-production --to-revision=2"),
+    ] {
+        let mut model = among_the_past(place);
+        assert_eq!(press(&mut model, "<enter>"), []);
+        let Some(Overlay::Versions(versions)) = &model.overlay else { panic!() };
+        assert!(versions.error.as_ref().unwrap().contains(why), "{:?}", versions.error);
+    }
+    // What failed, or waits, and is there now is tried again.
+    let mut model = among_the_past(0);
+    myapp(&mut model).phase = Phase::Failed;
+    assert_eq!(sent(&press(&mut model, "<enter>y"))[0].image, None);
 }
 
 #[test]

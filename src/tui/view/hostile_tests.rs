@@ -8,10 +8,10 @@ use crate::api::{CheckKind, Phase, Verb};
 use crate::cluster::EventRecord;
 use crate::cluster::entrances::{Address, Entrance, Gateway};
 use crate::cluster::pod_watch::PodRecord;
-use crate::rollout;
+use crate::rollout::{self, Past};
 use crate::tui::glyphs;
 use crate::tui::message::{Command, Msg, Outcome};
-use crate::tui::model::{Ask, Choice, Driver, Link, Model, Overlay, Wish};
+use crate::tui::model::{Ask, Choice, Driver, Link, Looked, Model, Overlay, Wish};
 use crate::tui::own_checks::{Judged, OwnCheck};
 use crate::tui::reading::{Answer, Asked, Causes, Changes, ConfigChange, Served, Staff, Topic};
 use crate::tui::row::{Held, Pending, Row, Shut};
@@ -293,6 +293,15 @@ fn all_of_it(text: &str) -> Result<(), TestCaseError> {
         if let Some(Overlay::Versions(versions)) = &mut model.overlay {
             versions.error = Some(text.into());
             versions.choices.push(Choice::Again { version: text.into() });
+            for way in [
+                rollout::Way::Barred(text.into()),
+                rollout::Way::Image { container: text.into(), image: text.into(), otherwise: vec![text.into(); 3] },
+            ] {
+                let past = scene::past().remove(0);
+                versions.choices.push(Choice::Past(Box::new(Past { image: text.into(), way, ..past })));
+            }
+            versions.past = Looked::Unknown(text.into());
+            versions.at = versions.choices.len() - 1;
             harmless(&mut model, name)?;
         }
     }
@@ -305,6 +314,7 @@ fn all_of_it(text: &str) -> Result<(), TestCaseError> {
             image: Some(text.into()),
             container: Some(text.into()),
             version: text.into(),
+            past: Some((u64::MAX, vec![text.into(); 9])),
             gate: Some(text.into()),
             reason: text.into(),
         };

@@ -4,9 +4,9 @@ use super::*;
 use crate::api::{Phase, Verb};
 use crate::cluster::PodsRecord;
 use crate::cluster::pods::NotReady;
-use crate::rollout::Reading;
+use crate::rollout::{Past, Reading, Way};
 use crate::tui::message::Msg;
-use crate::tui::model::{Driver, Link, Notice, Tone};
+use crate::tui::model::{Choice, Driver, Link, Notice, Tone};
 use crate::tui::own_checks::{Judged, OwnCheck};
 use crate::tui::row::{Held, Pending, Pods};
 use crate::tui::scene::{self, press, shot, text, time};
@@ -379,6 +379,45 @@ fn dialogues() {
         })
     };
     compare("help_120x40", &large("?"));
+}
+
+/// The list of versions of myapp, with what it had, and one of those chosen.
+fn versions(width: u16, height: u16, place: usize, change: impl Fn(&mut Past)) -> Model {
+    let mut model = scene::choosing(width, height);
+    if let Some(Overlay::Versions(versions)) = &mut model.overlay {
+        let past = versions.choices.iter_mut();
+        past.filter_map(|choice| if let Choice::Past(past) = choice { Some(&mut **past) } else { None })
+            .for_each(change);
+        versions.at = versions.choices.iter().position(|choice| matches!(choice, Choice::Past(_))).unwrap() + place;
+    }
+    model
+}
+
+#[test]
+fn versions_that_it_had() {
+    for (width, height) in [(80, 24), (120, 40)] {
+        compare(&format!("versions_past_{width}x{height}"), &versions(width, height, 1, |_| {}));
+        let long = |past: &mut Past| {
+            past.image =
+                format!("registry.eu-west-1.example.com/{}/app:{}", "team/".repeat(40), "0.9.0-rc.1-".repeat(9));
+            if let Way::Image { image, .. } = &mut past.way {
+                image.clone_from(&past.image);
+            }
+        };
+        compare(&format!("versions_long_{width}x{height}"), &versions(width, height, 3, long));
+    }
+    let mut least = versions(60, 16, 4, |_| {});
+    compare("versions_past_60x16", &least);
+    press(&mut least, "<enter>");
+    compare("versions_barred_60x16", &least);
+    let mut unknown = scene::at_rest(80, 24);
+    press(&mut unknown, "s");
+    let why = "not permitted: replicasets.apps is forbidden: User \"eve\" cannot list resource \"replicasets\"";
+    update(&mut unknown, Msg::Past { asked: 1, past: Err(why.into()) });
+    compare("versions_unknown", &unknown);
+    let mut part = versions(80, 24, 3, |_| {});
+    press(&mut part, "<enter>");
+    compare("ask_start_past", &part);
 }
 
 #[test]
