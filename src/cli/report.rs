@@ -5,7 +5,7 @@ use super::exit::{Exit, tell};
 use super::plain::escaped;
 use super::session::Session;
 use super::watching;
-use crate::cluster::{Clock, histories};
+use crate::cluster::{Clock, histories, vouching};
 use crate::metrics::{Locator, Prometheus};
 use crate::report::{self, Asked, Place};
 use anyhow::{Result, anyhow};
@@ -26,6 +26,7 @@ pub async fn run(args: ReportArgs, clock: Clock, out: &mut dyn Write) -> Result<
         namespace: session.namespace().to_string(),
         canary: args.name,
         now: clock.now(),
+        names: vouching::names(&session.connection.client, session.namespace()).await,
     };
     let client = &session.connection.client;
     let kept = histories::read(client, &session.kinds, &asked.namespace, &asked.canary).await;

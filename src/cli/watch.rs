@@ -6,6 +6,7 @@ use super::exit::{Exit, tell};
 use super::plain::{escaped, escaped_json};
 use super::session::Session;
 use super::{status, watching};
+use crate::cluster::vouching::{self, Names};
 use crate::cluster::{CanaryRecord, Clock, EventRecord, Health, Mirror, Source, World};
 use anyhow::{Result, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -25,7 +26,8 @@ pub async fn run(args: WatchArgs, clock: Clock, out: &mut dyn Write) -> Result<E
     {
         return Err(super::session::no_canary(name, &namespace));
     }
-    let follow = follow(&args, &mirror, &namespace, &clock, out);
+    let names = vouching::names(&session.connection.client, &namespace).await;
+    let follow = follow(&args, &mirror, &namespace, names, &clock, out);
     let ended = async {
         match args.timeout {
             None => follow.await,
@@ -43,11 +45,12 @@ async fn follow(
     args: &WatchArgs,
     mirror: &Mirror,
     namespace: &str,
+    names: Names,
     clock: &Clock,
     out: &mut dyn Write,
 ) -> Result<Exit> {
     let mut changes = mirror.count();
-    let mut follower = Follower::new(args.name.clone());
+    let mut follower = Follower::new(args.name.clone(), names);
     let mut lost = false;
     loop {
         changes.borrow_and_update();
@@ -172,7 +175,7 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(world: &World, canary: &CanaryRecord) -> Self {
+    fn of(world: &World, canary: &CanaryRecord, names: Names) -> Self {
         let spec = canary.spec.as_ref().ok().or(canary.partial.as_ref());
         let target = spec.and_then(|spec| world.workloads.get(&spec.target));
         let live = spec.and_then(|spec| world.live(spec)).and_then(|live| live.weights);
@@ -182,13 +185,16 @@ impl Standing {
             weight: live.map_or(canary.status.canary_weight, |weights| weights.canary),
             failed: canary.status.failed_checks,
             threshold: spec.map(|spec| spec.analysis.threshold),
-            pause: canary.paused.as_ref().map(|paused| format!("paused by {}{}", paused.by, because(&paused.reason))),
+            pause: canary
+                .paused
+                .as_ref()
+                .map(|paused| format!("paused by {}{}", names.brief(&paused.by), because(&paused.reason))),
             gate: canary.gate.as_ref().map(|gate| format!("waits at {}{}", gate.name, because(&gate.answer))),
             revision: target.and_then(|target| {
                 Some(format!("revision {}, version {}", world.revision_name(canary, target)?, target.version()))
             }),
             request: canary.pending().map(|request| {
-                let what = format!("{} by {}{}", request.verb, request.by, because(&request.reason));
+                let what = format!("{} by {}{}", request.verb, names.brief(&request.by), because(&request.reason));
                 (request.id.clone(), what)
             }),
         }
@@ -234,14 +240,16 @@ type Seen = HashMap<String, (u32, Option<DateTime<Utc>>)>;
 struct Follower {
     /// None: all.
     name: Option<String>,
+    /// How far the names on requests can be trusted.
+    names: Names,
     /// None before the first look.
     before: Option<BTreeMap<String, Standing>>,
     seen: Seen,
 }
 
 impl Follower {
-    fn new(name: Option<String>) -> Self {
-        Self { name, before: None, seen: Seen::new() }
+    fn new(name: Option<String>, names: Names) -> Self {
+        Self { name, names, before: None, seen: Seen::new() }
     }
 
     /// What has changed since the last look; at the first, how each canary stands.
@@ -251,7 +259,7 @@ impl Follower {
             .canaries
             .values()
             .filter(|canary| wanted(&canary.name))
-            .map(|canary| (canary.name.clone(), Standing::of(world, canary)))
+            .map(|canary| (canary.name.clone(), Standing::of(world, canary, self.names)))
             .collect();
         let mut lines = Vec::new();
         let mut line = |at, canary: &str, standing: &Standing, kind, what| {
@@ -330,7 +338,7 @@ mod tests {
     #[test]
     fn each_change_is_one_line() {
         let now: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
-        let mut follower = Follower::new(None);
+        let mut follower = Follower::new(None, Names::Unchecked);
         let mut first = world("Progressing", 10, 0, json!({}));
         first.events.insert("old".into(), event(1, "of before"));
         let state = "2026-11-22T12:00:00Z web Progressing weight 10% failed 0/5 state: no revision known";
@@ -345,7 +353,7 @@ mod tests {
             [
                 format!("{stand} weight: 10% to 20%"),
                 format!("{stand} checks: failed 0 to 1"),
-                format!("{stand} pause: paused by alice: lunch"),
+                format!("{stand} pause: paused by alice (unchecked): lunch"),
                 "2026-11-22T10:00:00Z web Progressing weight 20% failed 1/5 event: warning: a\\u{1b}[2J\\nb (x2)"
                     .into(),
             ]
@@ -360,10 +368,13 @@ mod tests {
     #[test]
     fn a_line_is_an_object_where_that_is_asked_for() {
         let now: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
-        let lines = Follower::new(Some("web".into())).look(&world("Progressing", 10, 2, json!({})), now);
+        let lines =
+            Follower::new(Some("web".into()), Names::Checked).look(&world("Progressing", 10, 2, json!({})), now);
         let object: Value = serde_json::from_str(&lines[0].json("prod")).unwrap();
         assert_eq!(object["time"], "2026-11-22T12:00:00Z");
         assert_eq!((object["failedChecks"].as_u64(), object["threshold"].as_u64()), (Some(2), Some(5)));
-        assert!(Follower::new(Some("other".into())).look(&world("Failed", 0, 0, json!({})), now).is_empty());
+        assert!(
+            Follower::new(Some("other".into()), Names::Checked).look(&world("Failed", 0, 0, json!({})), now).is_empty()
+        );
     }
 }

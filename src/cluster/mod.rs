@@ -29,6 +29,7 @@ pub mod replica_sets;
 pub mod requests;
 pub mod scalers;
 pub mod survey;
+pub mod vouching;
 pub mod writes;
 
 pub use clock::Clock;

@@ -5,6 +5,7 @@ use super::story::{Check, Limit, Moment, Panel, Query, Reading, Story, Unit};
 use crate::api::history::{Rollout, Said};
 use crate::api::{CheckKind, History, Phase, Spec};
 use crate::cluster::records::tag;
+use crate::cluster::vouching::Names;
 use crate::cluster::{CanaryRecord, EventRecord, Health, Mirror, Source, World};
 use crate::metrics::{Locator, Metric, checks};
 use chrono::{DateTime, Duration as Span, Utc};
@@ -18,6 +19,8 @@ pub struct Asked {
     pub namespace: String,
     pub canary: String,
     pub now: DateTime<Utc>,
+    /// How far the names on requests can be trusted.
+    pub names: Names,
 }
 
 /// What the charts show before the rollout and after it, so that its edges can be seen.
@@ -119,7 +122,7 @@ fn told(world: &World, canary: &CanaryRecord, kept: Result<History, String>, ask
         from,
         to,
         phase: status.phase,
-        why: why(canary, &moments),
+        why: why(canary, &moments, asked.names),
         began,
         ended,
         told: asked.now,
@@ -185,7 +188,7 @@ fn moment(event: &EventRecord) -> Option<Moment> {
 }
 
 /// Why it stands where it stands, in the words of whoever decided it.
-fn why(canary: &CanaryRecord, moments: &[Moment]) -> Option<String> {
+fn why(canary: &CanaryRecord, moments: &[Moment], names: Names) -> Option<String> {
     let said = |wanted: &dyn Fn(&Moment) -> bool| moments.iter().rfind(|m| wanted(m)).map(|m| m.text.clone());
     match canary.status.phase {
         Phase::Failed => said(&|m| m.text.starts_with("Rolling back "))
@@ -194,7 +197,7 @@ fn why(canary: &CanaryRecord, moments: &[Moment]) -> Option<String> {
         phase if phase.under_way() => match (&canary.paused, &canary.gate) {
             (Some(paused), _) => Some(format!(
                 "paused by {} at {}{}",
-                paused.by,
+                names.full(&paused.by),
                 super::story::time(paused.at),
                 if paused.reason.is_empty() { String::new() } else { format!(": {}", paused.reason) }
             )),
@@ -321,7 +324,13 @@ mod tests {
     }
 
     fn story(kept: Result<History, String>) -> Story {
-        let asked = Asked { context: "eu".into(), namespace: "prod".into(), canary: "web".into(), now: at(3600) };
+        let asked = Asked {
+            context: "eu".into(),
+            namespace: "prod".into(),
+            canary: "web".into(),
+            now: at(3600),
+            names: Names::Checked,
+        };
         let world = world();
         told(&world, &world.canaries["web"], kept, &asked)
     }

@@ -186,6 +186,10 @@ const BUILT_IN: &[Row] = &[
     row("apps", "v1", "ReplicaSet", "replicasets", &["rs"], ALL, &[Status, Scale, Generation]),
     row("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], ALL, &[Status]),
     row("coordination.k8s.io", "v1", "Lease", "leases", &[], &[], &[]),
+    row("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies",
+        &[], &["api-extensions"], &[Cluster, Status, Generation]),
+    row("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
+        &[], &["api-extensions"], &[Cluster, Generation]),
     row("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
         &["crd", "crds"], &["api-extensions"], &[Cluster, Status, Generation]),
 ];

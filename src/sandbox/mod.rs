@@ -26,6 +26,7 @@ pub mod listener;
 pub mod merge_keys;
 pub mod merging;
 pub mod ownership;
+mod policy;
 pub mod schema;
 pub mod seed;
 pub mod selectors;

@@ -7,6 +7,7 @@ use super::reading::{Answer, Inquiry};
 use super::row::{Key, Row};
 use super::switch::Goal;
 use super::theme::{Library, colour::Rgb};
+use crate::cluster::vouching::Names;
 use crate::cluster::{EventRecord, PodsRecord};
 use crate::rollout::Past;
 use chrono::{DateTime, FixedOffset, Utc};
@@ -99,6 +100,11 @@ pub enum Msg {
     RightsIn {
         namespace: String,
         lacking: Option<String>,
+    },
+    /// Whether the names on requests in a namespace are held to who wrote them.
+    Names {
+        namespace: String,
+        names: Names,
     },
     /// Who drives the one namespace that is looked at.
     Driver(Driver),

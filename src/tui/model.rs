@@ -20,6 +20,7 @@ use super::text;
 use super::theme::AUTO;
 use super::weights::Weights;
 use crate::api::{Provider, Verb};
+use crate::cluster::vouching::Names;
 use crate::cluster::{EventRecord, PodsRecord};
 use crate::rollout::Past;
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
@@ -89,6 +90,8 @@ pub struct Model {
     pub lacking: Option<String>,
     /// Over all namespaces: the same of those that were asked about.
     pub lacking_in: BTreeMap<String, Option<String>>,
+    /// Whether the names on requests are held to who wrote them, by namespace as far as it was asked.
+    pub names: BTreeMap<String, Names>,
     /// The selected canary.
     pub selected: Option<Key>,
     pub order: Order,
@@ -344,6 +347,7 @@ impl Model {
             missing: Vec::new(),
             lacking: None,
             lacking_in: BTreeMap::new(),
+            names: BTreeMap::new(),
             selected: None,
             order: Order::default(),
             filter: Filter::default(),
@@ -442,11 +446,17 @@ impl Model {
         self.lacking_in.get(namespace).unwrap_or(&self.lacking).as_ref()
     }
 
+    /// How far the names on requests in a namespace can be trusted.
+    pub fn names_in(&self, namespace: &str) -> Names {
+        self.names.get(namespace).copied().unwrap_or_default()
+    }
+
     /// Nothing is known of who drives and of what may be asked for.
     pub fn forget_driver(&mut self) {
         (self.driver, self.lacking) = (Driver::Looking, None);
         self.drivers.clear();
         self.lacking_in.clear();
+        self.names.clear();
     }
 
     /// The place in words: a namespace, or all of them.

@@ -12,6 +12,7 @@ use super::theme::{Colours, Depth};
 use super::update::update;
 use super::view;
 use crate::api::{Phase, Strategy};
+use crate::cluster::vouching::Names;
 use crate::cluster::{EventRecord, PodsRecord};
 use crate::rollout::{Fate, Past, Standing, Way};
 use chrono::{DateTime, Days, Offset, Utc};
@@ -240,6 +241,7 @@ fn fleet(width: u16, height: u16, myapp: Row, events: Vec<EventRecord>, bad: boo
     let mut model = unheard(width, height);
     update(&mut model, Msg::Cluster { cluster: Link::Live, routes: Link::Live, missing: Vec::new() });
     update(&mut model, Msg::Driver(Driver::Here));
+    update(&mut model, Msg::Names { namespace: NAMESPACE.into(), names: Names::Checked });
     let running = if myapp.under_way() { myapp.name.clone() } else { String::new() };
     let mut search = row("jx-production-search", Phase::Failed, ("0.9.0", "0.9.1"));
     search.failed_checks = 5;

@@ -17,7 +17,10 @@ use super::worlds::Worlds;
 use crate::cluster::connect::explain;
 use crate::cluster::kinds::KindsError;
 use crate::cluster::lease;
-use crate::cluster::{Clock, Connection, Fleet, Health, Kinds, Mirror, Source, Survey, access, histories, requests};
+use crate::cluster::vouching::Names;
+use crate::cluster::{
+    Clock, Connection, Fleet, Health, Kinds, Mirror, Source, Survey, access, histories, requests, vouching,
+};
 use crate::controller::{self, Controller, Role};
 use crate::metrics::{Locator, Metric, QueryError};
 use crate::report::Asked;
@@ -219,6 +222,7 @@ impl Feed {
             shown_in.send_replace(Some([primary, canary]));
         }
         let mut answering = self.unanswered.take().map(|ask| tasks.spawn(desk.clone().answer(ask)));
+        let mut vouched: BTreeMap<String, Instant> = BTreeMap::new();
         let mut looking: Option<AbortHandle> = None;
         let whole = worlds.whole();
         let mut count = whole.count();
@@ -276,12 +280,15 @@ impl Feed {
                         namespace: canary.namespace,
                         canary: canary.name,
                         now: self.clock.now(),
+                        names: Names::Unknown,
                     };
                     let (told, locator) = (self.told.clone(), locator.of(&asked.namespace));
                     let mirror = worlds.of(&asked.namespace);
                     let (client, kinds) = (self.connection.client.clone(), kinds.clone());
                     tasks.spawn(async move {
                         let kept = histories::read(&client, &kinds, &asked.namespace, &asked.canary).await;
+                        let names = vouching::names(&client, &asked.namespace).await;
+                        let asked = Asked { names, ..asked };
                         let notice = reporting::report(mirror.as_ref(), &locator, kept, asked, folder).await;
                         let _ = told.send(Msg::Notice(notice));
                     });
@@ -291,6 +298,14 @@ impl Feed {
                     shown_in.send_replace(Some([primary.clone(), canary.clone()]));
                     if worlds.are_all() {
                         tasks.spawn(rights_in(survey.clone(), canary.namespace.clone(), self.told.clone()));
+                        // Whoever goes up and down asks nothing again and again.
+                        let before = vouched.insert(canary.namespace.clone(), Instant::now());
+                        if let Some(before) = before.filter(|before| before.elapsed() < VOUCHED) {
+                            vouched.insert(canary.namespace, before);
+                        } else {
+                            let client = self.connection.client.clone();
+                            tasks.spawn(names_in(client, canary.namespace, self.told.clone()));
+                        }
                     }
                 }
                 Some(Order::Recall { primary, canary, range }) => {
@@ -385,6 +400,9 @@ impl Feed {
 /// How long a right that is lacking counts as lacking without asking again.
 const LACKING: Duration = Duration::from_secs(60);
 
+/// How long it counts, among all namespaces, whether the names on one's requests are checked.
+const VOUCHED: Duration = Duration::from_secs(60);
+
 /// Tells whether the operator may ask for anything: at the beginning, when the API server is there again, and from time
 /// to time as long as the right is lacking. One that is taken away meanwhile is found out by the request that needs it.
 async fn rights(connection: Connection, mirror: Mirror, told: Teller) {
@@ -407,7 +425,8 @@ async fn rights(connection: Connection, mirror: Mirror, told: Teller) {
             }
             std::future::pending().await
         };
-        let _ = tokio::time::timeout(again, returned).await;
+        let names = names_in(connection.client.clone(), connection.namespace.clone(), told.clone());
+        let _ = futures::join!(tokio::time::timeout(again, returned), names);
     }
 }
 
@@ -415,6 +434,12 @@ async fn rights(connection: Connection, mirror: Mirror, told: Teller) {
 async fn namespaces(connection: Connection, kinds: Kinds, told: Teller) {
     let named = access::namespaces(&connection.client, &kinds).await;
     let _ = told.send(Msg::Namespaces(named));
+}
+
+/// Tells whether the names on requests in a namespace are held to who wrote them.
+async fn names_in(client: kube::Client, namespace: String, told: Teller) {
+    let names = vouching::names(&client, &namespace).await;
+    let _ = told.send(Msg::Names { namespace, names });
 }
 
 /// As [`rights`], for one namespace among all.

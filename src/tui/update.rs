@@ -149,6 +149,10 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.lacking_in.insert(namespace, lacking);
             Vec::new()
         }
+        Msg::Names { namespace, names } => {
+            model.names.insert(namespace, names);
+            Vec::new()
+        }
         Msg::Driver(driver) => {
             model.driver = driver;
             model.settle();

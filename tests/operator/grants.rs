@@ -42,6 +42,8 @@ impl Grants {
             names(&rule["apiGroups"], &asked.group)
                 && names(&rule["resources"], &resource)
                 && names(&rule["verbs"], &asked.verb)
+                && (rule["resourceNames"].is_null()
+                    || names(&rule["resourceNames"], asked.name.as_deref().unwrap_or("")))
         });
         !(holds && granted) || self.but.contains(&resource.as_str())
     }

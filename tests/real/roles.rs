@@ -10,6 +10,7 @@ mod installed;
 mod rights;
 
 use canary_tui::api::{Request, VERSIONS, Verb, annotation};
+use canary_tui::cluster::vouching::{Names, names};
 use chrono::Utc;
 use ground::plane::ControlPlane;
 use ground::program::Program;
@@ -293,6 +294,11 @@ async fn the_policy_is_in_nobody_elses_way_but_a_forgers() {
     let operator = canaries(&ground, &users[OPERATOR]).await;
     let author = canaries(&ground, &users[AUTHOR]).await;
     let administrator = canaries(&ground, &ground.kubeconfig).await;
+    // A role that is bound in one namespace tells nobody what lies in none.
+    for (kubeconfig, wanted) in [(&ground.kubeconfig, Names::Checked), (&users[OPERATOR], Names::Unknown)] {
+        let client = ground::client(kubeconfig).await;
+        assert_eq!(names(&client, &ground.namespace).await, wanted);
+    }
     for (who, api) in [("author", &author), ("administrator", &administrator)] {
         let refusal = change(api, asking(request("alice"))).await.expect_err(who);
         assert!(refusal.contains("say who you are"), "{who}: {refusal}");

@@ -5,7 +5,7 @@ mod deployment;
 mod policy;
 mod roles;
 
-pub use policy::POLICY;
+pub use policy::{POLICY, binding_name, honest, in_force};
 pub use roles::{DRIVER, OPERATOR, VIEWER};
 
 use super::crds;

@@ -6,13 +6,61 @@
 
 use super::{Document, Options, labels};
 use crate::api::{GROUP, annotation};
+use regex::Regex;
 use serde_json::{Value, json};
 
 /// Name of the policy.
 pub const POLICY: &str = "canary-tui-requests";
 
+/// The label that every namespace bears.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
 /// A request's text up to its `by`.
 const HEAD: &str = r#"^\{"id":"[^"\\]*","verb":"[a-z]+","revision":"[^"\\]*","by":""#;
+
+/// Name of the binding that puts it into force: in one namespace, or in all.
+pub fn binding_name(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| POLICY.to_string(), |namespace| format!("{POLICY}-{namespace}"))
+}
+
+/// Whether a binding puts the policy into force in a namespace; None where it narrows that in a way that is not ours.
+pub fn in_force(binding: &Value, namespace: &str) -> Option<bool> {
+    let spec = binding.get("spec")?;
+    let denies = spec.get("validationActions").and_then(Value::as_array)?.iter().any(|action| action == "Deny");
+    if spec.get("policyName").and_then(Value::as_str) != Some(POLICY) || !denies {
+        return Some(false);
+    }
+    let is_empty = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Object(map)) => map.is_empty(),
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(_) => false,
+    };
+    if !is_empty(spec.get("paramRef")) {
+        return None;
+    }
+    let Some(Value::Object(narrowed)) = spec.get("matchResources") else { return Some(true) };
+    // The API server says itself how it matches.
+    let whole = |key: &str| key == "matchPolicy" || key == "namespaceSelector" || is_empty(narrowed.get(key));
+    if !narrowed.keys().all(|key| whole(key)) {
+        return None;
+    }
+    let selector = narrowed.get("namespaceSelector");
+    if is_empty(selector) {
+        return Some(true);
+    }
+    let selector = selector?.as_object()?;
+    let labels = selector.get("matchLabels").and_then(Value::as_object)?;
+    let only = selector.keys().all(|key| key == "matchLabels" || is_empty(selector.get(key))) && labels.len() == 1;
+    labels.get(NAMESPACE_NAME).and_then(Value::as_str).filter(|_| only).map(|name| name == namespace)
+}
+
+/// What the policy's first rule says of a request's text.
+pub fn honest(text: &str, user: &str) -> bool {
+    let by = user.replace('\\', "\\\\").replace('"', "\\\"");
+    let head = Regex::new(HEAD).ok().and_then(|head| head.find(text)).map_or("", |found| found.as_str());
+    !head.is_empty() && text[head.len()..].starts_with(&format!("{by}\",\"at\":\""))
+}
 
 /// The policy and its binding.
 pub(super) fn all(options: &Options) -> Vec<Document> {
@@ -119,8 +167,8 @@ fn binding(options: &Options) -> Value {
         "spec": {"policyName": POLICY, "validationActions": ["Deny"]},
     });
     if let Some(namespace) = &options.namespaced {
-        binding["metadata"]["name"] = json!(format!("{POLICY}-{namespace}"));
-        let here = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+        binding["metadata"]["name"] = json!(binding_name(Some(namespace)));
+        let here = json!({"matchLabels": {NAMESPACE_NAME: namespace}});
         binding["spec"]["matchResources"] = json!({"namespaceSelector": here});
     }
     binding
@@ -131,7 +179,6 @@ mod tests {
     use super::*;
     use crate::api::{Request, Verb};
     use chrono::DateTime;
-    use regex::Regex;
 
     fn request(by: &str) -> Request {
         Request {
@@ -148,36 +195,60 @@ mod tests {
         }
     }
 
-    /// What the policy's first rule says, in Rust.
-    fn holds(text: &str, user: &str) -> bool {
-        let by = user.replace('\\', "\\\\").replace('"', "\\\"");
-        let head = Regex::new(HEAD).unwrap().find(text).map_or("", |found| found.as_str());
-        !head.is_empty() && text[head.len()..].starts_with(&format!("{by}\",\"at\":\""))
-    }
-
     #[test]
     fn a_request_is_written_as_the_policy_reads_it() {
         for user in ["alice", "system:serviceaccount:prod:ci", "a@example.com", r#"a"b\c"#, "Ünï"] {
             for verb in Verb::ALL {
                 let text = serde_json::to_string(&Request { verb, ..request(user) }).unwrap();
-                assert!(holds(&text, user), "{text}");
-                assert!(!holds(&text, "mallory") && !holds(&text, "root"), "{text}");
+                assert!(honest(&text, user), "{text}");
+                assert!(!honest(&text, "mallory") && !honest(&text, "root"), "{text}");
                 let start: String = user.chars().take(1).collect();
-                assert!(!holds(&text, &start), "{text}: a name that another begins with");
+                assert!(!honest(&text, &start), "{text}: a name that another begins with");
             }
         }
     }
 
     #[test]
     fn nobody_takes_a_name_back_behind_the_place_where_it_is_looked_for() {
-        let honest = serde_json::to_string(&request("mallory")).unwrap();
+        let told = serde_json::to_string(&request("mallory")).unwrap();
         for key in ["by", r"\u0062y"] {
-            let text = honest.replace("\"at\"", &format!("\"at\":\"1970-01-01T00:00:00Z\",\"{key}\":\"alice\",\"x\""));
-            assert!(holds(&text, "mallory"));
+            let text = told.replace("\"at\"", &format!("\"at\":\"1970-01-01T00:00:00Z\",\"{key}\":\"alice\",\"x\""));
+            assert!(honest(&text, "mallory"));
             assert!(serde_json::from_str::<Request>(&text).is_err(), "{text}");
         }
-        let before = format!("{{\"by\":\"alice\",{}", &honest[1..]);
-        let spaced = honest.replacen(':', ": ", 1);
-        assert!(!holds(&before, "mallory") && !holds(&spaced, "mallory"));
+        let before = format!("{{\"by\":\"alice\",{}", &told[1..]);
+        let spaced = told.replacen(':', ": ", 1);
+        assert!(!honest(&before, "mallory") && !honest(&spaced, "mallory"));
+    }
+
+    #[test]
+    fn a_binding_holds_where_it_denies_and_nothing_narrows_it_otherwise() {
+        let whole = binding(&Options::default());
+        let local = binding(&Options { namespaced: Some("prod".into()), ..Options::default() });
+        let mut defaulted = whole.clone();
+        let defaults = json!({"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}});
+        defaulted["spec"]["matchResources"] = defaults;
+        let with = |key: &str, value: Value| {
+            let mut changed = whole.clone();
+            changed["spec"][key] = value;
+            changed
+        };
+        let labels = |labels: Value| with("matchResources", json!({"namespaceSelector": {"matchLabels": labels}}));
+        for (binding, namespace, wanted) in [
+            (whole.clone(), "prod", Some(true)),
+            (defaulted, "prod", Some(true)),
+            (local.clone(), "prod", Some(true)),
+            (local, "other", Some(false)),
+            (with("validationActions", json!(["Warn", "Audit"])), "prod", Some(false)),
+            (with("policyName", json!("another")), "prod", Some(false)),
+            (with("paramRef", json!({"name": "x"})), "prod", None),
+            (with("matchResources", json!({"objectSelector": {"matchLabels": {"a": "b"}}})), "prod", None),
+            (with("matchResources", json!({"excludeResourceRules": [{}]})), "prod", None),
+            (labels(json!({"team": "a"})), "prod", None),
+            (labels(json!({NAMESPACE_NAME: "prod", "team": "a"})), "prod", None),
+            (json!({}), "prod", None),
+        ] {
+            assert_eq!(in_force(&binding, namespace), wanted, "{binding}");
+        }
     }
 }

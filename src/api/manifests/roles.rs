@@ -1,6 +1,6 @@
 //! Who may do what. Each role holds what its work takes and nothing else.
 
-use super::{Document, NAME, Options, labels};
+use super::{Document, NAME, Options, POLICY, labels};
 use crate::api::{GROUP, Provider};
 use serde_json::{Value, json};
 
@@ -19,8 +19,8 @@ const KEEP: &[&str] = &["get", "list", "watch", "create", "patch"];
 pub(super) fn all(options: &Options) -> Vec<Document> {
     let namespace = options.namespaced.as_deref();
     let mut documents: Vec<Document> = vec![
-        role(VIEWER, viewer(), namespace).into(),
-        role(OPERATOR, operator(), namespace).into(),
+        role(VIEWER, viewer(namespace.is_none()), namespace).into(),
+        role(OPERATOR, operator(namespace.is_none()), namespace).into(),
         role(DRIVER, driver(namespace.is_none()), namespace).into(),
         binding(options).into(),
     ];
@@ -40,7 +40,8 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
 }
 
-fn viewer() -> Vec<Value> {
+/// `everywhere`: what lies in no namespace can be granted.
+fn viewer(everywhere: bool) -> Vec<Value> {
     let mut rules = vec![
         rule(GROUP, &["canaries", "metrictemplates", "alertproviders"], READ),
         rule("apps", &["deployments", "replicasets"], READ),
@@ -59,6 +60,13 @@ fn viewer() -> Vec<Value> {
             .filter_map(|provider| provider.gateway_kind())
             .map(|kind| rule(kind.group(), &[kind.plural()], &["get"])),
     );
+    if everywhere {
+        // Whether the names on requests are held to who writes them.
+        let kinds = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
+        let mut policy = rule("admissionregistration.k8s.io", &kinds, &["get"]);
+        policy["resourceNames"] = json!([POLICY]);
+        rules.push(policy);
+    }
     rules
 }
 
@@ -72,8 +80,8 @@ fn routing(verbs: &'static [&'static str]) -> impl Iterator<Item = Value> {
     })
 }
 
-fn operator() -> Vec<Value> {
-    let mut rules = viewer();
+fn operator(everywhere: bool) -> Vec<Value> {
+    let mut rules = viewer(everywhere);
     rules.push(rule(GROUP, &["canaries"], &["patch"]));
     rules
 }
@@ -153,7 +161,7 @@ mod tests {
 
     #[test]
     fn who_looks_on_changes_nothing_and_reads_no_secret() {
-        for right in rights(&viewer()) {
+        for right in rights(&viewer(true)) {
             let verb = right.split(' ').next().unwrap();
             assert!(READ.contains(&verb), "{right}");
             assert!(!right.contains("secrets") && !right.contains("configmaps"), "{right}");
@@ -162,16 +170,22 @@ mod tests {
 
     #[test]
     fn an_operator_may_write_requests_beside_what_a_viewer_may() {
-        let (viewer, mut operator) = (rights(&viewer()), rights(&operator()));
+        let (viewer, mut operator) = (rights(&viewer(true)), rights(&operator(true)));
         operator.retain(|right| !viewer.contains(right));
         assert_eq!(operator, ["patch canaries.flagger.app"]);
     }
 
     #[test]
     fn nobody_may_do_everything() {
-        for rules in [viewer(), operator(), driver(true)] {
+        for rules in [viewer(true), operator(true), driver(true)] {
             assert!(rights(&rules).iter().all(|right| !right.contains('*')));
         }
         assert!(!rights(&driver(false)).iter().any(|right| right.contains("namespaces")));
+        let policies = |rules: &[Value]| rights(rules).iter().filter(|right| right.contains("admission")).count();
+        assert_eq!((policies(&operator(true)), policies(&operator(false))), (2, 0));
+        let by_name = |rule: &Value| {
+            rule["apiGroups"][0] != "admissionregistration.k8s.io" || rule["resourceNames"] == json!([POLICY])
+        };
+        assert!(operator(true).iter().all(by_name));
     }
 }

@@ -1,6 +1,7 @@
 //! The published types of Kubernetes' own kinds: what a body of each may hold, and how clients are told of it.
 //! One table for both, so that what is explained is what is accepted.
 
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -41,6 +42,8 @@ const TYPES: &[Published] = &[
     published::<ReplicaSet>("apps", "ReplicaSet"),
     published::<HorizontalPodAutoscaler>("autoscaling", "HorizontalPodAutoscaler"),
     published::<Lease>("coordination.k8s.io", "Lease"),
+    published::<ValidatingAdmissionPolicy>("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
+    published::<ValidatingAdmissionPolicyBinding>("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
     published::<CustomResourceDefinition>("apiextensions.k8s.io", "CustomResourceDefinition"),
 ];
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::super::kinds::Kind;
+use super::super::policy::{self, Policed};
 use super::super::status::{ApiError, FieldError};
 use super::super::store::{DeleteOptions, Part, Propagation, Write};
 use super::super::strategic;
@@ -24,6 +25,10 @@ pub fn create(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>) ->
         typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())
             .map_err(|why| typed::unfit(kind, &target.version, &why))?;
     warnings.extend(plain_finalizers(kind, &Value::Null, &object));
+    policy::carried_out(kind, object["metadata"]["name"].as_str().unwrap_or_default())?;
+    if let Some(policed) = policed(api, call, target, kind) {
+        policed.check(kind, &Value::Null, &object)?;
+    }
     let made = api.store.create_as(kind, target.namespace.as_deref(), object, &write)?;
     answer(api, call, target, kind, StatusCode::CREATED, &made, &warnings)
 }
@@ -47,7 +52,9 @@ pub fn update(
     let mut warnings =
         typed::check(kind, &target.version, &mut object, call.query.get("fieldValidation"), &call.duplicates())
             .map_err(|why| typed::unfit(kind, &target.version, &why))?;
+    let policed = policed(api, call, target, kind);
     let made = api.store.update_as(kind, namespace, name, &write, |current| {
+        policed.as_ref().map_or(Ok(()), |policed| policed.check(kind, current, &object))?;
         warnings.extend(plain_finalizers(kind, current, &object));
         let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if kind.custom && version.is_empty() {
@@ -79,6 +86,7 @@ pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, nam
     let api_version = kind.api_version(&target.version);
     let validation = call.query.get("fieldValidation");
     let mut warnings = Vec::new();
+    let policed = policed(api, call, target, kind);
     let made = api.store.update_as(kind, namespace, name, &write, |current| {
         let mut object = current.clone();
         object["apiVersion"] = json!(api_version);
@@ -87,6 +95,7 @@ pub fn patch(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, nam
         let patched = object.clone();
         warnings = typed::check(kind, &target.version, &mut object, validation, &[])
             .map_err(|why| ApiError::unfit_patch(&patch.shown(&patched), why))?;
+        policed.as_ref().map_or(Ok(()), |policed| policed.check(kind, current, &object))?;
         warnings.extend(plain_finalizers(kind, current, &object));
         // Back to what it is kept in, so that a patch of nothing changes nothing.
         object["apiVersion"] = json!(kind.storage_api_version());
@@ -118,6 +127,11 @@ fn apply(api: &Arc<Api>, call: &Call, target: &Target, kind: &Arc<Kind>, name: &
         return Err(ApiError::untyped(kind, &target.version, &config, why));
     }
     let namespace = target.namespace.as_deref();
+    policy::carried_out(kind, name)?;
+    if let Some(policed) = policed(api, call, target, kind) {
+        let present = api.store.get(&kind.kind, namespace, name).unwrap_or_default();
+        policed.check(kind, &present, &config)?;
+    }
     let (made, created) = api.store.apply_as(kind, namespace, name, &config, &write, force)?;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     answer(api, call, target, kind, status, &made, &[])
@@ -192,6 +206,12 @@ fn answer(
         }
     }
     Ok(response)
+}
+
+/// The policy that this write is held to; a part of an object is held to none.
+fn policed(api: &Api, call: &Call, target: &Target, kind: &Kind) -> Option<Policed> {
+    let whole = target.subresource.is_none();
+    policy::of(&api.store, kind, target.namespace.as_deref(), &call.attributes.user).filter(|_| whole)
 }
 
 fn write_of(call: &Call, target: &Target, kind: &Kind) -> Result<Write, ApiError> {

@@ -128,10 +128,10 @@ fn remarks(model: &Model, row: &Row, width: u16) -> Vec<(Role, String)> {
     }
     if let Some(held) = &row.paused {
         let why = if held.reason.is_empty() { String::new() } else { format!(": {}", held.reason) };
-        let at = model.clock(held.at);
+        let (at, by) = (model.clock(held.at), model.names_in(&row.namespace).brief(&held.by));
         said.push((
             Role::Warn,
-            format!("{} Paused at {} % by {} at {at}{why}. The checks go on.", glyphs.paused, row.weight(), held.by),
+            format!("{} Paused at {} % by {by} at {at}{why}. The checks go on.", glyphs.paused, row.weight()),
         ));
     }
     if let Some(gate) = &row.gate {
@@ -150,10 +150,10 @@ fn remarks(model: &Model, row: &Row, width: u16) -> Vec<(Role, String)> {
         said.push((Role::Warn, format!("{} {text}", glyphs.open)));
     }
     if let Some(pending) = &row.pending {
-        let at = model.clock(pending.at);
+        let (at, by) = (model.clock(pending.at), model.names_in(&row.namespace).brief(&pending.by));
         said.push((
             Role::Active,
-            format!("{} {} asked for by {} at {at}, not answered yet.", glyphs.half, pending.verb, pending.by),
+            format!("{} {} asked for by {by} at {at}, not answered yet.", glyphs.half, pending.verb),
         ));
     }
     if row.weights_differ() {

@@ -4,6 +4,7 @@ use super::*;
 use crate::api::{Phase, Verb};
 use crate::cluster::PodsRecord;
 use crate::cluster::pods::NotReady;
+use crate::cluster::vouching::Names;
 use crate::rollout::{Past, Reading, Way};
 use crate::tui::message::Msg;
 use crate::tui::model::{Choice, Driver, Link, Notice, Tone};
@@ -391,6 +392,38 @@ fn versions(width: u16, height: u16, place: usize, change: impl Fn(&mut Past)) -
         versions.at = versions.choices.iter().position(|choice| matches!(choice, Choice::Past(_))).unwrap() + place;
     }
     model
+}
+
+#[test]
+fn a_name_that_nobody_checks_is_marked() {
+    let with_names = |names: Names| {
+        with(scene::progressing(80, 24), |model| {
+            let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
+            row.paused = Some(Held { by: "alice@example.com".into(), at: time("12:04:35"), reason: String::new() });
+            row.pending = Some(Pending { verb: Verb::Promote, by: "bob@example.com".into(), at: time("12:04:47") });
+            update(model, Msg::Names { namespace: scene::NAMESPACE.into(), names });
+        })
+    };
+    compare("unchecked_80x24", &with_names(Names::Unchecked));
+    let unknown = text(&shot(&with_names(Names::Unknown)));
+    assert!(unknown.contains("by bob@example.com at"), "{unknown}");
+    // The view that says all says that too.
+    for (names, wanted) in [
+        (Names::Checked, "by bob@example.com at"),
+        (Names::Unchecked, "by bob@example.com (unchecked) at"),
+        (Names::Unknown, "by bob@example.com (not known to be checked) at"),
+    ] {
+        let mut model = with_names(names);
+        model.size = (120, 40).into();
+        press(&mut model, "w");
+        let screen = text(&shot(&model));
+        assert!(screen.contains(wanted), "{screen}");
+    }
+    // Another place knows nothing of it.
+    let mut model = with_names(Names::Unchecked);
+    assert_eq!(model.names_in("elsewhere"), Names::Unknown);
+    model.forget_driver();
+    assert_eq!(model.names_in(scene::NAMESPACE), Names::Unknown);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn waits(paper: &mut Paper, model: &Model, row: &Row, causes: Option<&Causes>) {
         let text = format!(
             "Paused at {} % by {} since {}; {why}. The checks go on, and a failing canary is rolled back. p resumes it.",
             row.weight(),
-            held.by,
+            model.names_in(&row.namespace).full(&held.by),
             model.clock(held.at)
         );
         paper.say(2, Some((glyphs.paused, Role::Warn)), Role::Text, &text);
@@ -104,7 +104,7 @@ fn waits(paper: &mut Paper, model: &Model, row: &Row, causes: Option<&Causes>) {
         let text = format!(
             "The driver, to answer {} asked for by {} at {}.",
             pending.verb,
-            pending.by,
+            model.names_in(&row.namespace).full(&pending.by),
             model.clock(pending.at)
         );
         paper.say(2, Some((glyphs.half, Role::Active)), Role::Text, &text);

@@ -8,7 +8,7 @@ use kube::api::{Api, PostParams};
 const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 
 /// As `resource.group`, with `/subresource` where it is that.
-const RESOURCES: [&str; 29] = [
+const RESOURCES: [&str; 31] = [
     "canaries.flagger.app",
     "canaries/status.flagger.app",
     "canaries/finalizers.flagger.app",
@@ -38,6 +38,9 @@ const RESOURCES: [&str; 29] = [
     "destinationrules.networking.istio.io",
     "gateways.networking.istio.io",
     "leases.coordination.k8s.io",
+    // One of each is known by its name, and no other.
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io",
 ];
 const ROLES: [&str; 2] = ["roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"];
 
