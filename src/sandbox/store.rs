@@ -270,11 +270,20 @@ impl Store {
         change: impl FnOnce(&mut Value),
     ) -> Result<Arc<Value>, ApiError> {
         let kind = self.kind(kind)?;
-        self.update_as(&kind, namespace, name, &Write::internal(part), |current| {
-            let mut object = current.clone();
-            change(&mut object);
-            Ok(object)
-        })
+        let write = Write::internal(part);
+        let now = self.now();
+        let mut state = self.lock();
+        let key = key(namespace, name);
+        let Some(current) = state.get(&kind, &key).cloned() else {
+            return Err(ApiError::not_found(&kind, name));
+        };
+        let mut object = (*current).clone();
+        change(&mut object);
+        // Controllers look again at every change, and mostly find nothing to do.
+        if object == *current {
+            return Ok(current);
+        }
+        self.replace_in(&mut state, &kind, key, current, object, &write, now, Ownership::Unrecorded)
     }
 
     /// Deletes an object as Kubernetes does: finalizers and (for pods that run) the grace period hold it back, what it

@@ -158,18 +158,24 @@ fn revision(set: &Value) -> i64 {
 
 /// Whether a ReplicaSet was made from this template: the hash label is all that it may have beyond it.
 fn has_template(set: &Value, template: &Value) -> bool {
-    let mut own = set["spec"]["template"].clone();
-    if let Some(labels) = own.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-        labels.remove(HASH_LABEL);
-    }
-    let mut wanted = template.clone();
-    for template in [&mut own, &mut wanted] {
-        // The API server writes an empty one of these for some clients and none for others.
-        if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.retain(|_, value| !value.is_null() && *value != json!({}));
-        }
-    }
-    own == wanted
+    let own = &set["spec"]["template"];
+    let fields = |template: &'_ Value| {
+        template.as_object().map_or(0, Map::len) - usize::from(template.get("metadata").is_some())
+    };
+    let same = |key: &String, value: &Value| key == "metadata" || template.get(key) == Some(value);
+    fields(own) == fields(template)
+        && own.as_object().is_some_and(|own| own.iter().all(|(key, value)| same(key, value)))
+        && said(&own["metadata"]).eq(said(&template["metadata"]))
+}
+
+/// What a template's metadata says, in order. The API server writes an empty part for some clients and none for others.
+fn said(metadata: &Value) -> impl Iterator<Item = (&String, Option<&String>, &Value)> {
+    let parts = metadata.as_object().into_iter().flatten();
+    parts.flat_map(|(part, value)| {
+        let of_map = value.as_object().into_iter().flatten().map(move |(key, value)| (part, Some(key), value));
+        let alone = (!value.is_object() && !value.is_null()).then_some((part, None, value));
+        of_map.chain(alone).filter(|(_, key, _)| key.is_none_or(|key| key != HASH_LABEL))
+    })
 }
 
 fn new_replica_set(deployment: &Value, collisions: i64, revision: i64, running: i64) -> Value {
