@@ -224,7 +224,11 @@ fn inherited(deployment: &Value) -> Map<String, Value> {
 }
 
 /// Puts the Deployment's annotations on the ReplicaSet of its present template. What it had already stays.
-fn hand_down(store: &Store, deployment: &Value, new: &Value) -> Result<Arc<Value>, ApiError> {
+fn hand_down(store: &Store, deployment: &Value, new: &Arc<Value>) -> Result<Arc<Value>, ApiError> {
+    let has = |(key, value): (&String, &Value)| new["metadata"]["annotations"].get(key) == Some(value);
+    if inherited(deployment).iter().all(has) {
+        return Ok(new.clone());
+    }
     let (namespace, name) = (deployment["metadata"]["namespace"].as_str(), new["metadata"]["name"].as_str());
     store.modify("ReplicaSet", namespace, name.unwrap_or_default(), |new| {
         for (annotation, value) in inherited(deployment) {
@@ -251,6 +255,9 @@ fn renumber(store: &Store, deployment: &Value, new: &Value, newest: i64) -> Resu
 }
 
 fn mark_revision(store: &Store, deployment: &Value, revision: i64) -> Result<(), ApiError> {
+    if deployment["metadata"]["annotations"][REVISION] == revision.to_string().as_str() {
+        return Ok(());
+    }
     let (namespace, name) = (deployment["metadata"]["namespace"].as_str(), deployment["metadata"]["name"].as_str());
     // With the status, which takes annotations along and counts no generation.
     store.modify_status("Deployment", namespace, name.unwrap_or_default(), |deployment| {
@@ -263,6 +270,13 @@ fn mark_revision(store: &Store, deployment: &Value, revision: i64) -> Result<(),
 fn scale(store: &Store, deployment: &Value, set_object: &Value, to: i64) -> Result<(), ApiError> {
     let replicas = number(deployment, "/spec/replicas");
     let most = most(replicas, Limits::of(deployment, replicas));
+    let told = &set_object["metadata"]["annotations"];
+    if set_object["spec"]["replicas"] == to
+        && told[DESIRED] == replicas.to_string().as_str()
+        && told[MOST] == most.to_string().as_str()
+    {
+        return Ok(());
+    }
     let (namespace, name) = (deployment["metadata"]["namespace"].as_str(), set_object["metadata"]["name"].as_str());
     store.modify("ReplicaSet", namespace, name.unwrap_or_default(), |object| {
         set_within(object, &["spec"], "replicas", json!(to));
