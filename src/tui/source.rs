@@ -25,6 +25,7 @@ use crate::controller::{self, Controller, Role};
 use crate::metrics::{Locator, Metric, QueryError};
 use crate::report::Asked;
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -170,10 +171,17 @@ impl Feed {
         // Dropping the set ends whatever is still under way.
         let mut tasks = tokio::task::JoinSet::new();
         let survey = Survey::new(self.connection.client.clone(), self.clock.clone());
+        // The names of the canaries are what the operator waits for: what else is asked comes after them, because each
+        // question beside that one opens a connection of its own.
+        let names = names_are_there(worlds.whole()).shared();
         if !worlds.are_all() {
-            tasks.spawn(rights(self.connection.clone(), worlds.whole(), self.told.clone()));
+            let rights = rights(self.connection.clone(), worlds.whole(), self.told.clone());
+            tasks.spawn(names.clone().then(|()| rights));
         }
-        tasks.spawn(namespaces(self.connection.clone(), kinds.clone(), self.told.clone()));
+        tasks.spawn(names.clone().then({
+            let namespaces = namespaces(self.connection.clone(), kinds.clone(), self.told.clone());
+            |()| namespaces
+        }));
         let measuring = Measuring {
             told: self.told.clone(),
             locator: locator.clone(),
@@ -181,7 +189,7 @@ impl Feed {
             clock: self.clock.clone(),
             pace: pace.clone(),
         };
-        tasks.spawn(measuring.run());
+        tasks.spawn(names.clone().then(|()| measuring.run()));
         let (selected_in, selected) = watch::channel(None);
         let judging = Judging {
             told: self.told.clone(),
@@ -190,7 +198,7 @@ impl Feed {
             pace: pace.clone(),
             selected,
         };
-        tasks.spawn(judging.run());
+        tasks.spawn(names.then(|()| judging.run()));
         let (shown_in, shown) = watch::channel(None);
         let counting = Counting {
             told: self.told.clone(),
@@ -394,6 +402,16 @@ impl Feed {
             }
         }
         false
+    }
+}
+
+/// Until the canaries are listed, or it is known why not.
+async fn names_are_there(mirror: Mirror) {
+    let mut count = mirror.count();
+    while mirror.read().health.get(&Source::Canaries) == Some(&Health::Connecting) {
+        if count.changed().await.is_err() {
+            return;
+        }
     }
 }
 

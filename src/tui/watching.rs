@@ -47,6 +47,8 @@ pub struct Watching {
     /// Who was said to drive.
     drivers: BTreeMap<String, Driver>,
     followers: JoinSet<()>,
+    /// Whether the first rows were told: until then nothing is gathered, because they are waited for.
+    listed: bool,
     news: (mpsc::UnboundedSender<News>, mpsc::UnboundedReceiver<News>),
 }
 
@@ -99,6 +101,7 @@ impl Watching {
             links: true,
             drivers: BTreeMap::new(),
             followers: JoinSet::new(),
+            listed: false,
             news: mpsc::unbounded_channel(),
         }
     }
@@ -125,7 +128,9 @@ impl Watching {
             if self.tell().is_err() {
                 return;
             }
-            tokio::time::sleep(GAP).await;
+            if self.listed {
+                tokio::time::sleep(GAP).await;
+            }
             let until_lease_ends = self.until_lease_ends();
             whole_changed = false;
             tokio::select! {
@@ -277,6 +282,7 @@ impl Watching {
         if whole.is_empty() && rows.is_empty() && gone.is_empty() {
             return false;
         }
+        self.listed |= !rows.is_empty();
         messages.push(Msg::Changed { whole, rows, gone });
         true
     }
