@@ -20,6 +20,7 @@ pub mod history;
 pub mod input;
 pub mod keymap;
 pub mod keys;
+pub mod line;
 pub mod look;
 pub mod message;
 pub mod model;

@@ -1,11 +1,13 @@
 //! The console's loop: it waits for a key, a message or the clock, brings the model up to date, and draws.
 //!
 //! It draws only when something has changed, at most thirty times a second; a key is answered at once. Over a slow line
-//! it draws less often, and always the newest state.
+//! it draws less often, and always the newest state. It never waits for the terminal: while that takes nothing, keys and
+//! signals act as ever, and a frame is drawn when the one before has gone out.
 
 use super::bytes::Typed;
 use super::clipboard::Wrap;
 use super::config::{Config, Problem};
+use super::line::{Line, Way};
 use super::look::{Look, Wanted};
 use super::message::{Command, Msg, Told};
 use super::model::{Model, Notice, Start, Tone};
@@ -22,11 +24,10 @@ use chrono::{Local, Offset};
 use crossterm::event::Event;
 use ratatui::layout::Size;
 use rustix::process::Signal as Number;
-use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -38,6 +39,11 @@ const GRACE: Duration = Duration::from_millis(15);
 /// for how long after the question an answer is likely to come.
 const LAST_WAIT: Duration = Duration::from_millis(100);
 const LIKELY: Duration = Duration::from_secs(2);
+/// How long what is still on its way is waited for: when the console ends, and before it goes back to the shell.
+const LAST_FRAME: Duration = Duration::from_millis(300);
+const BEFORE_THE_SHELL: Duration = Duration::from_secs(1);
+/// Why this is not suspended where the terminal would not hear of it.
+const DEAF: &str = "the terminal takes nothing now: not suspended";
 /// Seconds of one column of the charts.
 const STEP: i64 = 5;
 
@@ -105,7 +111,8 @@ pub async fn run(begin: visits::Start, clock: Clock, options: Options) -> Result
     if model.mouse {
         session.mouse(true)?;
     }
-    let screen = Screen::new(terminal::output()?, width, height);
+    let mut way = session.line().way();
+    let screen = Screen::new(session.line().clone(), width, height);
     let visits = Visits::new(told, ordered, begin.way.clone(), clock.clone(), sources, options.config);
     let visits = tokio::spawn(visits.run(begin));
     let console = Console {
@@ -114,35 +121,46 @@ pub async fn run(begin: visits::Start, clock: Clock, options: Options) -> Result
         clock,
         orders: orders.clone(),
         reports: options.reports,
+        way: way.clone(),
         gap: FRAME,
         drawn: None,
         asked,
+        leaving: None,
         away: false,
+        copy: None,
         wrap: Wrap::choose(env),
         folder: options.look.themes,
         reading: None,
     };
     let ended = console.run(messages, &session).await;
-    // The operator has the prompt back while the lease is still being released.
-    drop(session);
+    // The operator has the prompt back while the lease is still being released, and a line that has stalled does not hold
+    // the lease.
     let _ = orders.send(Order::Stop);
+    // A copy may be on its way.
+    let _ = timeout(LAST_FRAME, way.wait_for(|way| *way != Way::Busy)).await;
+    drop(session);
     let _ = visits.await;
     ended
 }
 
 struct Console {
     model: Model,
-    screen: Screen<File>,
+    screen: Screen<Line>,
     clock: Clock,
     orders: mpsc::UnboundedSender<Order>,
     reports: Option<PathBuf>,
+    way: watch::Receiver<Way>,
     /// Least time between two frames; longer over a slow line.
     gap: Duration,
     drawn: Option<Instant>,
     /// When the terminal was asked for its ground; None once it has answered.
     asked: Option<Instant>,
+    /// The terminal is to be the shell's; until when the line is waited for.
+    leaving: Option<Instant>,
     /// The terminal is the shell's now.
     away: bool,
+    /// What waits for a free line to be copied; the last is what counts.
+    copy: Option<String>,
     wrap: Wrap,
     /// The operator's themes.
     folder: Option<PathBuf>,
@@ -204,17 +222,29 @@ impl Console {
         let mut urgent = false;
         loop {
             let now = Instant::now();
+            let Some(free) = self.tend_line(session) else {
+                // Nobody is there to be told.
+                return Ok(());
+            };
+            if let Some(until) = self.leaving {
+                if free {
+                    self.suspend(input, session).await;
+                } else if until <= now {
+                    self.stay(DEAF.into());
+                }
+            }
             let first = self.asked.map_or(now, |asked| asked + GRACE);
             let frame_due = self.drawn.map_or(first, |drawn| drawn + self.gap);
-            if dirty && !self.away && (urgent || frame_due <= now) {
+            if dirty && free && !self.away && (urgent || frame_due <= now) {
                 if self.draw().is_err() {
                     // Nobody is there to be told.
                     return Ok(());
                 }
                 (dirty, urgent) = (false, false);
             }
-            let owed = dirty && !self.away;
+            let owed = dirty && free && !self.away;
             let wake = self.until_wake();
+            let leaving = self.leaving;
             let woken = tokio::select! {
                 biased;
                 _ = signals.any() => Woken::Leave,
@@ -223,6 +253,9 @@ impl Console {
                 _ = resumed.recv() => Woken::Resumed,
                 _ = resized.recv() => Woken::Resized,
                 typed = input.recv() => Woken::Input(typed),
+                // Whoever has nothing on its way need not know how the line stands.
+                _ = self.way.changed(), if !free => continue,
+                () = tokio::time::sleep_until(leaving.unwrap_or(now)), if leaving.is_some() => continue,
                 message = messages.recv() => Woken::Message(message.map(Box::new)),
                 themes = read(&mut self.reading) => Woken::Themes(themes),
                 () = tokio::time::sleep_until(frame_due), if owed => Woken::Clock,
@@ -243,6 +276,7 @@ impl Console {
                     if session.take_back(self.model.mouse).is_err() {
                         return Ok(());
                     }
+                    self.leaving = None;
                     (self.away, urgent) = (false, true);
                     commands.extend(self.measure());
                 }
@@ -302,11 +336,7 @@ impl Console {
                     Command::Remember { primary, canary } => {
                         let _ = self.orders.send(Order::Remember { primary, canary });
                     }
-                    Command::Copy(text) => {
-                        if session.send(self.wrap.copy(&text).as_bytes()).is_err() {
-                            return Ok(());
-                        }
-                    }
+                    Command::Copy(text) => self.copy = Some(text),
                     Command::Mouse(on) => {
                         if session.mouse(on).is_err() {
                             return Ok(());
@@ -316,7 +346,7 @@ impl Console {
                         let folder = self.folder.clone();
                         self.reading = Some(tokio::task::spawn_blocking(move || Library::load(folder.as_deref())));
                     }
-                    Command::Suspend => self.suspend(input, session).await,
+                    Command::Suspend => self.leaving = Some(Instant::now() + BEFORE_THE_SHELL),
                     Command::Recall { primary, canary, range } => {
                         let _ = self.orders.send(Order::Recall { primary, canary, range });
                     }
@@ -333,27 +363,51 @@ impl Console {
         }
     }
 
-    /// Gives the terminal to the shell and stops. What comes after that is [`Woken::Resumed`].
+    /// Whether a frame may be drawn: the line is free, and what was to go before has gone. None: the terminal is gone.
+    fn tend_line(&mut self, session: &Session) -> Option<bool> {
+        if matches!(*self.way.borrow_and_update(), Way::Free { .. })
+            && let Some(text) = self.copy.take()
+        {
+            session.line().send(self.wrap.copy(&text).as_bytes()).ok()?;
+        }
+        match *self.way.borrow_and_update() {
+            Way::Gone => None,
+            Way::Busy => Some(false),
+            Way::Free { took } => {
+                // A line that takes long to swallow a frame gets fewer of them.
+                self.gap = FRAME.max(took * 3).min(Duration::from_secs(1));
+                Some(true)
+            }
+        }
+    }
+
+    /// Gives the terminal to the shell and stops. What comes after that is [`Woken::Resumed`]. The line is free.
     async fn suspend(&mut self, input: &mut mpsc::UnboundedReceiver<Typed>, session: &Session) {
+        self.leaving = None;
         self.await_answer(input).await;
         self.away = true;
-        session.lend();
-        if let Err(why) = terminal::stop() {
+        let lent = match session.lend() {
+            true => terminal::stop(),
+            false => Err(DEAF.into()),
+        };
+        if let Err(why) = lent {
             // Nothing has stopped: the terminal is ours as before.
             self.away = false;
             let _ = session.take_back(self.model.mouse);
             self.screen.repaint(self.model.size.width, self.model.size.height);
-            update(&mut self.model, Msg::Notice(Notice { tone: Tone::Plain, text: why }));
+            self.stay(why);
         }
     }
 
+    /// Says why this is not suspended.
+    fn stay(&mut self, text: String) {
+        self.leaving = None;
+        update(&mut self.model, Msg::Notice(Notice { tone: Tone::Plain, text }));
+    }
+
     fn draw(&mut self) -> std::io::Result<()> {
-        let began = Instant::now();
         let model = &self.model;
         self.screen.draw(|buffer| view::draw(model, buffer))?;
-        let took = began.elapsed();
-        // A line that takes long to swallow a frame gets fewer of them.
-        self.gap = FRAME.max(took * 3).min(Duration::from_secs(1));
         self.drawn = Some(Instant::now());
         Ok(())
     }

@@ -1,13 +1,17 @@
 //! The terminal itself: raw mode and the alternate screen, and their end, however the console ends.
 
 use super::bytes;
+use super::line::Line;
 use nix::unistd::{getppid, getsid};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, kill_current_process_group};
+use rustix::termios::{tcgetsid, ttyname};
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Once, OnceLock};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Alternate screen, cursor hidden, pastes in brackets.
@@ -18,11 +22,17 @@ const LEAVE: &[u8] = b"\x1b[?2026l\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 
+/// How long giving the terminal back may take where it takes nothing.
+const PATIENCE: Duration = Duration::from_millis(750);
+
 /// Whether the terminal is ours now; restoring it happens once.
 static ENTERED: AtomicBool = AtomicBool::new(false);
+/// The line to it, where a panic finds it too.
+static LINE: OnceLock<Line> = OnceLock::new();
 
 /// Holds the terminal until dropped.
 pub struct Session {
+    line: Line,
     panicked: watch::Receiver<bool>,
 }
 
@@ -37,17 +47,30 @@ impl Session {
                 "the console needs a terminal: for scripts there are canary-tui get, status and events",
             ));
         }
+        let line = match LINE.get() {
+            Some(line) => line.clone(),
+            None => {
+                let line = Line::over(output()?)?;
+                LINE.get_or_init(|| line).clone()
+            }
+        };
         let panicked = hook();
         crossterm::terminal::enable_raw_mode()?;
         ENTERED.store(true, Ordering::SeqCst);
-        let session = Self { panicked };
-        output()?.write_all(ENTER)?;
+        let session = Self { line, panicked };
+        session.line.open();
+        session.line.send(ENTER)?;
         Ok(session)
     }
 
-    /// Gives the terminal back for a while, to the shell.
-    pub fn lend(&self) {
-        restore();
+    /// The line to the terminal.
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Gives the terminal back for a while, to the shell; answers whether the terminal has heard of it.
+    pub fn lend(&self) -> bool {
+        restore()
     }
 
     /// Takes the terminal over again, whatever others have set it to.
@@ -59,23 +82,19 @@ impl Session {
         crossterm::terminal::disable_raw_mode()?;
         crossterm::terminal::enable_raw_mode()?;
         ENTERED.store(true, Ordering::SeqCst);
-        output()?.write_all(ENTER)?;
+        self.line.open();
+        self.line.send(ENTER)?;
         if mouse { self.mouse(true) } else { Ok(()) }
     }
 
     /// Takes the mouse from the terminal, or gives it back.
     pub fn mouse(&self, on: bool) -> io::Result<()> {
-        output()?.write_all(if on { MOUSE } else { NO_MOUSE })
-    }
-
-    /// Writes a sequence that shows nothing, in one piece.
-    pub fn send(&self, sequence: &[u8]) -> io::Result<()> {
-        output()?.write_all(sequence)
+        self.line.send(if on { MOUSE } else { NO_MOUSE })
     }
 
     /// Asks the terminal for the colour of its ground. The answer comes among the keys.
     pub fn ask_for_ground(&self) -> io::Result<()> {
-        output()?.write_all(bytes::QUESTION)
+        self.line.send(bytes::QUESTION)
     }
 
     /// Becomes true when something has panicked and the terminal was given back.
@@ -106,18 +125,32 @@ pub fn stop() -> Result<(), String> {
     kill_current_process_group(Signal::STOP).map_err(|e| format!("cannot be suspended: {e}"))
 }
 
-/// Standard output without the line buffer of the standard library, which would break a frame into many writes.
-pub fn output() -> io::Result<File> {
-    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+/// The terminal at standard output, opened anew: that its writes do not block is then no affair of the shell, which has
+/// standard output too. Where it cannot be opened it is standard output itself, and a write waits until it is taken.
+fn output() -> io::Result<File> {
+    let stdout = io::stdout();
+    let open = |path: &std::ffi::CStr| {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty()).map(File::from).ok().filter(|file| file.is_terminal())
+    };
+    let named = ttyname(&stdout, Vec::new()).ok().and_then(|path| open(&path));
+    // By its name it may not be opened after su; in a container it may have none. /dev/tty is it where it controls us.
+    let ours = || tcgetsid(&stdout).ok().and_then(|_| open(c"/dev/tty"));
+    match named.or_else(ours) {
+        Some(file) => Ok(file),
+        None => Ok(File::from(stdout.as_fd().try_clone_to_owned()?)),
+    }
 }
 
-/// Gives the terminal back. May be called at any time and from anywhere; only the first call does anything.
-fn restore() {
-    if ENTERED.swap(false, Ordering::SeqCst) {
-        // A closed terminal takes nothing back, and that is no error here.
-        let _ = output().and_then(|mut out| out.write_all(LEAVE));
-        let _ = crossterm::terminal::disable_raw_mode();
+/// Gives the terminal back. May be called at any time and from anywhere; only the first call does anything. Answers
+/// whether the terminal has heard of it: a closed one takes nothing back, and one that has stalled must hold up no end.
+fn restore() -> bool {
+    if !ENTERED.swap(false, Ordering::SeqCst) {
+        return true;
     }
+    let heard = LINE.get().is_none_or(|line| line.close(LEAVE, PATIENCE));
+    let _ = crossterm::terminal::disable_raw_mode();
+    heard
 }
 
 /// Restores the terminal before a panic's message is printed. The message would else be lost on the alternate screen.
