@@ -158,21 +158,11 @@ fn a_name_is_copied_through_whatever_stands_in_between() {
     }
 }
 
-/// The program under a shell with job control, in its own process group as every shell puts it.
-fn under_a_shell(cluster: &Cluster, script: &str, further: &[&str]) -> Terminal {
-    let kubeconfig = cluster.home.path().join("kubeconfig");
-    let kubeconfig = kubeconfig.to_str().expect("a plain path");
-    let program = env!("CARGO_BIN_EXE_canary-tui");
-    let mut arguments = vec!["-mc", script, program, "--kubeconfig", kubeconfig, "--no-controller"];
-    arguments.extend_from_slice(further);
-    Terminal::run("/bin/sh", &arguments, cluster.home.path(), SIZE, &[])
-}
-
 #[test]
 fn ctrl_z_goes_to_the_shell_and_fg_comes_back_to_a_whole_screen() {
     let cluster = Cluster::start(Duration::from_secs(10));
     let script = r#""$0" "$@"; echo "now in the shell"; read line; fg >/dev/null; echo "at the end""#;
-    let mut console = under_a_shell(&cluster, script, &[]);
+    let mut console = cluster.under_a_shell(SIZE, script);
     console.until_shows(APP);
     console.until_shows("Initialized");
     console.type_keys("m");
@@ -203,7 +193,7 @@ fn ctrl_z_goes_to_the_shell_and_fg_comes_back_to_a_whole_screen() {
 fn a_stop_from_outside_gives_the_terminal_back_as_ctrl_z_does() {
     let cluster = Cluster::start(Duration::from_secs(10));
     let script = r#""$0" "$@"; echo "now in the shell"; read line; fg >/dev/null; echo "at the end""#;
-    let mut console = under_a_shell(&cluster, script, &[]);
+    let mut console = cluster.under_a_shell(SIZE, script);
     console.until_shows(APP);
     let children = format!("/proc/{0}/task/{0}/children", console.pid());
     let child = std::fs::read_to_string(children).expect("the shell's child").trim().to_string();

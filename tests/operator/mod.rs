@@ -43,6 +43,36 @@ impl Cluster {
         Terminal::start(&all, self.home.path(), size, environment)
     }
 
+    /// An observer under a shell with job control, in its own process group as every shell puts it.
+    pub fn under_a_shell(&self, size: (u16, u16), script: &str) -> Terminal {
+        let kubeconfig = self.home.path().join("kubeconfig");
+        let kubeconfig = kubeconfig.to_str().expect("a plain path");
+        let program = env!("CARGO_BIN_EXE_canary-tui");
+        let arguments = ["-mc", script, program, "--kubeconfig", kubeconfig, "--no-controller"];
+        Terminal::run("/bin/sh", &arguments, self.home.path(), size, &[])
+    }
+
+    /// Waits until a canary stands so in the cluster.
+    pub fn until(&self, what: &str, looks: impl Fn(&serde_json::Value) -> bool) {
+        let mut news = self.sandbox.store().news();
+        let canary = || self.sandbox.store().get("Canary", Some("jx-production"), APP).expect("the canary");
+        let waited = self.runtime.block_on(async {
+            let stands = async {
+                while !looks(&canary()) {
+                    let _ = news.recv().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, stands).await
+        });
+        assert!(waited.is_ok(), "{what}: {:#}", canary());
+    }
+
+    /// Who holds the namespace's lease; nobody is the empty text.
+    pub fn holder(&self) -> String {
+        let lease = self.sandbox.store().get("Lease", Some("jx-production"), "canary-tui");
+        lease.and_then(|l| l["spec"]["holderIdentity"].as_str().map(str::to_string)).unwrap_or_default()
+    }
+
     /// Writes the operator's kubeconfig once more: whatever the sandbox says now.
     pub fn log_in_again(&self) {
         self.sandbox.write_kubeconfig(&self.home.path().join("kubeconfig")).expect("a kubeconfig");

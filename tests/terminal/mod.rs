@@ -25,6 +25,18 @@ struct Seen {
     closed: bool,
     /// Nobody wants to read any more.
     leaving: bool,
+    link: Link,
+}
+
+/// How the link carries what the program writes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Link {
+    /// As it comes.
+    Flows,
+    /// So many bytes, then a pause, and so on.
+    Creeps(usize, Duration),
+    /// Nothing.
+    Hangs,
 }
 
 /// Columns and rows.
@@ -71,13 +83,28 @@ impl Terminal {
             reads: 0,
             closed: false,
             leaving: false,
+            link: Link::Flows,
         };
         let shared = Arc::new((Mutex::new(seen), Condvar::new()));
         let writer = shared.clone();
         std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
             loop {
-                let read = output.read(&mut buffer).unwrap_or(0);
+                let link = {
+                    let mut seen = writer.0.lock().expect("no panic under the lock");
+                    while seen.link == Link::Hangs && !seen.leaving {
+                        seen = writer.1.wait(seen).expect("no panic under the lock");
+                    }
+                    seen.link
+                };
+                let most = match link {
+                    Link::Creeps(most, _) => most,
+                    _ => buffer.len(),
+                };
+                let read = output.read(&mut buffer[..most]).unwrap_or(0);
+                if let Link::Creeps(_, pause) = link {
+                    std::thread::sleep(pause);
+                }
                 let mut seen = writer.0.lock().expect("no panic under the lock");
                 if read == 0 || seen.leaving {
                     seen.closed = true;
@@ -136,6 +163,12 @@ impl Terminal {
         self.until(&format!("no {text:?}"), Duration::from_secs(60), |screen| screen.contains(text))
     }
 
+    /// From now on the link carries so much.
+    pub fn link(&self, link: Link) {
+        self.shared.0.lock().expect("no panic under the lock").link = link;
+        self.shared.1.notify_all();
+    }
+
     /// What is on the screen.
     pub fn screen(&self) -> String {
         self.shared.0.lock().expect("no panic under the lock").parser.screen().contents()
@@ -184,6 +217,11 @@ impl Terminal {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be asked").is_some()
+    }
+
     /// Waits for the end.
     pub fn ended(&mut self, patience: Duration) -> ExitStatus {
         let end = Instant::now() + patience;
@@ -206,6 +244,7 @@ impl Terminal {
     /// Closes the terminal under the program, as a lost connection does; answers the program.
     pub fn hang_up(self) -> Box<dyn Child + Send + Sync> {
         self.shared.0.lock().expect("no panic under the lock").leaving = true;
+        self.shared.1.notify_all();
         // Whoever reads holds the terminal open; another size makes the program draw, and the reader look up.
         self.resize((79, 23));
         let mut seen = self.shared.0.lock().expect("no panic under the lock");
