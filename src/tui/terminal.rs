@@ -2,10 +2,11 @@
 
 use super::bytes;
 use super::line::Line;
+use nix::sys::termios::tcgetsid;
 use nix::unistd::{getppid, getsid};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, kill_current_process_group};
-use rustix::termios::{tcgetsid, ttyname};
+use rustix::termios::ttyname;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
