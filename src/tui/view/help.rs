@@ -2,6 +2,8 @@
 
 use super::canvas::{Canvas, piece};
 use super::{centred, footer};
+use crate::tui::glyphs::Glyphs;
+use crate::tui::keymap::{self, Bound};
 use crate::tui::keys::{self, Place};
 use crate::tui::model::Model;
 use crate::tui::text;
@@ -20,23 +22,48 @@ struct Line {
     on: bool,
 }
 
+/// The keys of a line, as many as there is room for. The table's own text has, for the footer, the key of another line
+/// beside some.
+fn keys_of(bound: &Bound, glyphs: &Glyphs) -> String {
+    let mut text = String::new();
+    for press in bound.presses.iter() {
+        let key = footer::key_text(&keymap::text(press), glyphs).into_owned();
+        if text.is_empty() {
+            text = key;
+        } else if text::width(&text) + 1 + text::width(&key) < KEY.into() {
+            text = format!("{text} {key}");
+        }
+    }
+    text
+}
+
+/// The lines of one line of the table.
+fn lines_of(bound: &Bound, objection: Option<String>, glyphs: &Glyphs, columns: usize) -> Vec<Line> {
+    let text = match &objection {
+        Some(why) => format!("{} (not now: {why})", bound.help),
+        None => bound.help.to_string(),
+    };
+    let cleaned = text::clean(&text, glyphs.unicode).into_owned();
+    let line = |(at, text)| {
+        let key = if at == 0 { keys_of(bound, glyphs) } else { String::new() };
+        Line { key, text, on: objection.is_none() }
+    };
+    text::wrap(&cleaned, columns).into_iter().enumerate().map(line).collect()
+}
+
 fn lines(model: &Model, width: u16) -> Vec<Line> {
     let glyphs = model.look.glyphs;
     let columns = usize::from(width.saturating_sub(KEY));
+    let said = |text: &str| Line { key: String::new(), text: text.into(), on: true };
     let mut lines = Vec::new();
-    for binding in keys::offered(Place::Main, model).chain(keys::offered(Place::Any, model)) {
-        let objection = keys::enabled(binding.action, model).err();
-        let text = match &objection {
-            Some(why) => format!("{} (not now: {why})", binding.help),
-            None => binding.help.to_string(),
-        };
-        let cleaned = text::clean(&text, glyphs.unicode).into_owned();
-        for (at, text) in text::wrap(&cleaned, columns).into_iter().enumerate() {
-            let key = if at == 0 { footer::key_text(&binding.key, glyphs).into_owned() } else { String::new() };
-            lines.push(Line { key, text, on: objection.is_none() });
-        }
+    for bound in keys::offered(Place::Main, model).chain(keys::offered(Place::Any, model)) {
+        lines.extend(lines_of(bound, keys::enabled(bound.action, model).err(), glyphs, columns));
     }
-    lines.push(Line { key: String::new(), text: String::new(), on: true });
+    lines.extend([said(""), said("In the charts:")]);
+    for bound in keys::offered(Place::Charts, model) {
+        lines.extend(lines_of(bound, None, glyphs, columns));
+    }
+    lines.push(said(""));
     for (sign, text) in [
         (glyphs.passed, "passed, or done"),
         (glyphs.failed, "failed, or lost"),
