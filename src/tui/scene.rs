@@ -348,7 +348,7 @@ pub fn at_rest(width: u16, height: u16) -> Model {
 }
 
 /// Five minutes of measurements of all that runs.
-fn measure(model: &mut Model, rows: &[Row]) {
+pub fn measure(model: &mut Model, rows: &[Row]) {
     let now = model.now.timestamp();
     for at in (now - 300..=now).step_by(STEP as usize) {
         let sides = rows.iter().flat_map(|row| [(&row.primary, 1.0), (&row.canary, 0.4)]);

@@ -44,7 +44,7 @@ fn where_nothing_may_be_changed_no_key_offers_it() {
     }
     compare("read_only_refused", &pressed(read_only(80, 24), "a"));
     for keys in ["?", ":"] {
-        let screen = text(&shot(&pressed(read_only(120, 70), keys)));
+        let screen = text(&shot(&pressed(read_only(120, 90), keys)));
         assert!(screen.contains("[RO]"), "{screen}");
         for word in ["Promote now", "Give all traffic", "Start a rollout", "Run the checks", "Hold the weight"] {
             assert!(!screen.contains(word), "{keys} {word}:\n{screen}");
@@ -70,7 +70,7 @@ fn a_protected_context_asks_for_the_name() {
 fn keys_of_the_config_file_stand_on_the_screen() {
     let wanted = [(Action::Abort, "ctrl-x"), (Action::Help, "f2")];
     let wanted = wanted.map(|(action, name)| Wanted { action, presses: vec![key(name).unwrap()] });
-    let model = with(scene::progressing(120, 70), |model| model.keymap = Keymap::with(&wanted).0);
+    let model = with(scene::progressing(120, 90), |model| model.keymap = Keymap::with(&wanted).0);
     let screen = text(&shot(&model));
     assert!(screen.contains("ctrl-x abort") && screen.contains("f2 help"), "{screen}");
     let mut help = model.clone();

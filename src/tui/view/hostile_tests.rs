@@ -22,7 +22,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 /// What an overlay is called here. Whoever adds one gives it a name, and below the keys that open it.
-fn name_of(overlay: &Overlay) -> &'static str {
+pub(super) fn name_of(overlay: &Overlay) -> &'static str {
     match overlay {
         Overlay::Help { .. } => "help",
         Overlay::Charts => "charts",
@@ -46,7 +46,7 @@ fn name_of(overlay: &Overlay) -> &'static str {
 }
 
 /// The keys that open each of them.
-const OPENED_BY: [(&str, &str); 14] = [
+pub(super) const OPENED_BY: [(&str, &str); 14] = [
     ("help", "?"),
     ("charts", "<enter>"),
     ("events", "e"),

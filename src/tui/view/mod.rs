@@ -161,6 +161,8 @@ mod fleet_tests;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod reading_tests;
 #[cfg(test)]
 mod tests;

@@ -262,12 +262,13 @@ fn without_colours_the_attributes_carry_what_matters() {
     assert!(find(&shot(&resting), "p pause").modifier.contains(Modifier::DIM), "a key that does nothing now");
 }
 
-/// The styles of a screen: a letter for each distinct one, and what it is, with the roles that look so.
-fn styles(model: &Model) -> String {
+/// The styles of a screen: a letter for each distinct one; and what it is, with the roles that look so.
+pub(super) fn styles(model: &Model) -> (Vec<String>, Vec<String>) {
     let buffer = shot(model);
     let mut seen: Vec<Style> = Vec::new();
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     for cells in buffer.content().chunks(usize::from(buffer.area().width)) {
+        let mut row = String::new();
         for cell in cells {
             let style = Style { fg: Some(cell.fg), bg: Some(cell.bg), add_modifier: cell.modifier, ..Style::new() };
             let at = seen.iter().position(|known| *known == style).unwrap_or_else(|| {
@@ -275,9 +276,9 @@ fn styles(model: &Model) -> String {
                 seen.len() - 1
             });
             let letter = ".abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".chars().nth(at).unwrap_or('?');
-            rows.push(letter);
+            row.push(letter);
         }
-        rows.push('\n');
+        rows.push(row);
     }
     let theme = &model.look.theme;
     let shades = |colour: Option<Color>| colour.map_or("-".to_string(), |colour| colour.to_string());
@@ -295,8 +296,8 @@ fn styles(model: &Model) -> String {
             let attributes = attributes.trim_start_matches("NONE").to_lowercase();
             format!("{letter} {fg} on {bg} {attributes}  {}", roles.join(" ")).trim_end().to_string()
         });
-    let legend: Vec<String> = legend.collect();
-    format!("{rows}{}\n", legend.join("\n"))
+    let legend = legend.collect();
+    (rows, legend)
 }
 
 #[test]
@@ -313,7 +314,9 @@ fn what_the_screen_looks_like_in_each_colour_depth() {
         for (depth_name, depth) in depths {
             let model = with(scene(80, 24), |model| model.look = scene::look_at("dark", depth));
             insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-                insta::assert_snapshot!(format!("styles_{scene_name}_{depth_name}"), styles(&model));
+                let (rows, legend) = styles(&model);
+                let text = format!("{}\n{}\n", rows.join("\n"), legend.join("\n"));
+                insta::assert_snapshot!(format!("styles_{scene_name}_{depth_name}"), text);
             });
         }
     }
@@ -564,7 +567,7 @@ fn find<'a>(buffer: &'a Buffer, wanted: &str) -> &'a ratatui::buffer::Cell {
 
 #[test]
 fn the_footer_and_the_help_name_every_key_of_the_main_screen() {
-    let mut model = scene::progressing(120, 70);
+    let mut model = scene::progressing(120, 90);
     let footer = text(&shot(&model));
     press(&mut model, "?");
     let help = text(&shot(&model));
@@ -572,5 +575,11 @@ fn the_footer_and_the_help_name_every_key_of_the_main_screen() {
         assert!(help.contains(binding.help.split([':', ';', ',']).next().unwrap()), "{}", binding.help);
         let last = footer.lines().last().unwrap();
         assert!(binding.label.is_empty() || last.contains(keys::label(binding, &model)), "{}", binding.label);
+    }
+    for (key, binding) in [("← h", "Read an earlier"), ("→ l", "Read a later"), ("[ -", "Look back less")] {
+        assert!(help.contains(&format!("{key}      {binding}")), "{help}");
+    }
+    for binding in keys::TABLE.iter().filter(|binding| binding.place == keys::Place::Charts) {
+        assert!(help.contains(binding.help), "{}", binding.help);
     }
 }
