@@ -134,7 +134,9 @@ async fn an_operator_pauses_steps_resumes_and_promotes() {
     ground.order("resume", &[]).await;
     ground.order("promote", &["--reason", "it is good"]).await;
     ground.until("it is promoted", |w| w.image(&format!("{APP}-primary")).ends_with(":1.1.0")).await;
-    assert!(messages(&ground).iter().any(|m| m.contains("promote") && m.contains("it is good")));
+    // An Event may come after what it tells.
+    let told = |m: &String| m.contains("promote") && m.contains("it is good");
+    ground.until("it is told", |_| messages(&ground).iter().any(told)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
