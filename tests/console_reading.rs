@@ -88,3 +88,19 @@ fn what_may_not_be_read_is_named_and_the_rest_is_read() {
     read(&mut console, "d", "Canary", |screen| screen.contains("not permitted"));
     read(&mut console, "D", "Diff", |screen| screen.contains("both have the same template"));
 }
+
+#[test]
+fn the_pods_are_told_when_the_workloads_come_later_than_the_question() {
+    let cluster = Cluster::start(NEVER);
+    let forbid = |these: &'static [&'static str]| {
+        cluster.sandbox.deny(Some(Arc::new(move |asked| these.contains(&asked.resource.as_str()))));
+    };
+    forbid(&["deployments", "pods"]);
+    let mut console = cluster.open((120, 40), &["--no-controller"], &[]);
+    console.until("all are initialized", PATIENCE, |screen| screen.matches("Initialized").count() >= 3);
+    console.type_keys("w");
+    console.until_shows("Pods of jx-production-myapp-primary");
+    assert!(!console.screen().contains("They cannot be told"), "nobody knows yet which pods to ask for");
+    forbid(&["pods"]);
+    console.until_shows("They cannot be told: not permitted");
+}

@@ -56,9 +56,7 @@ impl Desk {
         };
         Inquest { mirror, locator, desk: self }.run(ask).await;
     }
-}
 
-impl Desk {
     /// Tells once which versions a canary's target had.
     pub async fn look_back(self, asked: u64, canary: Key) {
         let Desk { connection, kinds, .. } = &self;
@@ -80,14 +78,19 @@ struct Inquest {
 impl Inquest {
     async fn run(self, ask: Inquiry) {
         let mut changes = self.mirror.changes();
-        let mut pods = None;
+        let mut watched: Option<Watched> = None;
         let mut staff: [Option<Result<Vec<PodRecord>, String>>; 2] = [None, None];
         loop {
             let answer = match ask.topic {
                 Topic::Why => {
-                    let streams = pods.get_or_insert_with(|| self.pods(&ask));
+                    // The target may come later than the question, or anew with other labels.
+                    let selector = self.selector(&ask);
+                    if let Some(selector) = selector.filter(|new| watched.as_ref().is_none_or(|old| old.by != *new)) {
+                        staff = [None, None];
+                        watched = Some(self.watch_pods(&ask, selector));
+                    }
                     // What is there at once belongs into the first answer.
-                    while let Ok(Some((side, found))) = tokio::time::timeout(SETTLE, streams.next()).await {
+                    while let Ok(Some((side, found))) = tokio::time::timeout(SETTLE, next(&mut watched)).await {
                         staff[side] = Some(found);
                         if staff.iter().all(Option::is_some) {
                             break;
@@ -105,7 +108,7 @@ impl Inquest {
             let named = self.names(&ask);
             tokio::select! {
                 ended = concerning(&mut changes, &named) => if ended.is_err() { return },
-                Some((side, found)) = next(&mut pods) => staff[side] = Some(found),
+                Some((side, found)) = next(&mut watched) => staff[side] = Some(found),
             }
             tokio::time::sleep(SETTLE).await;
         }
@@ -248,18 +251,20 @@ impl Inquest {
         Ok(shapes::differences(&data(copy?), &data(present?)))
     }
 
+    /// What tells the target's pods from the primary's; None where the target is not known, or not yet.
+    fn selector(&self, ask: &Inquiry) -> Option<Selector> {
+        let target = self.spec(ask).ok()?.target;
+        self.mirror.read().workloads.get(&target)?.selector.clone().ok()
+    }
+
     /// The pods of the target and of the primary, as they change.
-    fn pods(&self, ask: &Inquiry) -> BoxStream<'static, (usize, pod_watch::Pods)> {
-        let selector = self.spec(ask).ok().and_then(|spec| {
-            let world = self.mirror.read();
-            world.workloads.get(&spec.target)?.selector.clone().ok()
-        });
-        let Some(selector) = selector else { return stream::pending().boxed() };
+    fn watch_pods(&self, ask: &Inquiry, by: Selector) -> Watched {
         let (client, namespace) = (&self.desk.connection.client, ask.of.namespace.as_str());
         let of = |value: &str, side: usize| {
-            pod_watch::watch(client, namespace, &selector.label, value).map(move |pods| (side, pods))
+            pod_watch::watch(client, namespace, &by.label, value).map(move |pods| (side, pods))
         };
-        stream::select(of(&selector.value, 0), of(&selector.primary(), 1)).boxed()
+        let pods = stream::select(of(&by.value, 0), of(&by.primary(), 1)).boxed();
+        Watched { by, pods }
     }
 
     async fn causes(
@@ -295,6 +300,12 @@ impl Inquest {
     }
 }
 
+/// The pods that are watched, each list with its side: 0 is the target's, 1 the primary's.
+struct Watched {
+    by: Selector,
+    pods: BoxStream<'static, (usize, pod_watch::Pods)>,
+}
+
 /// One workload with its pods.
 fn side(
     world: &World,
@@ -320,10 +331,10 @@ fn side(
     Staff { workload, pods, missing }
 }
 
-/// What a stream brings next; never anything where there is none.
-async fn next<T>(stream: &mut Option<BoxStream<'static, T>>) -> Option<T> {
-    match stream {
-        Some(stream) => stream.next().await,
+/// Which pods are news; never anything where none are watched.
+async fn next(watched: &mut Option<Watched>) -> Option<(usize, pod_watch::Pods)> {
+    match watched {
+        Some(watched) => watched.pods.next().await,
         None => std::future::pending().await,
     }
 }
