@@ -4,8 +4,8 @@ mod operator;
 mod terminal;
 
 use operator::{APP, Cluster, PATIENCE};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use terminal::Terminal;
 
 #[test]
@@ -65,4 +65,30 @@ fn a_cluster_that_is_not_there_is_said_so_on_the_screen() {
     console.until_shows("no canary is selected");
     console.type_keys("q");
     assert!(console.ended(PATIENCE).success());
+}
+
+#[test]
+fn nothing_is_asked_beside_the_names_of_the_canaries_until_they_are_there() {
+    const HELD: Duration = Duration::from_secs(1);
+    let cluster = Cluster::start(Duration::from_secs(10));
+    let asked: Arc<Mutex<Vec<(Instant, String)>>> = Arc::default();
+    let kept = asked.clone();
+    cluster.sandbox.delay(Some(Arc::new(move |request| {
+        // Which kinds there are is asked before.
+        if !request.resource.is_empty() {
+            let named = request.name.as_deref().unwrap_or("all");
+            let place = request.namespace.as_deref().unwrap_or("everywhere");
+            let what = format!("{} {} {named} {place}", request.verb, request.resource);
+            kept.lock().expect("no panic under the lock").push((Instant::now(), what));
+        }
+        if request.resource == "canaries" && request.verb == "list" { HELD } else { Duration::ZERO }
+    })));
+    let console = cluster.open((120, 40), &["--no-controller"], &[]);
+    console.until_shows(APP);
+    console.until("what comes after them is told", PATIENCE, |screen| screen.contains("driver: nobody"));
+    let asked = asked.lock().expect("no panic under the lock");
+    let listed = "list canaries all jx-production";
+    let (began, _) = asked.iter().find(|(_, what)| what == listed).expect("the canaries are listed");
+    let early: Vec<&str> = asked.iter().filter(|(at, _)| *at < *began + HELD).map(|(_, what)| &**what).collect();
+    assert_eq!(early, [listed]);
 }

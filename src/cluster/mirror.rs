@@ -133,6 +133,11 @@ impl World {
         sets.find(|r| r.revision_number == number && !r.hash.is_empty()).map(|r| r.hash.as_str())
     }
 
+    /// Whether the Canaries are still waited for: neither are they listed, nor is it known why not.
+    pub fn awaits_canaries(&self) -> bool {
+        self.health.get(&Source::Canaries) == Some(&Health::Connecting)
+    }
+
     /// The routes of a Canary.
     pub fn routes_of(&self, spec: &Spec) -> Option<&RouteRecord> {
         self.routes.get(&spec.provider)?.get(&spec.provider.routes_name(spec))

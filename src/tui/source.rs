@@ -173,12 +173,12 @@ impl Feed {
         let survey = Survey::new(self.connection.client.clone(), self.clock.clone());
         // The names of the canaries are what the operator waits for: what else is asked comes after them, because each
         // question beside that one opens a connection of its own.
-        let names = names_are_there(worlds.whole()).shared();
+        let listed = canaries_listed(worlds.whole()).shared();
         if !worlds.are_all() {
             let rights = rights(self.connection.clone(), worlds.whole(), self.told.clone());
-            tasks.spawn(names.clone().then(|()| rights));
+            tasks.spawn(listed.clone().then(|()| rights));
         }
-        tasks.spawn(names.clone().then({
+        tasks.spawn(listed.clone().then({
             let namespaces = namespaces(self.connection.clone(), kinds.clone(), self.told.clone());
             |()| namespaces
         }));
@@ -189,7 +189,7 @@ impl Feed {
             clock: self.clock.clone(),
             pace: pace.clone(),
         };
-        tasks.spawn(names.clone().then(|()| measuring.run()));
+        tasks.spawn(listed.clone().then(|()| measuring.run()));
         let (selected_in, selected) = watch::channel(None);
         let judging = Judging {
             told: self.told.clone(),
@@ -198,7 +198,7 @@ impl Feed {
             pace: pace.clone(),
             selected,
         };
-        tasks.spawn(names.then(|()| judging.run()));
+        tasks.spawn(listed.then(|()| judging.run()));
         let (shown_in, shown) = watch::channel(None);
         let counting = Counting {
             told: self.told.clone(),
@@ -307,10 +307,8 @@ impl Feed {
                     if worlds.are_all() {
                         tasks.spawn(rights_in(survey.clone(), canary.namespace.clone(), self.told.clone()));
                         // Whoever goes up and down asks nothing again and again.
-                        let before = vouched.insert(canary.namespace.clone(), Instant::now());
-                        if let Some(before) = before.filter(|before| before.elapsed() < VOUCHED) {
-                            vouched.insert(canary.namespace, before);
-                        } else {
+                        if vouched.get(&canary.namespace).is_none_or(|asked| asked.elapsed() >= VOUCHED) {
+                            vouched.insert(canary.namespace.clone(), Instant::now());
                             let client = self.connection.client.clone();
                             tasks.spawn(names_in(client, canary.namespace, self.told.clone()));
                         }
@@ -406,9 +404,9 @@ impl Feed {
 }
 
 /// Until the canaries are listed, or it is known why not.
-async fn names_are_there(mirror: Mirror) {
+async fn canaries_listed(mirror: Mirror) {
     let mut count = mirror.count();
-    while mirror.read().health.get(&Source::Canaries) == Some(&Health::Connecting) {
+    while mirror.read().awaits_canaries() {
         if count.changed().await.is_err() {
             return;
         }
@@ -421,8 +419,9 @@ const LACKING: Duration = Duration::from_secs(60);
 /// How long it counts, among all namespaces, whether the names on one's requests are checked.
 const VOUCHED: Duration = Duration::from_secs(60);
 
-/// Tells whether the operator may ask for anything: at the beginning, when the API server is there again, and from time
-/// to time as long as the right is lacking. One that is taken away meanwhile is found out by the request that needs it.
+/// Tells whether the operator may ask for anything, and whether the names on requests are checked: at the beginning, when
+/// the API server is there again, and from time to time as long as the right is lacking. One that is taken away meanwhile
+/// is found out by the request that needs it.
 async fn rights(connection: Connection, mirror: Mirror, told: Teller) {
     let mut changed = mirror.count();
     loop {

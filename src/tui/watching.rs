@@ -47,8 +47,6 @@ pub struct Watching {
     /// Who was said to drive.
     drivers: BTreeMap<String, Driver>,
     followers: JoinSet<()>,
-    /// Whether the first rows were told: until then nothing is gathered, because they are waited for.
-    listed: bool,
     news: (mpsc::UnboundedSender<News>, mpsc::UnboundedReceiver<News>),
 }
 
@@ -101,7 +99,6 @@ impl Watching {
             links: true,
             drivers: BTreeMap::new(),
             followers: JoinSet::new(),
-            listed: false,
             news: mpsc::unbounded_channel(),
         }
     }
@@ -110,8 +107,7 @@ impl Watching {
     pub async fn run(mut self) {
         let whole = self.worlds.whole();
         let mut count = whole.count();
-        // Not before the first rows are told: they are what the operator waits for.
-        let mut review = Instant::now() + GAP;
+        let mut review = Instant::now();
         let mut whole_changed = true;
         loop {
             if whole_changed {
@@ -121,14 +117,20 @@ impl Watching {
                     review = review.min(Instant::now() + GAP);
                 }
             }
-            if self.role.is_none() && Instant::now() >= review {
-                self.look_for_flagger().await;
-                review = Instant::now() + REVIEW;
-            }
             if self.tell().is_err() {
                 return;
             }
-            if self.listed {
+            // The first rows are what the operator waits for: until they are told nothing is gathered, and nothing else
+            // is asked.
+            let listed = !whole.read().awaits_canaries();
+            if listed && self.role.is_none() && Instant::now() >= review {
+                self.look_for_flagger().await;
+                review = Instant::now() + REVIEW;
+                if self.tell().is_err() {
+                    return;
+                }
+            }
+            if listed {
                 tokio::time::sleep(GAP).await;
             }
             let until_lease_ends = self.until_lease_ends();
@@ -141,7 +143,7 @@ impl Watching {
                     Err(_) => return,
                 },
                 () = tokio::time::sleep(until_lease_ends) => self.links = true,
-                () = tokio::time::sleep_until(review), if self.role.is_none() => {}
+                () = tokio::time::sleep_until(review), if listed && self.role.is_none() => {}
             }
             while let Ok(news) = self.news.1.try_recv() {
                 self.note(news);
@@ -282,7 +284,6 @@ impl Watching {
         if whole.is_empty() && rows.is_empty() && gone.is_empty() {
             return false;
         }
-        self.listed |= !rows.is_empty();
         messages.push(Msg::Changed { whole, rows, gone });
         true
     }
