@@ -50,7 +50,7 @@ pub async fn run(mut ask: Ask, config: &Config, clock: Clock, out: &mut dyn Writ
         let name = &ask.request.name;
         let found = remains::past(&connection.client, kinds, &mirror, session.namespace(), name).await;
         let found = found.map_err(|why| anyhow!("cannot tell which versions the target of {name} had: {why}"))?;
-        match back_to(found, number) {
+        match back_to(found, number, &target(&mirror.read(), name), session.namespace()) {
             Ok((container, image, otherwise)) => {
                 (ask.container, ask.image) = (Some(container), Some(image));
                 // Who is not asked is told.
@@ -133,11 +133,16 @@ enum Prepared {
     Refused(String),
 }
 
-/// By which image, on which container, a start leads back to a revision, and what that had otherwise.
+/// By which image, on which container, a start leads back to a revision of a Deployment, and what that had otherwise.
 ///
 /// # Errors
 /// A clause that says why it does not.
-fn back_to(found: Vec<Past>, number: u64) -> std::result::Result<(String, String, Vec<String>), String> {
+fn back_to(
+    found: Vec<Past>,
+    number: u64,
+    target: &str,
+    namespace: &str,
+) -> std::result::Result<(String, String, Vec<String>), String> {
     let numbers: Vec<String> = found.iter().map(|past| past.number.to_string()).collect();
     let past = found.into_iter().find(|past| past.number == number).ok_or_else(|| match &numbers[..] {
         [] => format!("there is no revision {number}: no ReplicaSet of the target is left"),
@@ -146,7 +151,7 @@ fn back_to(found: Vec<Past>, number: u64) -> std::result::Result<(String, String
     match past.way {
         Way::Image { container, image, otherwise } => Ok((container, image, otherwise)),
         Way::Present => Err(format!("the target is at revision {number} now: there is nothing to bring back")),
-        Way::Barred(why) => Err(format!("{why}: kubectl rollout undo --to-revision={number} brings it back whole")),
+        Way::Barred(why) => Err(question::undone(number, &why, target, namespace)),
     }
 }
 
@@ -490,11 +495,12 @@ mod tests {
         };
         let by = Way::Image { container: "web".into(), image: "web:1".into(), otherwise: vec!["env of web".into()] };
         let found = || vec![past(3, Way::Present), past(2, Way::Barred("it is barred".into())), past(1, by.clone())];
+        let back_to = |found, number| back_to(found, number, "web", "prod");
         assert_eq!(back_to(found(), 1), Ok(("web".into(), "web:1".into(), vec!["env of web".into()])));
         for (found, number, why) in [
             (found(), 9, "its ReplicaSets are of 3, 2, 1"),
             (found(), 3, "is at revision 3 now"),
-            (found(), 2, "it is barred: kubectl rollout undo --to-revision=2"),
+            (found(), 2, "it is barred: kubectl rollout undo deployment web -n prod --to-revision=2"),
             (Vec::new(), 1, "no ReplicaSet of the target is left"),
         ] {
             assert!(back_to(found, number).unwrap_err().contains(why), "{why}");

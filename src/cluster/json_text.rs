@@ -1,4 +1,4 @@
-//! JSON that is kept for long and looked at seldom: as text it takes a tenth of what the tree of it does. It never fails to
+//! JSON that is kept for long and looked at seldom: as text it takes a fraction of what the tree of it does. It can always
 //! be read again, because it is only ever made of a tree.
 
 use serde_json::Value;

@@ -148,7 +148,12 @@ pub struct RouteRecord {
 impl RouteRecord {
     /// Which way the requests of a Canary go by it.
     pub fn live(&self, spec: &Spec) -> Live {
-        let live = spec.provider.live(&self.spec.value(), spec);
+        self.live_by(&self.spec.value(), spec)
+    }
+
+    /// As [`RouteRecord::live`], for whoever has read its spec already.
+    pub fn live_by(&self, shape: &Value, spec: &Spec) -> Live {
+        let live = spec.provider.live(shape, spec);
         Live { everyone: live.everyone || self.stands_in, ..live }
     }
 }

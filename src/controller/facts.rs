@@ -281,8 +281,8 @@ fn rule_part(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner, r
 /// cookies are a difference.
 fn routes(world: &World, canary: &CanaryRecord, spec: &Spec, owner: &Owner) -> Routes {
     let Some(record) = world.routes_of(spec) else { return Routes::default() };
-    let live = record.live(spec);
     let shape = record.spec.value();
+    let live = record.live_by(&shape, spec);
     let with = |cookies: &Cookies| {
         let desired = spec.provider.routes(owner, spec, &live.traffic(cookies.clone()));
         let bears = borne::lacking(&record.bears, &borne::borne(&desired));

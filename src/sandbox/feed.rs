@@ -21,8 +21,7 @@ const KINDS: [&str; 6] = ["VirtualService", "Service", "Deployment", "ReplicaSet
 const GATHER: Duration = Duration::from_millis(5);
 
 /// What is rested for each workload that was looked at: in a cluster of thousands of objects, looking must not be all that
-/// the machine does, and a mesh of that size takes seconds to tell its proxies. By their number and not by the time that
-/// it took, so that a simulation can be repeated.
+/// the machine does. By their number and not by the time that it took, so that a simulation can be repeated.
 const REST: Duration = Duration::from_micros(400);
 
 /// Where objects are found: the sandbox's store, or what somebody watches of another cluster.

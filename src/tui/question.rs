@@ -185,6 +185,11 @@ fn title(wish: &Wish, row: &Row) -> String {
     }
 }
 
+/// Why no start leads to a version that a Deployment had, and what does.
+pub fn undone(number: u64, why: &str, target: &str, namespace: &str) -> String {
+    format!("{why}: kubectl rollout undo deployment {target} -n {namespace} --to-revision={number}")
+}
+
 /// What a wish does to whom.
 fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
     let (old, new) = (version_text(&row.primary.version), version_text(&row.canary.version));

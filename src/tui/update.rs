@@ -714,7 +714,9 @@ fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
         Some(Choice::Past(past)) => match &past.way {
             Way::Present if matches!(row.phase, Phase::Failed | Phase::Waiting) => return Ok(wish),
             Way::Present => return Err("the target has this version now: there is nothing to start".into()),
-            Way::Barred(why) => return Err(barred(past.number, why, row)),
+            Way::Barred(why) => {
+                return Err(question::undone(past.number, why, &row.canary.workload.name, &row.namespace));
+            }
             Way::Image { container, image, otherwise } => {
                 wish.version = crate::cluster::records::tag(image).to_string();
                 (wish.image, wish.container) = (Some(image.clone()), Some(container.clone()));
@@ -737,12 +739,6 @@ fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
     wish.image = Some(image);
     wish.container = Some(container.clone());
     Ok(wish)
-}
-
-/// Why no start leads to a version, and what does.
-pub(super) fn barred(number: u64, why: &str, row: &Row) -> String {
-    let (target, namespace) = (&row.canary.workload.name, &row.namespace);
-    format!("{why}: kubectl rollout undo deployment {target} -n {namespace} --to-revision={number}")
 }
 
 fn confirm(model: &mut Model) -> Vec<Command> {

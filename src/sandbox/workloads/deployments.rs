@@ -225,13 +225,13 @@ fn inherited(deployment: &Value) -> Map<String, Value> {
 
 /// Puts the Deployment's annotations on the ReplicaSet of its present template. What it had already stays.
 fn hand_down(store: &Store, deployment: &Value, new: &Arc<Value>) -> Result<Arc<Value>, ApiError> {
-    let has = |(key, value): (&String, &Value)| new["metadata"]["annotations"].get(key) == Some(value);
-    if inherited(deployment).iter().all(has) {
+    let inherited = inherited(deployment);
+    if inherited.iter().all(|(name, value)| new["metadata"]["annotations"].get(name) == Some(value)) {
         return Ok(new.clone());
     }
     let (namespace, name) = (deployment["metadata"]["namespace"].as_str(), new["metadata"]["name"].as_str());
     store.modify("ReplicaSet", namespace, name.unwrap_or_default(), |new| {
-        for (annotation, value) in inherited(deployment) {
+        for (annotation, value) in inherited {
             set_within(new, &["metadata", "annotations"], &annotation, value);
         }
     })
