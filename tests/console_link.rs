@@ -6,7 +6,7 @@ mod terminal;
 
 use operator::{APP, Cluster, PATIENCE, start};
 use std::time::{Duration, Instant};
-use terminal::{Link, Size, Terminal};
+use terminal::{Link, Size, Terminal, is_child};
 
 /// Long enough that no check comes by itself while a test goes on.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -106,8 +106,7 @@ fn a_driver_leaves_in_time_while_the_link_hangs_and_gives_its_lease_back() {
 #[test]
 fn it_is_not_suspended_while_nothing_is_taken_and_is_once_it_is_again() {
     let cluster = Cluster::start(NEVER);
-    let script = r#""$0" "$@"; echo "now in the shell"; read line; fg >/dev/null; echo "at the end""#;
-    let mut console = cluster.under_a_shell(SIZE, script);
+    let mut console = cluster.under_a_shell(SIZE);
     console.until("all are initialized", PATIENCE, |screen| screen.matches("Initialized").count() >= 3);
     hang(&mut console);
     console.type_keys("\x1a");
@@ -135,7 +134,7 @@ fn it_is_not_suspended_while_nothing_is_taken_and_is_once_it_is_again() {
 /// What the next test runs in a terminal of its own: more is sent than the link takes, and then something panics.
 #[test]
 fn a_child_that_panics_on_a_busy_line() {
-    if std::env::var_os("PANIC_ON_A_BUSY_LINE").is_some() {
+    if is_child() {
         let session = canary_tui::tui::terminal::Session::enter().expect("a terminal");
         let frame = "\x1b[38;2;1;2;3mx".repeat(40_000);
         session.line().send(frame.as_bytes()).expect("it is sent");
@@ -146,10 +145,7 @@ fn a_child_that_panics_on_a_busy_line() {
 #[test]
 fn a_panic_breaks_off_what_is_under_way_and_gives_the_terminal_back() {
     let home = tempfile::tempdir().expect("a folder");
-    let this = std::env::current_exe().expect("this test");
-    let arguments = ["--exact", "a_child_that_panics_on_a_busy_line", "--nocapture"];
-    let this = this.to_str().expect("a plain path");
-    let mut console = Terminal::run(this, &arguments, home.path(), SIZE, &[("PANIC_ON_A_BUSY_LINE", "1")]);
+    let mut console = Terminal::run_test("a_child_that_panics_on_a_busy_line", home.path(), SIZE);
     console.link(Link::Creeps(2048, Duration::from_millis(20)));
     console.ended(PATIENCE);
     console.until_written(b"drill", PATIENCE);

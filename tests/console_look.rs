@@ -161,8 +161,7 @@ fn a_name_is_copied_through_whatever_stands_in_between() {
 #[test]
 fn ctrl_z_goes_to_the_shell_and_fg_comes_back_to_a_whole_screen() {
     let cluster = Cluster::start(Duration::from_secs(10));
-    let script = r#""$0" "$@"; echo "now in the shell"; read line; fg >/dev/null; echo "at the end""#;
-    let mut console = cluster.under_a_shell(SIZE, script);
+    let mut console = cluster.under_a_shell(SIZE);
     console.until_shows(APP);
     console.until_shows("Initialized");
     console.type_keys("m");
@@ -192,8 +191,7 @@ fn ctrl_z_goes_to_the_shell_and_fg_comes_back_to_a_whole_screen() {
 #[test]
 fn a_stop_from_outside_gives_the_terminal_back_as_ctrl_z_does() {
     let cluster = Cluster::start(Duration::from_secs(10));
-    let script = r#""$0" "$@"; echo "now in the shell"; read line; fg >/dev/null; echo "at the end""#;
-    let mut console = cluster.under_a_shell(SIZE, script);
+    let mut console = cluster.under_a_shell(SIZE);
     console.until_shows(APP);
     let children = format!("/proc/{0}/task/{0}/children", console.pid());
     let child = std::fs::read_to_string(children).expect("the shell's child").trim().to_string();

@@ -8,7 +8,7 @@ use canary_tui::api::Phase;
 use rehearsal::{APP, Rehearsal, hurried, weight};
 use serde_json::json;
 use std::time::Duration;
-use terminal::{Size, Terminal};
+use terminal::{Size, Terminal, is_child};
 
 const STEP: Duration = Duration::from_millis(400);
 const NEVER: Duration = Duration::from_secs(3600);
@@ -104,7 +104,7 @@ async fn nothing_from_the_cluster_reaches_the_terminal_as_a_command() {
 /// What the next test runs in a terminal of its own: the console's terminal is taken, and then something panics.
 #[test]
 fn a_child_that_panics() {
-    if std::env::var_os("PANIC_IN_THE_CONSOLE").is_some() {
+    if is_child() {
         let _session = canary_tui::tui::terminal::Session::enter().expect("a terminal");
         panic!("drill");
     }
@@ -113,10 +113,7 @@ fn a_child_that_panics() {
 #[test]
 fn a_panic_gives_the_terminal_back_and_is_readable() {
     let home = tempfile::tempdir().expect("a folder");
-    let this = std::env::current_exe().expect("this test");
-    let arguments = ["--exact", "a_child_that_panics", "--nocapture"];
-    let this = this.to_str().expect("a plain path");
-    let mut terminal = Terminal::run(this, &arguments, home.path(), SIZE, &[("PANIC_IN_THE_CONSOLE", "1")]);
+    let mut terminal = Terminal::run_test("a_child_that_panics", home.path(), SIZE);
     left_as_it_was(&mut terminal);
     let (raw, _) = terminal.written();
     let raw = String::from_utf8_lossy(&raw);

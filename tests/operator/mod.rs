@@ -43,8 +43,10 @@ impl Cluster {
         Terminal::start(&all, self.home.path(), size, environment)
     }
 
-    /// An observer under a shell with job control, in its own process group as every shell puts it.
-    pub fn under_a_shell(&self, size: (u16, u16), script: &str) -> Terminal {
+    /// An observer under a shell with job control, in its own process group as every shell puts it. When it is
+    /// suspended the shell says `now in the shell` and waits for a line, and when it has ended, `at the end`.
+    pub fn under_a_shell(&self, size: (u16, u16)) -> Terminal {
+        let script = r#""$0" "$@"; echo "now in the shell"; read line; fg >/dev/null; echo "at the end""#;
         let kubeconfig = self.home.path().join("kubeconfig");
         let kubeconfig = kubeconfig.to_str().expect("a plain path");
         let program = env!("CARGO_BIN_EXE_canary-tui");

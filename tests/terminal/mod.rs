@@ -39,6 +39,14 @@ pub enum Link {
     Hangs,
 }
 
+/// Set for what [`Terminal::run_test`] runs.
+const CHILD: &str = "IN_A_TERMINAL_OF_ITS_OWN";
+
+/// Whether this process was started by [`Terminal::run_test`].
+pub fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
 /// Columns and rows.
 pub type Size = (u16, u16);
 
@@ -125,6 +133,13 @@ impl Terminal {
             }
         });
         Self { master: pair.master, input, child, shared, started }
+    }
+
+    /// As [`Self::start`], of one test of this file in a process of its own, where [`is_child`] holds.
+    pub fn run_test(name: &str, home: &Path, size: Size) -> Self {
+        let this = std::env::current_exe().expect("this test");
+        let this = this.to_str().expect("a plain path");
+        Self::run(this, &["--exact", name, "--nocapture"], home, size, &[(CHILD, "1")])
     }
 
     /// Types.
