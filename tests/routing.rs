@@ -158,6 +158,7 @@ async fn what_somebody_else_made_is_taken_over_and_given_back() {
         store.create(kind, NAMESPACE, object).expect(kind);
     }
     rehearsal.until("it serves", |world| world.workloads.get("shop").is_some_and(|target| target.available == 2)).await;
+    rehearsal.until_served("shop").await;
     // What called before there was a pod is nobody's fault here.
     let before = rehearsal.sandbox.lost_requests();
     rehearsal.drive();

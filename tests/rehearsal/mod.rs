@@ -167,6 +167,19 @@ impl Rehearsal {
         tokio::time::timeout(PATIENCE, measured).await.expect("the canary is measured");
     }
 
+    /// Waits until the simulated traffic has found a workload's pods: it learns of them a moment after the cluster.
+    pub async fn until_served(&self, workload: &str) {
+        let locator = Locator::new(self.connection.client.clone(), &self.connection.namespace, None);
+        let query = format!("istio_requests_total{{destination_workload=\"{workload}\", response_code=\"200\"}} > 0");
+        let served = async {
+            let prometheus = locator.any().await.expect("a prometheus");
+            while prometheus.instant(&query).await.expect("an answer").is_empty() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, served).await.expect("the workload serves");
+    }
+
     /// Writes a request for the present revision and waits for its outcome.
     pub async fn ask(&self, verb: Verb) -> Outcome {
         self.ask_for(Wish {
