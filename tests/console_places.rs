@@ -113,6 +113,28 @@ fn whoever_may_look_at_one_namespace_alone_gets_that_one() {
 }
 
 #[test]
+fn whoever_may_not_look_at_the_contexts_namespace_either_gets_one_that_the_config_file_names() {
+    let cluster = Cluster::start(Duration::from_secs(10));
+    open_shop(cluster.sandbox.store());
+    cluster.sandbox.deny(Some(Arc::new(|asked| {
+        !asked.resource.is_empty() && asked.namespace.as_deref() != Some("shops") && asked.verb != "create"
+    })));
+    let folder = cluster.home.path().join(".config/canary-tui");
+    fs::create_dir_all(&folder).expect("a folder");
+    let text = "[contexts.\"*\"]\nnamespaces = [\"none-such\", \"shops\", \"payments\"]\n";
+    fs::write(folder.join("config.toml"), text).expect("a config file");
+    let mut console = cluster.open(SIZE, &["-A"], &[]);
+    console.until_shows("Not all namespaces may be looked at");
+    console.until("its canaries are there", PATIENCE, |screen| {
+        screen.contains("▸ shops") && screen.contains("1 canary") && !screen.contains(APP)
+    });
+    console.type_keys("N");
+    console.until("those of the file are offered, though none may be listed", PATIENCE, |screen| {
+        screen.contains("namespace none-such") && screen.contains("namespace payments")
+    });
+}
+
+#[test]
 fn a_console_goes_to_another_namespace_and_to_another_context_and_leaves_nothing_behind() {
     let cluster = Cluster::start(Duration::from_secs(10));
     let store = cluster.sandbox.store();

@@ -224,7 +224,7 @@ async fn a_console_is_told_what_the_selected_canarys_query_answers() {
     let rehearsal = judged_by(hurried(Duration::from_secs(3600)), APP, metric).await;
     let (told, mut messages) = mpsc::unbounded_channel();
     let (orders, commands) = mpsc::unbounded_channel();
-    let options = source::Options { everywhere: false, controller: None, prometheus: None };
+    let options = source::Options { everywhere: false, controller: None, prometheus: None, namespaces: Vec::new() };
     let feed = tokio::spawn(
         Feed::new(rehearsal.connection.clone(), Clock::system(), options, Teller::new(0, told), commands).run(),
     );

@@ -33,6 +33,9 @@ pub type Right = (&'static str, &'static str, &'static str);
 /// All namespaces, where one is asked for.
 pub const EVERYWHERE: &str = "";
 
+/// What it takes to see the canaries.
+pub const TO_LOOK: Right = ("list", "flagger.app", "canaries");
+
 /// What a request needs.
 pub const TO_REQUEST: [Right; 1] = [("patch", "flagger.app", "canaries")];
 

@@ -52,6 +52,8 @@ pub struct Connection {
     /// The context's name, or `in-cluster`.
     pub context: String,
     pub namespace: String,
+    /// Where the API server is, and the proxy before it, as an operator would look for them; empty where it is not known.
+    pub server: String,
     pub(super) keeping: Keeping,
 }
 
@@ -122,7 +124,8 @@ impl Connection {
         let login = Login::of(config, origin, attended).await.map_err(failed)?;
         let namespace = options.namespace.clone().unwrap_or_else(|| login.config.default_namespace.clone());
         let client = renewing::client(login.clone()).map_err(failed)?;
-        Ok(Self { client, context, namespace, keeping: Keeping::apart(login) })
+        let server = server(&login.config);
+        Ok(Self { client, context, namespace, server, keeping: Keeping::apart(login) })
     }
 
     /// The same way to the cluster, for another namespace.
@@ -133,7 +136,20 @@ impl Connection {
     /// A connection over a client of the caller's, by which its leases are kept too, in the caller's runtime.
     pub fn over(client: Client, context: &str, namespace: &str) -> Self {
         let keeping = Keeping::Here(client.clone());
-        Self { client, context: context.into(), namespace: namespace.into(), keeping }
+        Self { client, context: context.into(), namespace: namespace.into(), server: String::new(), keeping }
+    }
+}
+
+/// The server's address; of a proxy never the credentials.
+fn server(config: &Config) -> String {
+    let bare = |uri: &http::Uri| {
+        let host = uri.authority().map_or("", |authority| authority.as_str().rsplit('@').next().unwrap_or_default());
+        format!("{}://{host}{}", uri.scheme_str().unwrap_or("https"), uri.path().trim_end_matches('/'))
+    };
+    let server = bare(&config.cluster_url);
+    match &config.proxy_url {
+        Some(proxy) => format!("{server} through the proxy {}", bare(proxy)),
+        None => server,
     }
 }
 

@@ -89,7 +89,7 @@ pub fn enlarge(model: &mut Model) {
 /// Asks for the past of what is shown, where nobody has asked yet.
 pub fn recall(model: &mut Model) -> Vec<Command> {
     // The main screen's small charts look a quarter of an hour back.
-    let shown = if matches!(model.overlay, Some(Overlay::Charts)) { model.charts.range } else { Range::Quarter };
+    let shown = if matches!(model.opened(), Some(Overlay::Charts)) { model.charts.range } else { Range::Quarter };
     let Some(row) = model.row() else { return Vec::new() };
     let (primary, canary) = (row.primary.workload.clone(), row.canary.workload.clone());
     let wanted = model.history.ask([&primary, &canary], shown);

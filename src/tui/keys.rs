@@ -38,6 +38,8 @@ pub enum Action {
     /// Write down the selected canary's rollout.
     Report,
     NextPane,
+    /// One pane alone, or all of them.
+    Zoom,
     Up,
     Down,
     PageUp,
@@ -86,6 +88,12 @@ impl Action {
             Action::Read(topic) => kebab(&format!("{topic:?}")),
             other => kebab(&format!("{other:?}")),
         }
+    }
+
+    /// Whether it moves in what is shown.
+    pub fn travels(self) -> bool {
+        use Action::{Bottom, Down, PageDown, PageUp, Top, Up};
+        matches!(self, Up | Down | PageUp | PageDown | Top | Bottom)
     }
 
     /// Whether it ends in a request that changes the cluster. Where nothing may be changed, these are refused.
@@ -378,6 +386,14 @@ pub const TABLE: &[Binding] = &[
     },
     Binding {
         place: Place::Main,
+        presses: &[letter('z')],
+        key: "z",
+        action: Action::Zoom,
+        label: "",
+        help: "Give the whole screen to the pane that has the keyboard, or share it again",
+    },
+    Binding {
+        place: Place::Main,
         presses: &[key(KeyCode::Up), letter('k')],
         key: "↑ k",
         action: Action::Up,
@@ -650,6 +666,14 @@ pub const TABLE: &[Binding] = &[
     },
     Binding {
         place: Place::Reading,
+        presses: &[letter(':')],
+        key: ":",
+        action: Action::Palette,
+        label: "",
+        help: "Find and do anything by its name",
+    },
+    Binding {
+        place: Place::Reading,
         presses: &[key(KeyCode::Esc), letter('q'), key(KeyCode::Enter), letter('?')],
         key: "esc",
         action: Action::Back,
@@ -791,6 +815,14 @@ pub const TABLE: &[Binding] = &[
         action: Action::Bottom,
         label: "",
         help: "The charts of the last canary",
+    },
+    Binding {
+        place: Place::Charts,
+        presses: &[letter(':')],
+        key: ":",
+        action: Action::Palette,
+        label: "",
+        help: "Find and do anything by its name",
     },
     Binding {
         place: Place::Charts,

@@ -70,10 +70,12 @@ pub enum Msg {
         rows: Vec<Row>,
         gone: Vec<Key>,
     },
-    /// The context and its namespace, as the kubeconfig has them.
+    /// The context, its namespace and its API server, as the kubeconfig has them.
     Place {
         context: String,
         namespace: String,
+        /// Where its API server is.
+        server: String,
     },
     /// The contexts of the kubeconfig.
     Contexts(Vec<String>),

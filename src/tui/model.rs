@@ -46,6 +46,8 @@ pub struct Model {
     /// Name of the kubeconfig's context.
     pub context: String,
     pub namespace: String,
+    /// Where its API server is; empty where that is not known yet.
+    pub server: String,
     pub now: DateTime<Utc>,
     /// The operator's time zone; all times are shown in it.
     pub offset: FixedOffset,
@@ -97,6 +99,8 @@ pub struct Model {
     pub order: Order,
     pub filter: Filter,
     pub pane: Pane,
+    /// Whether the pane that has the keyboard has the screen for itself.
+    pub zoomed: bool,
     /// Whether the events of the selected canary alone are shown.
     pub only_selected: bool,
     /// How many event lines the reader has gone back from the newest.
@@ -326,6 +330,7 @@ impl Model {
             keymap: Keymap::default(),
             config: Config::default(),
             guard: Guard::default(),
+            server: String::new(),
             namespaces: Vec::new(),
             contexts: Vec::new(),
             rows: Vec::new(),
@@ -352,6 +357,7 @@ impl Model {
             order: Order::default(),
             filter: Filter::default(),
             pane: Pane::Fleet,
+            zoomed: false,
             only_selected: false,
             back: 0,
             mouse: false,
@@ -531,6 +537,22 @@ impl Model {
         there.format(form).to_string()
     }
 
+    /// What lies over the panes, under the palette where that is open.
+    pub fn opened(&self) -> Option<&Overlay> {
+        match &self.overlay {
+            Some(Overlay::Palette(palette)) => palette.under.as_deref(),
+            other => other.as_ref(),
+        }
+    }
+
+    /// As [`Model::opened`], to be changed.
+    pub fn opened_mut(&mut self) -> Option<&mut Overlay> {
+        match &mut self.overlay {
+            Some(Overlay::Palette(palette)) => palette.under.as_deref_mut(),
+            other => other.as_mut(),
+        }
+    }
+
     /// Whether the terminal is too small for the console.
     pub fn too_small(&self) -> bool {
         self.size.width < SMALLEST.width || self.size.height < SMALLEST.height
@@ -538,8 +560,8 @@ impl Model {
 
     /// Whether the countdown to the next check stands on the screen, and when it ends.
     pub fn countdown(&self) -> Option<DateTime<Utc>> {
-        let covered = matches!(self.overlay, Some(Overlay::Help { .. } | Overlay::Events { .. } | Overlay::Charts));
-        if covered || self.too_small() || !matches!(self.cluster, Link::Live) {
+        let covered = matches!(self.opened(), Some(Overlay::Help { .. } | Overlay::Events { .. } | Overlay::Charts));
+        if covered || self.zoomed || self.too_small() || !matches!(self.cluster, Link::Live) {
             return None;
         }
         self.row()?.next_check

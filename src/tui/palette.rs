@@ -20,6 +20,8 @@ pub struct Palette {
     pub input: Input,
     /// The chosen line.
     pub at: usize,
+    /// What was open when it was opened, and is again when it is closed.
+    pub under: Option<Box<Overlay>>,
 }
 
 /// What may follow the word.
@@ -198,7 +200,15 @@ fn best(entries: Vec<Entry>, typed: &str, text: impl Fn(&Entry) -> String) -> Ve
 /// Opens it, with a word typed already where one is given.
 pub fn begin(model: &mut Model, word: Option<Action>) {
     let typed = word.map(|action| format!("{} ", action.name())).unwrap_or_default();
-    model.overlay = Some(Overlay::Palette(Palette { input: Input::new(typed), at: 0 }));
+    let under = model.overlay.take().map(Box::new);
+    model.overlay = Some(Overlay::Palette(Palette { input: Input::new(typed), at: 0, under }));
+}
+
+/// Closes it, and what it was opened over is open again.
+pub fn close(model: &mut Model) {
+    if let Some(Overlay::Palette(palette)) = model.overlay.take() {
+        model.overlay = palette.under.map(|under| *under);
+    }
 }
 
 /// Takes what is chosen over into the line, to go on typing.
@@ -207,7 +217,9 @@ pub fn complete(model: &mut Model) {
     let Some(entry) = entries(model, palette.input.value()).into_iter().nth(palette.at) else { return };
     let more = entry.argument.is_none() && argument(entry.action).is_some();
     let typed = if more { format!("{} ", entry.text) } else { entry.text };
-    model.overlay = Some(Overlay::Palette(Palette { input: Input::new(typed), at: 0 }));
+    if let Some(Overlay::Palette(palette)) = &mut model.overlay {
+        (palette.input, palette.at) = (Input::new(typed), 0);
+    }
 }
 
 /// Does what is chosen.
@@ -223,6 +235,13 @@ pub fn accept(model: &mut Model) -> Vec<Command> {
         model.overlay = Some(Overlay::Palette(palette));
         return Vec::new();
     };
+    // What is shown goes on being shown, unless it is the main screen's rows that are meant.
+    let stays = matches!(entry.action, Action::Theme | Action::Copy | Action::Mouse | Action::Report | Action::Repaint)
+        || entry.action.travels()
+        || entry.objection.is_some();
+    if stays {
+        model.overlay = palette.under.map(|under| *under);
+    }
     match entry.argument {
         None if matches!(entry.action, Action::Namespace | Action::Context) => {
             begin(model, Some(entry.action));
@@ -258,8 +277,10 @@ fn give(model: &mut Model, action: Action, argument: String) -> Vec<Command> {
 mod tests {
     use super::*;
     use crate::api::Verb;
+    use crate::tui::message::Msg;
     use crate::tui::model::Ask;
     use crate::tui::scene::{self, press};
+    use crate::tui::update::update;
 
     fn texts(model: &Model, typed: &str) -> Vec<String> {
         entries(model, typed).into_iter().map(|entry| entry.text).collect()
@@ -346,6 +367,35 @@ mod tests {
         let (model, commands) = asked("ns");
         assert!(matches!(&model.overlay, Some(Overlay::Palette(palette)) if palette.input.value() == "namespace "));
         assert_eq!(commands, []);
+    }
+
+    #[test]
+    fn it_opens_over_a_view_which_goes_on_meanwhile_and_is_there_again() {
+        let mut model = scene::progressing(120, 40);
+        let commands = press(&mut model, "w");
+        let Some(Command::Read(Some(ask))) = commands.into_iter().next() else { panic!() };
+        assert_eq!(press(&mut model, ":"), [], "it is read on");
+        assert!(matches!(model.opened(), Some(Overlay::Reading(_))));
+        let screen = scene::text(&scene::shot(&model));
+        assert!(screen.contains("Commands") && screen.contains("Why"), "{screen}");
+        update(&mut model, Msg::Answer { ask, answer: Err("it is gone".into()) });
+        press(&mut model, "theme light<enter>");
+        let Some(Overlay::Reading(reading)) = &model.overlay else { panic!("{:?}", model.overlay) };
+        assert_eq!((reading.problem.as_deref(), &*model.look.theme.name), (Some("it is gone"), "light"));
+        for left in ["<esc>", "<backspace>", "pro<esc>"] {
+            assert_eq!(press(&mut model, &format!(":{left}")), [], "{left}: nothing is asked anew");
+            assert!(matches!(model.overlay, Some(Overlay::Reading(_))), "{left}");
+        }
+        // What is said of a request that cannot be made is said where it was asked for.
+        press(&mut model, ":open-gate<enter>");
+        assert!(matches!(model.overlay, Some(Overlay::Reading(_))) && model.notice.is_some());
+        // A question, and what is meant for the canaries, take the whole screen.
+        press(&mut model, ":abort<enter>");
+        assert!(matches!(model.overlay, Some(Overlay::Question(_))));
+        press(&mut model, "n<enter>");
+        assert!(matches!(model.overlay, Some(Overlay::Charts)));
+        press(&mut model, ":filter<enter>");
+        assert!(model.overlay.is_none() && model.filter.typing);
     }
 
     #[test]

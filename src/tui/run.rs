@@ -88,7 +88,12 @@ pub async fn run(begin: visits::Start, clock: Clock, options: Options) -> Result
         Ok(connection) => (connection.context.clone(), connection.namespace.clone()),
         Err(_) => (begin.way.context.clone().unwrap_or_default(), begin.way.namespace.clone().unwrap_or_default()),
     };
-    let sources = source::Options { everywhere: false, controller: options.controller, prometheus: options.prometheus };
+    let sources = source::Options {
+        everywhere: false,
+        controller: options.controller,
+        prometheus: options.prometheus,
+        namespaces: Vec::new(),
+    };
     let session = Session::enter()?;
     let asked = if look.asks_for_ground() {
         session.ask_for_ground()?;

@@ -14,7 +14,7 @@ use super::row::Key;
 use super::switch::Goal;
 use super::watching::Watching;
 use super::worlds::Worlds;
-use crate::cluster::connect::explain;
+use crate::cluster::connect::{code, explain};
 use crate::cluster::kinds::KindsError;
 use crate::cluster::lease;
 use crate::cluster::vouching::Names;
@@ -51,6 +51,8 @@ pub struct Options {
     pub controller: Option<controller::Options>,
     /// Address of Prometheus from the command line.
     pub prometheus: Option<String>,
+    /// Namespaces that the config file names, for whoever may not look at all.
+    pub namespaces: Vec<String>,
 }
 
 /// Tells the console everything and carries its commands out.
@@ -131,6 +133,9 @@ impl Feed {
             match self.serve(&kinds, Worlds::All(fleet), None).await {
                 Ended::Left => return,
                 Ended::Forbidden(why) => {
+                    if let Some(namespace) = self.readable().await {
+                        self.connection = self.connection.of(&namespace);
+                    }
                     let namespace = self.connection.namespace.clone();
                     tracing::warn!(%namespace, %why, "not all namespaces may be looked at");
                     if self.told.send(Msg::Narrowed { namespace, why }).is_err() {
@@ -154,6 +159,18 @@ impl Feed {
         if let Some(controller) = controller {
             controller.stop().await;
         }
+    }
+
+    /// The first namespace whose canaries may be listed: the context's own, then those that the config file names. None
+    /// where there is none.
+    async fn readable(&self) -> Option<String> {
+        let own = std::iter::once(&self.connection.namespace);
+        for namespace in own.chain(&self.options.namespaces) {
+            if access::lacks(&self.connection.client, namespace, &[access::TO_LOOK]).await.is_none() {
+                return Some(namespace.clone());
+            }
+        }
+        None
     }
 
     fn locator(&self, namespace: &str) -> Locator {
@@ -352,6 +369,7 @@ impl Feed {
                 Err(KindsError::NoCanary) => {
                     Link::Absent { why: "its API server serves no Canary (flagger.app)".into() }
                 }
+                Err(KindsError::Api(error)) if code(&error) == Some(403) => Link::Forbidden { what: explain(&error) },
                 Err(KindsError::Api(error)) => {
                     let since = *since.get_or_insert_with(|| self.clock.now());
                     Link::Lost { since, why: explain(&error) }

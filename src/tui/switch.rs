@@ -77,6 +77,7 @@ pub fn set_off(model: &mut Model, goal: Goal) -> Vec<Command> {
     }
     (model.rows, model.events, model.history) = (Vec::new(), Vec::new(), History::default());
     model.weights = Weights::default();
+    model.server.clear();
     (model.selected, model.overlay, model.notice) = (None, None, None);
     if let Some(context) = &goal.context
         && *context != model.context
@@ -95,11 +96,13 @@ pub fn set_off(model: &mut Model, goal: Goal) -> Vec<Command> {
     vec![Command::Go { generation: model.generation, goal }]
 }
 
-/// What is typed after the words, as far as it is known: of namespaces, those that hold canaries first.
+/// What is typed after the words, as far as it is known: of namespaces, those that hold canaries first, and last those that
+/// the config file names.
 pub fn namespaces(model: &Model) -> Vec<String> {
     let mut names = vec![ALL.to_string()];
     let rows = model.rows.iter().map(|row| &row.namespace);
-    for name in rows.chain(&model.namespaces) {
+    let configured = model.config.namespaces(&model.context);
+    for name in rows.chain(&model.namespaces).chain(&configured) {
         if names.last() != Some(name) && !names.contains(name) {
             names.push(name.clone());
         }
@@ -201,7 +204,14 @@ mod tests {
         to_context(&mut model, "prod-eu");
         assert_eq!((model.guard.may_write().is_err(), worn(&model).as_str()), (false, AUTO));
         // The kubeconfig's own context is known only once it is read.
-        update(&mut model, Msg::Place { context: "prod-us".into(), namespace: "default".into() });
+        update(
+            &mut model,
+            Msg::Place {
+                context: "prod-us".into(),
+                namespace: "default".into(),
+                server: "https://203.0.113.8:6443".into(),
+            },
+        );
         assert_eq!((model.guard.may_write().is_err(), worn(&model).as_str()), (true, "nord"));
         // A theme that was chosen, here or on the command line, stays.
         model.look.wear("light").unwrap();
@@ -217,5 +227,14 @@ mod tests {
         let mut model = scene::at_rest(120, 40);
         model.namespaces = ["default", "jx-production", "payments"].map(String::from).to_vec();
         assert_eq!(namespaces(&model), ["*", "jx-production", "default", "payments"]);
+        // Whoever may list none has those of the config file.
+        let named = |pattern: &str, names: &[&str]| ContextRule {
+            pattern: pattern.into(),
+            namespaces: Some(names.iter().map(|name| name.to_string()).collect()),
+            ..ContextRule::default()
+        };
+        model.config.contexts = vec![named("prod-*", &["payments", "web"]), named("test", &["none-of-these"])];
+        model.namespaces.clear();
+        assert_eq!(namespaces(&model), ["*", "jx-production", "payments", "web"]);
     }
 }

@@ -45,7 +45,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Command> {
 
 /// What the open view asks.
 fn asked(model: &Model) -> Option<&Inquiry> {
-    match &model.overlay {
+    match model.opened() {
         Some(Overlay::Reading(reading)) => Some(&reading.ask),
         _ => None,
     }
@@ -124,8 +124,8 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             model.lacking = lacking;
             Vec::new()
         }
-        Msg::Place { context, namespace } => {
-            model.namespace = namespace;
+        Msg::Place { context, namespace, server } => {
+            (model.namespace, model.server) = (namespace, kept(&server));
             if model.context != context {
                 model.on_context(context);
             }
@@ -201,7 +201,7 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             Vec::new()
         }
         Msg::Answer { ask, answer } => {
-            if let Some(Overlay::Reading(reading)) = &mut model.overlay {
+            if let Some(Overlay::Reading(reading)) = model.opened_mut() {
                 reading.take(&ask, answer);
             }
             Vec::new()
@@ -301,8 +301,7 @@ fn type_in(model: &mut Model, event: &KeyEvent) {
         palette.at = 0;
         // Nothing is left to delete: it was opened by mistake.
         if event.code == KeyCode::Backspace && palette.input.value().is_empty() {
-            model.overlay = None;
-            return;
+            return palette::close(model);
         }
         edit(&mut palette.input, event);
     } else if let Some(Overlay::Question(question)) = &mut model.overlay {
@@ -405,6 +404,7 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
                 Pane::Events => Pane::Fleet,
             }
         }
+        Action::Zoom => model.zoomed = !model.zoomed,
         Action::Quit if question::quit_needs_asking(model) => {
             // Asked twice is answered: whoever presses Ctrl-C at the question means it.
             if place == Place::Question
@@ -468,8 +468,12 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
 fn back(model: &mut Model) {
     if matches!(model.overlay, Some(Overlay::Themes(_))) {
         chooser::leave(model);
+    } else if matches!(model.overlay, Some(Overlay::Palette(_))) {
+        palette::close(model);
     } else if model.overlay.is_some() {
         model.overlay = None;
+    } else if model.zoomed && model.filter.input.value().is_empty() && !model.filter.typing {
+        model.zoomed = false;
     } else {
         model.filter.typing = false;
         model.filter.input.reset();

@@ -76,7 +76,8 @@ impl Visits {
             Ok(connection) => connection,
             Err(next) => return next,
         };
-        let place = Msg::Place { context: connection.context.clone(), namespace: connection.namespace.clone() };
+        let Connection { context, namespace, server, .. } = connection.clone();
+        let place = Msg::Place { context, namespace, server };
         teller.send(place).ok()?;
         let (orders, ordered) = mpsc::unbounded_channel();
         let options = self.options_on(&connection.context, goal.scope == Scope::Everywhere);
@@ -102,6 +103,7 @@ impl Visits {
             everywhere,
             controller: self.options.controller.clone().filter(|_| drives),
             prometheus: self.options.prometheus.clone().or_else(|| self.config.prometheus(context)),
+            namespaces: self.config.namespaces(context),
         }
     }
 

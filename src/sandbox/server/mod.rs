@@ -125,6 +125,25 @@ impl Api {
         self.users.read().unwrap_or_else(PoisonError::into_inner).get(token.trim()).cloned()
     }
 
+    /// Who the caller acts as: somebody else where it says so (impersonation) and is not denied that.
+    fn acted_as(&self, user: String, headers: &HeaderMap) -> Result<String, ApiError> {
+        let named = |header: &'static str| headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
+        let wanted = |resource: &str, name: &str| Attributes {
+            user: user.clone(),
+            verb: "impersonate".into(),
+            resource: resource.into(),
+            name: Some(name.into()),
+            ..Attributes::default()
+        };
+        let other = named("impersonate-user").next();
+        let users = other.iter().map(|name| wanted("users", name));
+        let groups = named("impersonate-group").map(|name| wanted("groups", name));
+        match users.chain(groups).find(|wanted| self.hooks.denies(wanted)) {
+            Some(denied) => Err(denied.forbidden()),
+            None => Ok(other.map_or(user, str::to_string)),
+        }
+    }
+
     fn count(&self, attributes: &Attributes) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *requests.entry((attributes.verb.clone(), attributes.counted_as())).or_default() += 1;
@@ -148,7 +167,7 @@ async fn try_answer(api: &Arc<Api>, request: Request) -> Result<Response, ApiErr
     if let (Place::Version, None) = (&place, &user) {
         return Ok(json_response(StatusCode::OK, &discovery::version()));
     }
-    let user = user.ok_or_else(ApiError::unauthorized)?;
+    let user = api.acted_as(user.ok_or_else(ApiError::unauthorized)?, &head.headers)?;
     let query = Query::of(&head.uri)?;
     let attributes = Attributes::of(&user, &head.method, &place, &query, head.uri.path());
     api.count(&attributes);

@@ -59,6 +59,7 @@ pub fn example() -> String {
 # read-only = false
 # protected = false # true: a question wants the canary's name typed before Yes does anything
 # prometheus = "http://prometheus.example.com:9090" # without this key it is looked for in the cluster
+# namespaces = ["payments", "web"] # offered by N where they may not be listed; -A shows the first that may be read
 "##,
     );
     text

@@ -52,6 +52,8 @@ pub struct ContextRule {
     pub protected: Option<bool>,
     /// Address of Prometheus.
     pub prometheus: Option<String>,
+    /// Namespaces that are offered there, for whoever may not list them.
+    pub namespaces: Option<Vec<String>>,
 }
 
 /// What may be said about colours.
@@ -130,6 +132,11 @@ impl Config {
     /// Address of Prometheus on a context.
     pub fn prometheus(&self, context: &str) -> Option<String> {
         self.last(context, |rule| rule.prometheus.clone())
+    }
+
+    /// The namespaces that are offered on a context, whether or not they may be listed.
+    pub fn namespaces(&self, context: &str) -> Vec<String> {
+        self.last(context, |rule| rule.namespaces.clone()).unwrap_or_default()
     }
 
     fn last<T>(&self, context: &str, of: impl Fn(&ContextRule) -> Option<T>) -> Option<T> {

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 pub(super) const TOP: [&str; 9] =
     ["theme", "color", "ascii", "mouse", "read-only", "namespace", "order", "keys", "contexts"];
 /// Keys of a context.
-pub(super) const OF_CONTEXT: [&str; 4] = ["theme", "read-only", "protected", "prometheus"];
+pub(super) const OF_CONTEXT: [&str; 5] = ["theme", "read-only", "protected", "prometheus", "namespaces"];
 
 /// Most mistakes of the notation that are gone on from.
 const MOST: usize = 50;
@@ -188,6 +188,17 @@ impl Reader<'_> {
         })
     }
 
+    /// A list of namespaces, without those that cannot be any.
+    fn namespaces(&mut self, value: &Value) -> Option<Vec<String>> {
+        match value.get_ref() {
+            DeValue::Array(list) => Some(list.iter().filter_map(|value| self.namespace(value)).collect()),
+            _ => {
+                self.wrong_type(value, "a list of namespaces, as in [\"payments\", \"web\"]");
+                None
+            }
+        }
+    }
+
     fn keys(&mut self, value: &Value) -> Keymap {
         let Some(table) = self.table(value) else { return Keymap::default() };
         let known: Vec<(String, _)> = keymap::settable_actions().into_iter().map(|a| (a.name(), a)).collect();
@@ -251,6 +262,7 @@ impl Reader<'_> {
                     "prometheus" => {
                         rule.prometheus = self.checked(value, address);
                     }
+                    "namespaces" => rule.namespaces = self.namespaces(value),
                     _ => self.unknown(span, key, &OF_CONTEXT),
                 }
             }

@@ -78,6 +78,8 @@ fn what_is_wrong_is_said_with_its_place_and_costs_its_own_key_alone() {
         ("contexts.prod.protect = true", "config.toml:2:15: there is no key \"protect\" here: did you mean protected?"),
         ("contexts.prod.protected = \"é\"", "config.toml:2:27: this is to be true or false"),
         ("contexts.prod.prometheus = \"nowhere\"", "config.toml:2:28: "),
+        ("contexts.prod.namespaces = \"web\"", "config.toml:2:28: this is to be a list of namespaces"),
+        ("contexts.prod.namespaces = [\"web\", \"W b\"]", "config.toml:2:36: a namespace has"),
         ("ascii = true\nascii = false", "config.toml:3:1: "),
         ("nonsense", "config.toml:2:"),
         ("theme = \"open", "config.toml:2:"),

@@ -18,9 +18,11 @@ pub fn lines(model: &Model, width: u16, height: u16) -> Vec<(Role, String)> {
         said.push((
             Role::Bad,
             format!(
-                "{} No connection to the cluster since {}: {why}. Shown is what was known then; trying again.",
+                "{} No connection to the cluster since {}: {}{}{why}. Shown is what was known then; trying again.",
                 glyphs.failed,
-                model.clock(*since)
+                model.clock(*since),
+                model.server,
+                if model.server.is_empty() { "" } else { ": " },
             ),
         ));
     }

@@ -23,7 +23,7 @@ mod routes;
 mod why;
 
 use super::history::METRICS;
-use super::model::{Model, Overlay, SMALLEST};
+use super::model::{Model, Overlay, Pane, SMALLEST};
 use super::theme::Role;
 use canvas::Canvas;
 use ratatui::buffer::Buffer;
@@ -57,6 +57,10 @@ pub fn layout(model: &Model) -> Layout {
     let banner = banner::lines(model, width, height).len() as u16;
     let notice = footer::notice_lines(model, width).len() as u16;
     let body = height.saturating_sub(2 + banner + notice);
+    if model.zoomed {
+        let (fleet, events) = if model.pane == Pane::Fleet { (body, 0) } else { (0, body) };
+        return stacked(width, height, [1, banner, fleet, 0, events, notice, 1], 1);
+    }
     let wanted = FRAME + fleet::lines(model, width);
     let detail_with = |rows: u16| match model.row() {
         Some(row) => FRAME + detail::lines(model, row, width) + (METRICS as u16 - 1) * detail::pitch(rows) + rows,
@@ -76,22 +80,18 @@ pub fn layout(model: &Model) -> Layout {
     };
     let fleet = if rest < 8 && detail > 0 { rest } else { wanted.min(share) };
     let events = rest.saturating_sub(fleet);
+    stacked(width, height, [1, banner, fleet, detail, events, notice, 1], chart_rows)
+}
+
+/// The parts one below the other, each with its lines, as far as the screen reaches.
+fn stacked(width: u16, height: u16, lines: [u16; 7], chart_rows: u16) -> Layout {
     let mut top = 0;
-    let mut take = |lines: u16| {
+    let [header, banner, fleet, detail, events, notice, footer] = lines.map(|lines| {
         let area = Rect::new(0, top, width, lines.min(height.saturating_sub(top)));
         top += lines;
         area
-    };
-    Layout {
-        header: take(1),
-        banner: take(banner),
-        fleet: take(fleet),
-        detail: take(detail),
-        events: take(events),
-        notice: take(notice),
-        footer: take(1),
-        chart_rows,
-    }
+    });
+    Layout { header, banner, fleet, detail, events, notice, footer, chart_rows }
 }
 
 /// What overlays lie over: all between the lines on top and the keys.
@@ -114,7 +114,7 @@ pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     let within = body(model);
     let mut cursor = None;
     canvas.stale = model.stale();
-    match &model.overlay {
+    match model.opened() {
         Some(Overlay::Charts) => charts::draw(&mut canvas, model, within),
         Some(Overlay::Events(reader)) => cursor = events::draw_in_full(&mut canvas, model, reader, within),
         Some(Overlay::Reading(reading)) => cursor = reading::draw(&mut canvas, model, reading, within),
@@ -126,8 +126,10 @@ pub fn draw(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     }
     canvas.stale = false;
     footer::draw_notice(&mut canvas, model, layout.notice);
+    if let Some(Overlay::Help { scroll }) = model.opened() {
+        help::draw(&mut canvas, model, within, *scroll);
+    }
     match &model.overlay {
-        Some(Overlay::Help { scroll }) => help::draw(&mut canvas, model, within, *scroll),
         Some(Overlay::Versions(versions)) => cursor = dialogue::draw_versions(&mut canvas, model, versions, within),
         Some(Overlay::Question(question)) => cursor = dialogue::draw_question(&mut canvas, model, question, within),
         Some(Overlay::Palette(open)) => cursor = Some(palette::draw(&mut canvas, model, open, within)),

@@ -583,3 +583,28 @@ fn the_footer_and_the_help_name_every_key_of_the_main_screen() {
         assert!(help.contains(binding.help), "{}", binding.help);
     }
 }
+
+#[test]
+fn the_pane_that_has_the_keyboard_takes_the_whole_screen() {
+    let mut model = scene::progressing(80, 24);
+    press(&mut model, "z");
+    let fleet = text(&shot(&model));
+    assert!(
+        fleet.contains("jx-production-myapp") && !fleet.contains("PRIMARY") && !fleet.contains("Events"),
+        "{fleet}"
+    );
+    assert_eq!(
+        (layout(&model).fleet.height, model.countdown()),
+        (22, None),
+        "nothing but the header and the keys beside it"
+    );
+    press(&mut model, "<tab>");
+    let events = text(&shot(&model));
+    assert!(events.contains("Events") && !events.contains("PRIMARY"), "{events}");
+    assert_eq!(layout(&model).events.height, 22);
+    // What is looked for is dropped first, and then the pane is one of all again.
+    press(&mut model, "<tab>/my<enter><esc>");
+    assert!(model.zoomed);
+    press(&mut model, "<esc>");
+    assert_eq!(text(&shot(&model)), text(&shot(&scene::progressing(80, 24))));
+}
