@@ -1,6 +1,7 @@
 //! JSON that is kept for long and looked at seldom: as text it takes a fraction of what the tree of it does. It can always
 //! be read again, because it is only ever made of a tree.
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// A JSON value as text.
@@ -8,9 +9,9 @@ use serde_json::Value;
 pub struct JsonText(Box<str>);
 
 impl JsonText {
-    /// Takes the text of a value.
-    pub fn of(value: &Value) -> Self {
-        Self(value.to_string().into())
+    /// Takes the text of what serialises as a tree of values does: it cannot fail.
+    pub fn of(value: &impl Serialize) -> Self {
+        Self(serde_json::to_string(value).unwrap_or_default().into())
     }
 
     /// The value.

@@ -118,6 +118,8 @@ pub struct World {
     pub health: BTreeMap<Source, Health>,
     /// Sources whose list has arrived at least once, however they stand now.
     pub listed: BTreeSet<Source>,
+    /// Whether Deployments are kept whole, as a driver needs them.
+    pub whole: bool,
 }
 
 impl World {
@@ -229,6 +231,8 @@ pub(super) struct Shared {
     /// A broadcast, because its listeners wake in order.
     relist: broadcast::Sender<()>,
     listing: Semaphore,
+    /// As of its world.
+    whole: bool,
     clock: Clock,
     /// Lists everything anew where the watches are not this world's own.
     lister: Option<Lister>,
@@ -489,7 +493,8 @@ async fn follow<K>(
                 }
                 Ok(Event::InitApply(object)) if kept(&object) => {
                     let namespace = object.meta().namespace.clone().unwrap_or_default();
-                    listed.entry(namespace).or_default().put(source, &value(object), sink.turns().clock.now());
+                    let world = || World { whole: sink.turns().whole, ..World::default() };
+                    listed.entry(namespace).or_insert_with(world).put(source, &value(object), sink.turns().clock.now());
                 }
                 Ok(Event::InitDone) => {
                     sink.replace(source, std::mem::take(&mut listed));
@@ -514,6 +519,7 @@ async fn follow<K>(
 impl Shared {
     pub(super) fn new(world: World, clock: Clock, behind: usize, lister: Option<Lister>) -> Self {
         Self {
+            whole: world.whole,
             world: RwLock::new(world),
             changed: broadcast::channel(behind).0,
             count: watch::channel(0).0,
@@ -665,7 +671,8 @@ impl World {
             Some(_) => (*source, Health::Connecting),
             None => (*source, Health::Forbidden { error: not_served(*source) }),
         });
-        Self { health: health.collect(), ..Self::default() }
+        let whole = sources.iter().any(|(source, _)| *source == Source::Services);
+        Self { health: health.collect(), whole, ..Self::default() }
     }
 
     /// Takes all that `listed` has of a source in place of what there is.
@@ -721,7 +728,10 @@ impl World {
         let name = name_of(object);
         match source {
             Source::Canaries => differs(&mut self.canaries, name, CanaryRecord::of(object)),
-            Source::Deployments => differs(&mut self.workloads, name, WorkloadRecord::of(object)),
+            Source::Deployments => {
+                let whole = self.whole.then(|| WorkloadRecord::whole_of(object));
+                differs(&mut self.workloads, name, WorkloadRecord { whole, ..WorkloadRecord::of(object) })
+            }
             Source::ReplicaSets => {
                 let record = ReplicaSetRecord::of(object);
                 let same = self.replica_sets.get(name) == Some(&record);

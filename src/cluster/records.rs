@@ -8,7 +8,9 @@ use crate::api::routes::Live;
 use crate::api::services::{self, ContainerPort};
 use crate::api::{Gate, Metadata, Opened, Paused, Problem, Request, Revision, Spec, Status, annotation, borne, shapes};
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A Canary.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +93,8 @@ pub struct WorkloadRecord {
     pub offered: Vec<(String, String)>,
     /// Uid of the controlling owner.
     pub owner: Option<String>,
+    /// The object but for its status and who manages which field, where parts of it are to be written back.
+    pub whole: Option<JsonText>,
 }
 
 impl WorkloadRecord {
@@ -356,8 +360,23 @@ impl WorkloadRecord {
                 .filter_map(|v| Some((text(v, "/tag")?, text(v, "/note").unwrap_or_default())))
                 .collect(),
             owner: controller_of(object),
+            whole: None,
         }
     }
+
+    /// What is kept of a Deployment as [`WorkloadRecord::whole`].
+    pub fn whole_of(object: &Value) -> JsonText {
+        let metadata = object.get("metadata").and_then(Value::as_object).into_iter().flatten();
+        let metadata: BTreeMap<&String, &Value> = metadata.filter(|(key, _)| *key != "managedFields").collect();
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        JsonText::of(&Whole { metadata, spec })
+    }
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    metadata: BTreeMap<&'a String, &'a Value>,
+    spec: &'a Value,
 }
 
 impl ReplicaSetRecord {

@@ -26,7 +26,7 @@ impl Hands {
         canary: &CanaryRecord,
         spec: &Spec,
     ) -> Result<(), EffectError> {
-        let target = self.fresh_target(spec).await?;
+        let target = self.whole_target(spec).await?;
         let primary = shapes::primary(&owner(canary), spec, &target, replicas, revision);
         let primary = primary.map_err(EffectError::Impossible)?;
         self.write_copies(revision, None, canary).await?;
@@ -35,14 +35,23 @@ impl Hands {
     }
 
     /// The whole target, if its template still is the one that was decided on.
-    async fn fresh_target(&self, spec: &Spec) -> Result<Value, EffectError> {
-        let target = self.fresh(&spec.target).await?;
+    async fn whole_target(&self, spec: &Spec) -> Result<Value, EffectError> {
+        let target = self.whole(&spec.target).await?;
         let of = |key: &str| target.pointer(&format!("/metadata/{key}"));
         let uid = of("uid").and_then(Value::as_str).map(str::to_string);
         if uid.zip(of("generation").and_then(Value::as_i64)) != self.decided.target {
             return Err(EffectError::Conflict(format!("deployment {}", spec.target)));
         }
         Ok(target)
+    }
+
+    /// A whole Deployment as it is kept: what is written back by it is of its version, or meets a conflict.
+    async fn whole(&self, name: &str) -> Result<Value, EffectError> {
+        let kept = self.mirror.read().workloads.get(name).and_then(|kept| kept.whole.clone());
+        match kept {
+            Some(kept) => Ok(kept.value()),
+            None => self.fresh(name).await,
+        }
     }
 
     async fn fresh(&self, name: &str) -> Result<Value, EffectError> {
@@ -66,7 +75,7 @@ impl Hands {
         facts: &Facts,
     ) -> Result<(), EffectError> {
         let spec = &facts.spec;
-        let (target, mut primary) = (self.fresh_target(spec).await?, self.fresh(&spec.primary()).await?);
+        let (target, mut primary) = (self.whole_target(spec).await?, self.whole(&spec.primary()).await?);
         let selector = Selector::of(&target).map_err(EffectError::Impossible)?;
         let template = shapes::primary_template(&target, &selector, &spec.target, revision);
         let mark = text(&primary, MARK).to_string();
@@ -128,7 +137,7 @@ impl Hands {
         canary: &CanaryRecord,
         spec: &Spec,
     ) -> Result<(), EffectError> {
-        let primary = self.fresh(&spec.primary()).await?;
+        let primary = self.whole(&spec.primary()).await?;
         let record = WorkloadRecord::of(&primary);
         if record.revision.as_deref() == Some(revision) {
             let held = record.promoted_configs.unwrap_or_default();
@@ -203,7 +212,7 @@ impl Hands {
         request: &str,
         spec: &Spec,
     ) -> Result<(), EffectError> {
-        let target = self.fresh_target(spec).await?;
+        let target = self.whole_target(spec).await?;
         let containers = target.pointer("/spec/template/spec/containers").and_then(Value::as_array);
         let index = containers
             .and_then(|list| list.iter().position(|c| c.get("name").and_then(Value::as_str) == Some(container)))
@@ -219,7 +228,7 @@ impl Hands {
 
     /// Gives the target the template of its own ReplicaSet with this hash, or, where that is gone, the primary's.
     pub(super) async fn return_target(&mut self, hash: &str, replicas: u32, spec: &Spec) -> Result<(), EffectError> {
-        let target = self.fresh_target(spec).await?;
+        let target = self.whole_target(spec).await?;
         let uid = text(&target, "/metadata/uid");
         let set = {
             let world = self.mirror.read();
