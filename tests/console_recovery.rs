@@ -22,7 +22,7 @@ fn a_token_that_expired_is_said_and_the_next_one_is_taken_from_the_kubeconfig() 
     cluster.sandbox.expire_token();
     restart(&cluster);
     console.until_shows("No connection to the cluster since");
-    console.until_shows("the credentials are not accepted: log in again");
+    console.until_says("the credentials are not accepted: log in again");
     assert!(console.screen().contains("PRIMARY 1.0.0"), "the last values stay");
     // The keyboard is not locked meanwhile.
     console.type_keys("?");

@@ -178,6 +178,12 @@ impl Terminal {
         self.until(&format!("no {text:?}"), Duration::from_secs(60), |screen| screen.contains(text))
     }
 
+    /// Waits until this sentence is on the screen, however it is wrapped.
+    pub fn until_says(&self, text: &str) -> Instant {
+        let flowing = |screen: &str| screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.until(&format!("nothing says {text:?}"), Duration::from_secs(60), |screen| flowing(screen).contains(text))
+    }
+
     /// From now on the link carries so much.
     pub fn link(&self, link: Link) {
         self.shared.0.lock().expect("no panic under the lock").link = link;
