@@ -45,6 +45,7 @@ pub mod terminal;
 pub mod text;
 pub mod theme;
 pub mod update;
+pub mod versions;
 pub mod view;
 pub mod visits;
 pub mod watching;

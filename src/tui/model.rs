@@ -22,13 +22,13 @@ use super::weights::Weights;
 use crate::api::{Provider, Verb};
 use crate::cluster::vouching::Names;
 use crate::cluster::{EventRecord, PodsRecord};
-use crate::rollout::Past;
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
 use ratatui::layout::Size;
 use std::collections::{BTreeMap, BTreeSet};
 use tui_input::Input;
 
 pub use super::order::Order;
+pub use super::versions::{Choice, Looked, Versions};
 
 /// Least columns and rows in which the console can say anything useful.
 pub const SMALLEST: Size = Size { width: 60, height: 16 };
@@ -206,52 +206,6 @@ pub struct EventsReader {
     pub at: Option<Key>,
     /// Only those that hold it are shown.
     pub find: Filter,
-}
-
-/// Which version to start.
-#[derive(Clone, Debug)]
-pub struct Versions {
-    pub canary: Key,
-    /// The revision that the operator saw when the list was opened.
-    pub revision: String,
-    pub choices: Vec<Choice>,
-    /// Number of the question that was asked for those that it had.
-    pub asked: u64,
-    pub past: Looked,
-    pub at: usize,
-    /// What is typed; keys go here while the last line is chosen.
-    pub input: Input,
-    /// What is wrong with it.
-    pub error: Option<String>,
-}
-
-/// One line of the list of versions.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Choice {
-    /// The present revision once more.
-    Again {
-        version: String,
-    },
-    Offered {
-        tag: String,
-        note: String,
-        running: bool,
-    },
-    /// One that the target had.
-    Past(Box<Past>),
-    /// What is typed.
-    Typed,
-}
-
-/// Whether it is known which versions a target had.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Looked {
-    /// It is asked for.
-    Waiting,
-    /// Those that are known stand among the choices.
-    Found,
-    /// Why it is not known.
-    Unknown(String),
 }
 
 /// What the question is about.

@@ -5,17 +5,15 @@ use super::event_list::{entries, in_order, newer_than};
 use super::keys::{self, Action, Place};
 use super::message::{Command, Msg, Outcome, Told};
 use super::model::{
-    Ask, Choice, Driver, EventsReader, Link, Looked, Model, Notice, Overlay, Pane, SMALLEST, Tone, Versions, Wish,
-    kept, version_text,
+    Ask, Driver, EventsReader, Link, Model, Notice, Overlay, Pane, SMALLEST, Tone, Wish, kept, version_text,
 };
 use super::question::{self, Focus, Question};
 use super::readers;
 use super::reading::Inquiry;
-use super::row::{Key, Row, image_of};
-use super::{chooser, clipboard, mouse, palette, switch, view};
-use crate::api::{Phase, Verb};
+use super::row::Key;
+use super::{chooser, clipboard, mouse, palette, switch, versions, view};
+use crate::api::Verb;
 use crate::cluster::EventRecord;
-use crate::rollout::{self, Past, Way};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::collections::BTreeMap;
 use tui_input::{Input, InputRequest};
@@ -210,7 +208,7 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             if let Some(Overlay::Versions(versions)) = &mut model.overlay
                 && versions.asked == asked
             {
-                take_past(versions, past);
+                versions::take_past(versions, past);
             }
             Vec::new()
         }
@@ -337,7 +335,7 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
         return Vec::new();
     }
     match action {
-        Action::Start => return open_versions(model),
+        Action::Start => return versions::open(model),
         Action::Hold => match model.row().is_some_and(|row| row.paused.is_some()) {
             true => ask_verb(model, Verb::Resume),
             false => ask_verb(model, Verb::Pause),
@@ -460,7 +458,7 @@ pub(super) fn act(model: &mut Model, place: Place, action: Action) -> Vec<Comman
                 question.leave_field(guard);
             }
         }
-        Action::Accept => accept_version(model),
+        Action::Accept => versions::accept(model),
     }
     Vec::new()
 }
@@ -631,118 +629,6 @@ fn ask_verb(model: &mut Model, verb: Verb) {
         reason: String::new(),
     };
     model.overlay = Some(Overlay::Question(Question::new(Ask::Verb(wish))));
-}
-
-fn open_versions(model: &mut Model) -> Vec<Command> {
-    let asked = model.asked + 1;
-    let Some(row) = model.row() else { return Vec::new() };
-    let choices = choices(row);
-    // What waits is meant to go; what failed is meant to be replaced.
-    let waiting = row.phase == Phase::Waiting;
-    let best = choices.iter().position(|choice| match choice {
-        Choice::Again { .. } => waiting || row.offered.is_empty(),
-        Choice::Offered { running, .. } => !running,
-        // They come later, and what is chosen then stays chosen.
-        Choice::Past(_) => false,
-        Choice::Typed => true,
-    });
-    let canary = row.key();
-    model.overlay = Some(Overlay::Versions(Versions {
-        canary: canary.clone(),
-        revision: row.revision.clone().unwrap_or_default(),
-        at: best.unwrap_or(0),
-        choices,
-        asked,
-        past: Looked::Waiting,
-        input: Input::default(),
-        error: None,
-    }));
-    model.asked = asked;
-    vec![Command::LookBack { asked, canary }]
-}
-
-/// Puts the versions that the target had before the line that is typed. What is chosen stays chosen.
-fn take_past(versions: &mut Versions, past: Result<Vec<Past>, String>) {
-    let past = match past {
-        Ok(past) => past,
-        Err(why) => {
-            versions.past = Looked::Unknown(kept(&why));
-            return;
-        }
-    };
-    versions.past = Looked::Found;
-    let typed = versions.choices.iter().position(|choice| *choice == Choice::Typed).unwrap_or(versions.choices.len());
-    if versions.at >= typed {
-        versions.at += past.len();
-    }
-    versions.choices.splice(typed..typed, past.into_iter().map(|past| Choice::Past(Box::new(past))));
-}
-
-fn choices(row: &Row) -> Vec<Choice> {
-    let mut choices = Vec::new();
-    if matches!(row.phase, Phase::Failed | Phase::Waiting) && !row.canary.version.is_empty() {
-        choices.push(Choice::Again { version: row.canary.version.clone() });
-    }
-    choices.extend(row.offered.iter().map(|(tag, note)| Choice::Offered {
-        tag: tag.clone(),
-        note: note.clone(),
-        running: *tag == row.primary.version,
-    }));
-    choices.push(Choice::Typed);
-    choices
-}
-
-fn accept_version(model: &mut Model) {
-    let Some(Overlay::Versions(versions)) = model.overlay.take() else { return };
-    match wish_of(&versions, model) {
-        Ok(wish) => model.overlay = Some(Overlay::Question(Question::new(Ask::Verb(wish)))),
-        Err(error) => model.overlay = Some(Overlay::Versions(Versions { error: Some(error), ..versions })),
-    }
-}
-
-fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
-    let row = model.named(&versions.canary).ok_or_else(|| format!("{} is gone", versions.canary.name))?;
-    let mut wish = Wish {
-        verb: Verb::Start,
-        canary: row.key(),
-        revision: versions.revision.clone(),
-        image: None,
-        container: None,
-        version: row.canary.version.clone(),
-        past: None,
-        gate: None,
-        reason: String::new(),
-    };
-    let typed = match versions.choices.get(versions.at) {
-        Some(Choice::Again { .. }) => return Ok(wish),
-        Some(Choice::Past(past)) => match &past.way {
-            Way::Present if matches!(row.phase, Phase::Failed | Phase::Waiting) => return Ok(wish),
-            Way::Present => return Err("the target has this version now: there is nothing to start".into()),
-            Way::Barred(why) => {
-                return Err(question::undone(past.number, why, &row.canary.workload.name, &row.namespace));
-            }
-            Way::Image { container, image, otherwise } => {
-                wish.version = crate::cluster::records::tag(image).to_string();
-                (wish.image, wish.container) = (Some(image.clone()), Some(container.clone()));
-                wish.past = Some((past.number, otherwise.clone()));
-                return Ok(wish);
-            }
-        },
-        Some(Choice::Offered { tag, .. }) => tag.as_str(),
-        _ => versions.input.value().trim(),
-    };
-    if typed.is_empty() {
-        return Err("type a tag like 1.1.0, or a whole image".into());
-    }
-    if !rollout::is_image(typed) {
-        return Err("a tag or an image holds letters, digits and . _ - / : @ only".into());
-    }
-    let (container, image) = row.container()?;
-    let image = image_of(image, typed);
-    wish.version = crate::cluster::records::tag(&image).to_string();
-    wish.image = Some(image);
-    wish.container = Some(container.clone());
-    Ok(wish)
 }
 
 fn confirm(model: &mut Model) -> Vec<Command> {
