@@ -163,6 +163,19 @@ async fn what_kubectl_keeps_on_the_target_survives_a_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_kubectl_keeps_on_the_primary_survives_a_promotion() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    let (primary, kept) = (format!("{APP}-primary"), "kubectl.kubernetes.io/last-applied-configuration");
+    let applied = |primary: &mut Value| primary["metadata"]["annotations"][kept] = json!("{}");
+    rehearsal.sandbox.store().modify("Deployment", Some("jx-production"), &primary, applied).expect("an annotation");
+    at_first_step(&rehearsal, "1.1.0").await;
+    assert!(matches!(rehearsal.ask(Verb::Promote).await, Outcome::CarriedOut(_)));
+    let primary = rehearsal.sandbox.store().get("Deployment", Some("jx-production"), &primary).expect("the primary");
+    assert_eq!(primary["metadata"]["annotations"][kept], "{}");
+    assert!(primary["spec"]["template"].to_string().contains(":1.1.0"), "it was promoted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_an_abort_takes_the_place_of_ends_too() {
     let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
     rehearsal.set_version("1.4.0").await;

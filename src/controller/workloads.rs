@@ -9,8 +9,8 @@ use crate::api::{Revision, Spec, annotation};
 use crate::cluster::Source;
 use crate::cluster::records::{CanaryRecord, WorkloadRecord};
 use crate::rollout::Facts;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest template that is kept beside the present one, in bytes: an object's annotations may hold 256 KiB together.
 const LONGEST_TEMPLATE: usize = 200 << 10;
@@ -26,7 +26,7 @@ impl Hands {
         canary: &CanaryRecord,
         spec: &Spec,
     ) -> Result<(), EffectError> {
-        let target = self.whole_target(spec).await?;
+        let target = self.fresh_target(spec).await?;
         let primary = shapes::primary(&owner(canary), spec, &target, replicas, revision);
         let primary = primary.map_err(EffectError::Impossible)?;
         self.write_copies(revision, None, canary).await?;
@@ -34,9 +34,12 @@ impl Hands {
         self.done(Source::Deployments, &spec.primary(), write, "creating deployment").await
     }
 
-    /// The whole target, if its template still is the one that was decided on.
-    async fn whole_target(&self, spec: &Spec) -> Result<Value, EffectError> {
-        let target = self.whole(&spec.target).await?;
+    /// The target as it is now, if its template still is the one that was decided on.
+    async fn fresh_target(&self, spec: &Spec) -> Result<Value, EffectError> {
+        self.decided_target(self.fresh(&spec.target).await?, spec)
+    }
+
+    fn decided_target(&self, target: Value, spec: &Spec) -> Result<Value, EffectError> {
         let of = |key: &str| target.pointer(&format!("/metadata/{key}"));
         let uid = of("uid").and_then(Value::as_str).map(str::to_string);
         if uid.zip(of("generation").and_then(Value::as_i64)) != self.decided.target {
@@ -45,8 +48,9 @@ impl Hands {
         Ok(target)
     }
 
-    /// A whole Deployment as it is kept: what is written back by it is of its version, or meets a conflict.
-    async fn whole(&self, name: &str) -> Result<Value, EffectError> {
+    /// A Deployment as the watch has brought it, which saves reading it. It is for reading: what is written by it goes part
+    /// by part, and is of its version or meets a conflict.
+    async fn kept(&self, name: &str) -> Result<Value, EffectError> {
         let kept = self.mirror.read().workloads.get(name).and_then(|kept| kept.whole.clone());
         match kept {
             Some(kept) => Ok(kept.value()),
@@ -75,7 +79,8 @@ impl Hands {
         facts: &Facts,
     ) -> Result<(), EffectError> {
         let spec = &facts.spec;
-        let (target, mut primary) = (self.whole_target(spec).await?, self.whole(&spec.primary()).await?);
+        let target = self.decided_target(self.kept(&spec.target).await?, spec)?;
+        let mut primary = self.kept(&spec.primary()).await?;
         let selector = Selector::of(&target).map_err(EffectError::Impossible)?;
         let template = shapes::primary_template(&target, &selector, &spec.target, revision);
         let mark = text(&primary, MARK).to_string();
@@ -91,15 +96,11 @@ impl Hands {
             Some(Revision { hash, configs: held.clone() }.to_string())
         });
         for attempt in 1.. {
-            let mut annotations = annotations_of(&primary);
+            let mut annotations = Marks::new();
             if !done_before {
                 let template = primary.pointer("/spec/template");
                 let kept = json!({ "revision": before, "configs": held, "template": template }).to_string();
-                if kept.len() <= LONGEST_TEMPLATE {
-                    annotations.insert(annotation::LAST_PROMOTED.into(), json!(kept));
-                } else {
-                    annotations.remove(annotation::LAST_PROMOTED);
-                }
+                annotations.insert(annotation::LAST_PROMOTED, (kept.len() <= LONGEST_TEMPLATE).then_some(kept));
             }
             let mut changes = vec![("template", template.clone())];
             if spec.autoscaler.is_none() {
@@ -137,7 +138,7 @@ impl Hands {
         canary: &CanaryRecord,
         spec: &Spec,
     ) -> Result<(), EffectError> {
-        let primary = self.whole(&spec.primary()).await?;
+        let primary = self.fresh(&spec.primary()).await?;
         let record = WorkloadRecord::of(&primary);
         if record.revision.as_deref() == Some(revision) {
             let held = record.promoted_configs.unwrap_or_default();
@@ -151,8 +152,8 @@ impl Hands {
                 answer => answer,
             };
         }
-        let annotations = annotations_of(&primary);
-        let kept = annotations.get(annotation::LAST_PROMOTED).and_then(Value::as_str);
+        let annotations = primary.pointer("/metadata/annotations");
+        let kept = annotations.and_then(|all| all.get(annotation::LAST_PROMOTED)).and_then(Value::as_str);
         let kept: Value = kept.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
         if kept.get("revision").and_then(Value::as_str) != Some(revision) || !kept["template"].is_object() {
             return Err(EffectError::Impossible(format!(
@@ -169,24 +170,24 @@ impl Hands {
         // A template of another tool's bears that tool's mark, by which nobody would know it again.
         template["metadata"]["annotations"]["flagger-id"] = json!(revision);
         let changes = vec![("template", template)];
-        self.rewrite_primary(&primary, annotations, (revision, &held), request, changes, spec).await
+        self.rewrite_primary(&primary, Marks::new(), (revision, &held), request, changes, spec).await
     }
 
     /// Replaces parts of the primary's spec whole: a merge would leave what the new template has no more.
     async fn rewrite_primary(
         &mut self,
         primary: &Value,
-        mut annotations: Map<String, Value>,
+        mut annotations: Marks,
         (revision, configs): (&str, &Configs),
         request: Option<&str>,
         changes: Vec<(&str, Value)>,
         spec: &Spec,
     ) -> Result<(), EffectError> {
-        annotations.insert(annotation::REVISION.into(), json!(revision));
-        annotations.insert(annotation::CONFIGS.into(), json!(json!(configs).to_string()));
-        annotations.insert(annotation::TERM.into(), json!(self.term()?));
+        annotations.insert(annotation::REVISION, Some(revision.to_string()));
+        annotations.insert(annotation::CONFIGS, Some(json!(configs).to_string()));
+        annotations.insert(annotation::TERM, Some(self.term()?));
         if let Some(id) = request {
-            annotations.insert(annotation::REQUEST_ID.into(), json!(id));
+            annotations.insert(annotation::REQUEST_ID, Some(id.to_string()));
         }
         let patch = rewriting(primary, annotations, changes);
         let write = self.writer.json_patch(&self.kinds.deployment, &spec.primary(), patch).await;
@@ -212,14 +213,13 @@ impl Hands {
         request: &str,
         spec: &Spec,
     ) -> Result<(), EffectError> {
-        let target = self.whole_target(spec).await?;
+        let target = self.fresh_target(spec).await?;
         let containers = target.pointer("/spec/template/spec/containers").and_then(Value::as_array);
         let index = containers
             .and_then(|list| list.iter().position(|c| c.get("name").and_then(Value::as_str) == Some(container)))
             .ok_or_else(|| EffectError::Conflict(format!("deployment {}", spec.target)))?;
-        let mut annotations = annotations_of(&target);
-        annotations.insert(annotation::REQUEST_ID.into(), json!(request));
-        annotations.insert(annotation::TERM.into(), json!(self.term()?));
+        let (request, term) = (request.to_string(), self.term()?);
+        let annotations = Marks::from([(annotation::REQUEST_ID, Some(request)), (annotation::TERM, Some(term))]);
         let path = format!("template/spec/containers/{index}/image");
         let patch = rewriting(&target, annotations, vec![(path.as_str(), json!(image))]);
         let write = self.writer.json_patch(&self.kinds.deployment, &spec.target, patch).await;
@@ -228,7 +228,7 @@ impl Hands {
 
     /// Gives the target the template of its own ReplicaSet with this hash, or, where that is gone, the primary's.
     pub(super) async fn return_target(&mut self, hash: &str, replicas: u32, spec: &Spec) -> Result<(), EffectError> {
-        let target = self.whole_target(spec).await?;
+        let target = self.fresh_target(spec).await?;
         let uid = text(&target, "/metadata/uid");
         let set = {
             let world = self.mirror.read();
@@ -249,8 +249,7 @@ impl Hands {
             Some(set) => of_replica_set(&set),
             None => self.template_of_primary(&target, spec).await?,
         };
-        let mut annotations = annotations_of(&target);
-        annotations.insert(annotation::TERM.into(), json!(self.term()?));
+        let annotations = Marks::from([(annotation::TERM, Some(self.term()?))]);
         let patch = rewriting(&target, annotations, vec![("template", template), ("replicas", json!(replicas))]);
         let write = self.writer.json_patch(&self.kinds.deployment, &spec.target, patch).await;
         self.done(Source::Deployments, &spec.target, write, "giving the promoted template back to").await
@@ -276,23 +275,30 @@ fn of_replica_set(set: &Value) -> Value {
     template
 }
 
-/// A JSON patch on exactly this object: its annotations, and parts of its spec by their paths.
-fn rewriting(object: &Value, annotations: Map<String, Value>, changes: Vec<(&str, Value)>) -> Value {
+/// Annotations that are written, and those that are taken away.
+type Marks = BTreeMap<&'static str, Option<String>>;
+
+/// A JSON patch on exactly this version of an object: some of its annotations, and parts of its spec by their paths.
+fn rewriting(object: &Value, annotations: Marks, changes: Vec<(&str, Value)>) -> Value {
     let version = object.pointer("/metadata/resourceVersion");
-    let mut patch = vec![
-        json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version }),
-        json!({ "op": "add", "path": "/metadata/annotations", "value": annotations }),
-    ];
+    let mut patch = vec![json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version })];
+    let present = object.pointer("/metadata/annotations").filter(|present| present.is_object());
+    if present.is_none() {
+        patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
+    }
+    patch.extend(annotations.into_iter().filter_map(|(name, value)| {
+        let path = format!("/metadata/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
+        match value {
+            Some(value) => Some(json!({ "op": "add", "path": path, "value": value })),
+            None => present?.get(name).map(|_| json!({ "op": "remove", "path": path })),
+        }
+    }));
     patch.extend(
         changes
             .into_iter()
             .map(|(path, value)| json!({ "op": "add", "path": format!("/spec/{path}"), "value": value })),
     );
     Value::Array(patch)
-}
-
-fn annotations_of(object: &Value) -> Map<String, Value> {
-    object.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
@@ -302,6 +308,27 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn annotations_are_written_one_by_one_and_those_of_others_left_alone() {
+        let object =
+            json!({"metadata": {"resourceVersion": "7", "annotations": {"team/of": "payments", "old/er": "x"}}});
+        let marks = Marks::from([("canary-tui/a~b", Some("1".into())), ("old/er", None), ("not/there", None)]);
+        let patch = rewriting(&object, marks.clone(), vec![("replicas", json!(2))]);
+        let operations: Vec<String> =
+            patch.as_array().unwrap().iter().map(|one| format!("{} {}", one["op"], one["path"])).collect();
+        assert_eq!(
+            operations,
+            [
+                r#""test" "/metadata/resourceVersion""#,
+                r#""add" "/metadata/annotations/canary-tui~1a~0b""#,
+                r#""remove" "/metadata/annotations/old~1er""#,
+                r#""add" "/spec/replicas""#
+            ]
+        );
+        let bare = rewriting(&json!({"metadata": {"resourceVersion": "7"}}), marks, Vec::new());
+        assert_eq!(bare[1], json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
+    }
 
     #[test]
     fn a_template_comes_back_from_its_replica_set_as_the_deployment_had_it() {

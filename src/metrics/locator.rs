@@ -78,7 +78,7 @@ impl Locator {
         let answer = self.answers.get(question, || async move {
             let mut values = Values::new();
             for sample in asked.instant(&query).await? {
-                let name = by.and_then(|label| sample.labels.get(label)).cloned().unwrap_or_default();
+                let name = by.and_then(|label| sample.labels.get(label)).unwrap_or_default().to_string();
                 values.entry(name).or_default().push(sample.value);
             }
             Ok(Arc::new(values))

@@ -6,7 +6,9 @@ use super::query::{Labels, Series};
 use super::{Prometheus, QueryError};
 use crate::api::duration;
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
@@ -64,7 +66,7 @@ impl Asked {
     /// The metric that a series of the answer is of.
     fn metric_of(self, labels: &Labels) -> Option<Metric> {
         match self {
-            Asked::Requests => match labels.get(FIGURE)?.as_str() {
+            Asked::Requests => match labels.get(FIGURE)? {
                 "success" => Some(Metric::Success),
                 "rate" => Some(Metric::Rps),
                 _ => None,
@@ -180,19 +182,15 @@ impl Prometheus {
     /// All numbers of some namespaces, by as many queries as those of one.
     pub async fn overview(&self, namespaces: &[&str], window: Duration) -> Overview {
         let scope = Scope { namespaces, workloads: &[], window };
-        let answers =
-            join_all(
-                Asked::ALL.map(|asked| {
-                    let scope = &scope;
-                    async move {
-                        (asked, self.answer(scope, asked, |query| async move { self.instant(&query).await }).await)
-                    }
-                }),
-            )
-            .await;
+        let ask = |asked: Asked| {
+            let (scope, instant) = (&scope, |query: String| async move { self.instant(&query).await });
+            async move { (asked, self.answer(scope, asked, instant).await) }
+        };
         let mut workloads: BTreeMap<(String, String), WorkloadMetrics> = BTreeMap::new();
         let mut problems = BTreeMap::new();
-        for (asked, answer) in answers {
+        // Taken in as they come: of thousands of pods all answers at once would be megabytes.
+        let mut answers: FuturesUnordered<_> = Asked::ALL.into_iter().map(ask).collect();
+        while let Some((asked, answer)) = answers.next().await {
             match answer {
                 Err(why) => problems.extend(asked.metrics().iter().map(|metric| (*metric, why.clone()))),
                 Ok(Answer { unit, found }) => {
@@ -405,7 +403,7 @@ impl<'a> Scope<'a> {
 /// The workload that a series is of.
 fn workload_of(metric: Metric, labels: &Labels) -> Option<String> {
     if metric.of_traffic() {
-        return labels.get("destination_workload").cloned();
+        return labels.get("destination_workload").map(str::to_string);
     }
     let pod = labels.get("pod").or_else(|| labels.get("pod_name"))?;
     // <workload>-<pod-template-hash>-<random>; neither of the two holds a dash.
