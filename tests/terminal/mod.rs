@@ -178,9 +178,10 @@ impl Terminal {
         self.until(&format!("no {text:?}"), Duration::from_secs(60), |screen| screen.contains(text))
     }
 
-    /// Waits until this sentence is on the screen, however it is wrapped.
+    /// Waits until this sentence is on the screen, however it is wrapped, in a frame or not.
     pub fn until_says(&self, text: &str) -> Instant {
-        let flowing = |screen: &str| screen.split_whitespace().collect::<Vec<_>>().join(" ");
+        let flowing =
+            |screen: &str| screen.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
         self.until(&format!("nothing says {text:?}"), Duration::from_secs(60), |screen| flowing(screen).contains(text))
     }
 
