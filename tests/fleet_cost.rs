@@ -43,9 +43,10 @@ async fn fifty_rollouts_cost_writes_and_what_they_read_is_shared() {
     let writes = count(&requests, &WRITES, is_of_rollouts);
     assert!(writes <= 3 * steps, "{writes} writes in {steps} steps: {requests:?}");
 
-    // What was kept of the rollouts before is read when one ends; beside that a conflict may ask what it has met.
+    // The target is looked at once more before it is promoted, and what was kept of the rollouts before is read when one
+    // ends; beside that a conflict may ask what it has met.
     let reads = count(&requests, &["get"], is_of_rollouts);
-    assert!(reads <= CANARIES as u64 * 3 / 2, "{reads} reads: {requests:?}");
+    assert!(reads <= CANARIES as u64 * 5 / 2, "{reads} reads: {requests:?}");
     assert_eq!(count(&requests, &["get", "list"], is_event), 0, "{requests:?}");
 
     // Four at each slot of a second that any check was in.

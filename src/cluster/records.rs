@@ -93,8 +93,8 @@ pub struct WorkloadRecord {
     pub offered: Vec<(String, String)>,
     /// Uid of the controlling owner.
     pub owner: Option<String>,
-    /// The object, for a driver to read when it writes another or a part of this one: without its status, who manages
-    /// which field, and what kubectl keeps on it. It is never written back whole.
+    /// The object, for a driver to read when it writes another or a part of this one: without its status and who
+    /// manages which field, and from a watch without what kubectl keeps on it. It is never written back whole.
     pub whole: Option<JsonText>,
 }
 

@@ -386,7 +386,7 @@ impl Hands {
                 None => self.refresh(source, name).await,
             };
             // 422 is a JSON patch whose test failed, or an object that is not valid: that is no conflict.
-            let unchanged = error.code() == Some(422) && present.is_none_or(|p| Some(&p) == decided.as_ref());
+            let unchanged = error.code() == Some(422) && present.is_some_and(|p| Some(&p) == decided.as_ref());
             if !unchanged {
                 return Err(EffectError::Conflict(format!("{doing} {name} ({error})")));
             }

@@ -36,10 +36,7 @@ impl Hands {
 
     /// The target as it is now, if its template still is the one that was decided on.
     async fn fresh_target(&self, spec: &Spec) -> Result<Value, EffectError> {
-        self.decided_target(self.fresh(&spec.target).await?, spec)
-    }
-
-    fn decided_target(&self, target: Value, spec: &Spec) -> Result<Value, EffectError> {
+        let target = self.fresh(&spec.target).await?;
         let of = |key: &str| target.pointer(&format!("/metadata/{key}"));
         let uid = of("uid").and_then(Value::as_str).map(str::to_string);
         if uid.zip(of("generation").and_then(Value::as_i64)) != self.decided.target {
@@ -79,8 +76,14 @@ impl Hands {
         facts: &Facts,
     ) -> Result<(), EffectError> {
         let spec = &facts.spec;
-        let target = self.decided_target(self.kept(&spec.target).await?, spec)?;
-        let mut primary = self.kept(&spec.primary()).await?;
+        // A last look at the target: what was taken back while the watch was behind is not promoted.
+        let target = self.fresh_target(spec).await?;
+        // What stands on the primary is of the version that the watch has brought, or the write meets a conflict; copies are
+        // written before that, so where there are any nothing older will do.
+        let mut primary = match revision.configs.is_empty() {
+            true => self.kept(&spec.primary()).await?,
+            false => self.fresh(&spec.primary()).await?,
+        };
         let selector = Selector::of(&target).map_err(EffectError::Impossible)?;
         let template = shapes::primary_template(&target, &selector, &spec.target, revision);
         let mark = text(&primary, MARK).to_string();

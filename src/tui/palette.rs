@@ -238,6 +238,7 @@ pub fn accept(model: &mut Model) -> Vec<Command> {
     // What is shown goes on being shown, unless it is the main screen's rows that are meant.
     let stays = matches!(entry.action, Action::Theme | Action::Copy | Action::Mouse | Action::Report | Action::Repaint)
         || entry.action.travels()
+        || matches!(entry.action, Action::Namespace | Action::Context) && entry.argument.is_none()
         || entry.objection.is_some();
     if stays {
         model.overlay = palette.under.map(|under| *under);
@@ -389,6 +390,9 @@ mod tests {
         // What is said of a request that cannot be made is said where it was asked for.
         press(&mut model, ":open-gate<enter>");
         assert!(matches!(model.overlay, Some(Overlay::Reading(_))) && model.notice.is_some());
+        // A word that needs another one asks for it over the same view.
+        press(&mut model, ":ns<enter><esc>");
+        assert!(matches!(model.overlay, Some(Overlay::Reading(_))), "{:?}", model.overlay);
         // A question, and what is meant for the canaries, take the whole screen.
         press(&mut model, ":abort<enter>");
         assert!(matches!(model.overlay, Some(Overlay::Question(_))));

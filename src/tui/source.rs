@@ -39,6 +39,9 @@ pub(super) const MEASURE: (Duration, Duration) = (Duration::from_secs(5), Durati
 /// How long the outcome of a request is waited for: an advance waits for its checks.
 const OUTCOME: Duration = Duration::from_secs(20);
 
+/// How long a namespace that may be read is looked for: whoever wants to leave waits for it.
+const READABLE: Duration = Duration::from_secs(3);
+
 /// What is measured, in the order of [`Measures`].
 pub(super) const ASKED: [Metric; METRICS] = [Metric::Cpu, Metric::Memory, Metric::Success, Metric::P99, Metric::Rps];
 
@@ -165,12 +168,15 @@ impl Feed {
     /// where there is none.
     async fn readable(&self) -> Option<String> {
         let own = std::iter::once(&self.connection.namespace);
-        for namespace in own.chain(&self.options.namespaces) {
-            if access::lacks(&self.connection.client, namespace, &[access::TO_LOOK]).await.is_none() {
-                return Some(namespace.clone());
+        let find = async {
+            for namespace in own.chain(&self.options.namespaces) {
+                if access::lacks(&self.connection.client, namespace, &[access::TO_LOOK]).await.is_none() {
+                    return Some(namespace.clone());
+                }
             }
-        }
-        None
+            None
+        };
+        tokio::time::timeout(READABLE, find).await.unwrap_or_default()
     }
 
     fn locator(&self, namespace: &str) -> Locator {
