@@ -47,6 +47,8 @@ async fn fifty_rollouts_cost_writes_and_what_they_read_is_shared() {
     // ends; beside that a conflict may ask what it has met.
     let reads = count(&requests, &["get"], is_of_rollouts);
     assert!(reads <= CANARIES as u64 * 5 / 2, "{reads} reads: {requests:?}");
+    let looks = count(&requests, &["get"], |resource| resource.starts_with("deployments"));
+    assert!(looks >= CANARIES as u64, "{looks} looks at a target: {requests:?}");
     assert_eq!(count(&requests, &["get", "list"], is_event), 0, "{requests:?}");
 
     // Four at each slot of a second that any check was in.

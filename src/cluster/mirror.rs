@@ -231,8 +231,6 @@ pub(super) struct Shared {
     /// A broadcast, because its listeners wake in order.
     relist: broadcast::Sender<()>,
     listing: Semaphore,
-    /// As of its world.
-    whole: bool,
     clock: Clock,
     /// Lists everything anew where the watches are not this world's own.
     lister: Option<Lister>,
@@ -493,7 +491,7 @@ async fn follow<K>(
                 }
                 Ok(Event::InitApply(object)) if kept(&object) => {
                     let namespace = object.meta().namespace.clone().unwrap_or_default();
-                    let world = || World { whole: sink.turns().whole, ..World::default() };
+                    let world = || World { whole: sink.turns().read().whole, ..World::default() };
                     listed.entry(namespace).or_insert_with(world).put(source, &value(object), sink.turns().clock.now());
                 }
                 Ok(Event::InitDone) => {
@@ -519,7 +517,6 @@ async fn follow<K>(
 impl Shared {
     pub(super) fn new(world: World, clock: Clock, behind: usize, lister: Option<Lister>) -> Self {
         Self {
-            whole: world.whole,
             world: RwLock::new(world),
             changed: broadcast::channel(behind).0,
             count: watch::channel(0).0,
