@@ -101,12 +101,14 @@ async fn storm(fleet: &Fleet, names: &[String], alone: Duration, told: &[String]
     let (resident, peak) = memory(fleet.pid());
     row("RSS of the controller; peak", "150 MiB", &format!("{resident:.0} MiB; {peak:.0} MiB"));
     requests_of(fleet, &requests, names, from, wall);
-    let late = fleet.log(|log| lateness(log, from));
-    row(
-        "a check's status written after it was due: median, 99th percentile, longest",
-        "99th 500 ms",
-        &percentiles(&late),
-    );
+    let (late, last) =
+        fleet.log(|log| (lateness(log, from, Phase::Progressing), lateness(log, from, Phase::Promoting)));
+    let all: Vec<Duration> = late.iter().chain(&last).copied().collect();
+    let what = "a check's status written after it was due: median, 99th percentile, longest";
+    row(what, "99th 500 ms", &percentiles(&all));
+    row("of those that raise the weight; of the last ones, written once the primary has its template", "", &{
+        format!("{}; {}", percentiles(&late), percentiles(&last))
+    });
     events(fleet, names, told, from);
     row(
         "abort in the middle: request to weight 0: median, 99th percentile, longest",
@@ -141,13 +143,14 @@ fn requests_of(fleet: &Fleet, requests: &Requests, names: &[String], from: DateT
     row("Prometheus requests an interval, of all canaries", "40", &format!("{:.1}", asked as f64 / intervals));
 }
 
-/// From when a check was due to when the cluster had the status that it ended with.
-fn lateness(log: &[Seen], from: DateTime<Utc>) -> Vec<Duration> {
+/// From when a check was due to when the cluster had the status that it ended with, which is of this phase.
+fn lateness(log: &[Seen], from: DateTime<Utc>, phase: Phase) -> Vec<Duration> {
     let checks = log.iter().filter(|seen| seen.at >= from).filter_map(|seen| match &seen.what {
         What::Status(both) => Some((seen.at, &both.0, &both.1)),
         _ => None,
     });
-    let late = checks.filter(|(_, before, after)| is_check(before, after)).filter_map(|(at, before, _)| {
+    let checks = checks.filter(|(_, before, after)| after.phase == phase && is_check(before, after));
+    let late = checks.filter_map(|(at, before, _)| {
         let due = next_check(before, INTERVAL)?;
         Some((at - due).to_std().unwrap_or_default())
     });

@@ -55,11 +55,7 @@ impl Concerns {
                     spec.autoscaler.as_ref().is_some_and(|named| named.name == name || named.primary() == name)
                 });
             }
-            Source::ReplicaSets => {
-                let owner = world.replica_sets.get(name).map(|r| r.owner.as_str());
-                let workload = world.workloads.values().find(|w| Some(w.uid.as_str()) == owner);
-                workload.map(|w| w.name.as_str())
-            }
+            Source::ReplicaSets => deployment_of(world, name),
             _ => Some(name),
         };
         let Some(workload) = workload else { return Vec::new() };
@@ -67,6 +63,16 @@ impl Concerns {
         let found = [workload, base].into_iter().filter_map(|name| self.canaries.get(name)).flatten();
         found.collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
+}
+
+/// The Deployment of a ReplicaSet.
+fn deployment_of<'a>(world: &'a World, replica_set: &str) -> Option<&'a str> {
+    let set = world.replica_sets.get(replica_set)?;
+    // Its controller names it after itself; searching all would cost more than the rest of what a change asks for.
+    let named = replica_set.strip_suffix(set.hash.as_str()).and_then(|name| name.strip_suffix('-'));
+    let named = named.and_then(|name| world.workloads.get(name)).filter(|workload| workload.uid == set.owner);
+    let found = named.or_else(|| world.workloads.values().find(|workload| workload.uid == set.owner));
+    found.map(|workload| workload.name.as_str())
 }
 
 fn search(world: &World, concerns: impl Fn(&Spec) -> bool) -> Vec<String> {
@@ -82,6 +88,7 @@ fn mounts(world: &World, spec: &Spec, kind: ConfigKind, name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::cluster::CanaryRecord;
+    use crate::cluster::records::{ReplicaSetRecord, WorkloadRecord};
     use serde_json::json;
 
     fn canary(name: &str, target: &str, apex: &str) -> CanaryRecord {
@@ -113,6 +120,30 @@ mod tests {
         assert_eq!(of(&concerns, &world, Source::Services, "web"), ["one"]);
         assert!(of(&concerns, &world, Source::Deployments, "jobs").is_empty());
         assert_eq!(concerns.canaries.len(), 4);
+    }
+
+    #[test]
+    fn a_replica_set_concerns_those_of_its_deployment_however_it_is_named() {
+        let mut world = World::default();
+        for (name, uid) in [("web", "u1"), ("api", "u2")] {
+            world.canaries.insert(name.into(), canary(name, name, name));
+            let deployment = WorkloadRecord::of(&json!({"metadata": {"name": name, "uid": uid}}));
+            world.workloads.insert(name.into(), deployment);
+        }
+        let mut concerns = Concerns::default();
+        concerns.renew(&world);
+        for (name, hash, owner, concerned) in [
+            ("web-5f", "5f", "u1", &["web"][..]),
+            ("api-7c", "7c", "u1", &["web"]),
+            ("by-hand", "9d", "u2", &["api"]),
+            ("web-aa", "aa", "gone", &[]),
+        ] {
+            let set = json!({"metadata": {"name": name, "labels": {"pod-template-hash": hash},
+                "ownerReferences": [{"uid": owner, "controller": true}]}});
+            world.replica_sets.insert(name.into(), ReplicaSetRecord::of(&set));
+            assert_eq!(concerns.concerned(&world, Source::ReplicaSets, name), concerned, "{name}");
+        }
+        assert!(concerns.concerned(&world, Source::ReplicaSets, "unknown").is_empty());
     }
 
     #[test]

@@ -20,12 +20,39 @@ const MOST: usize = 200;
 pub struct Diary {
     entries: Vec<Entry>,
     due: bool,
+    /// What was kept before, as the answer to the last write of the Canary had it.
+    kept: Option<Kept>,
+}
+
+/// The history on a Canary of one version.
+struct Kept {
+    version: String,
+    text: String,
+}
+
+impl Kept {
+    fn of(canary: &Value) -> Self {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_string();
+        let history = canary.pointer("/metadata/annotations").and_then(|all| all.get(annotation::HISTORY));
+        Self { version: text(canary.pointer("/metadata/resourceVersion")), text: text(history) }
+    }
 }
 
 impl Diary {
     /// Whether it is to be written now.
     pub fn is_due(&self) -> bool {
         self.due
+    }
+
+    /// Lets go of what an earlier decision had as an answer.
+    pub fn begin(&mut self) {
+        self.kept = None;
+    }
+
+    /// The API server answered a write with this Canary, so its history need not be read. It is kept for this decision
+    /// only: of a thousand canaries it would be megabytes.
+    pub fn answered(&mut self, canary: &Value) {
+        self.kept = (!self.entries.is_empty()).then(|| Kept::of(canary));
     }
 
     /// An Event was said; `answers` a request.
@@ -75,29 +102,30 @@ impl Diary {
 impl Hands {
     /// Writes the Canary's history where something in it is due.
     pub async fn keep_history(&mut self, canary: &CanaryRecord) {
+        let kept = self.diary.kept.take();
         if !self.diary.is_due() || canary.deleting {
             return;
         }
-        match self.write_history(&canary.name).await {
+        match self.write_history(&canary.name, kept).await {
             Ok(()) => self.diary = Diary::default(),
             // Somebody else has written the Canary, which wakes this worker, or the next entry tries again.
             Err(error) => tracing::debug!(canary = %canary.name, "the history waits: {error}"),
         }
     }
 
-    async fn write_history(&mut self, name: &str) -> Result<(), EffectError> {
+    async fn write_history(&mut self, name: &str, kept: Option<Kept>) -> Result<(), EffectError> {
         let kind = self.kinds.canary.clone();
         let doing = "keeping the history of";
-        let read = self.writer.get(&kind, name).await;
-        // Read at this moment and not kept in the mirror: of a thousand canaries it would be megabytes.
-        let object = read.map_err(|source| EffectError::Write { doing: format!("{doing} {name}"), source })?;
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let annotations = object.pointer("/metadata/annotations");
-        let present = annotations.and_then(|all| all.get(annotation::HISTORY)).and_then(Value::as_str);
-        let mut history = History::read(present.unwrap_or_default());
+        let Kept { version, text } = match kept {
+            Some(kept) => kept,
+            None => {
+                let read = self.writer.get(&kind, name).await;
+                Kept::of(&read.map_err(|source| EffectError::Write { doing: format!("{doing} {name}"), source })?)
+            }
+        };
+        let mut history = History::read(&text);
         self.diary.entries.iter().for_each(|entry| history.note(entry));
         let patch = json!({ "metadata": { "annotations": { annotation::HISTORY: history.text() } } });
-        let version = text("/metadata/resourceVersion").to_string();
         let write = self.writer.merge(&kind, name, &version, patch).await;
         self.done(Source::Canaries, name, write, doing).await
     }

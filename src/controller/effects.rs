@@ -191,6 +191,7 @@ impl Hands {
 
     /// The decision whose effects come next.
     pub fn begin(&mut self, decision: &Decision) {
+        self.diary.begin();
         self.leads_to = decision.effects.iter().find_map(|effect| match effect {
             Effect::WriteStatus(status) => Some(status.phase),
             _ => None,
@@ -369,6 +370,9 @@ impl Hands {
         let error = match write {
             Ok(object) => {
                 self.mirror.note_written(source, &object);
+                if source == Source::Canaries {
+                    self.diary.answered(&object);
+                }
                 if let Some(version) = object.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
                     self.decided.moved(source, name, version);
                 }

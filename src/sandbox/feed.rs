@@ -136,6 +136,11 @@ impl Feed {
     }
 }
 
+/// The elements of a list; none where it is none.
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
 /// Namespace and name.
 fn place(object: &Value) -> (String, String) {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
@@ -154,7 +159,6 @@ fn divided(
 ) -> Option<Divided> {
     let (namespace, _) = place(virtual_service);
     let spec = &virtual_service["spec"];
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let all = list(&spec["http"]);
     if all.is_empty() && !list(&spec["tcp"]).is_empty() {
         return None;

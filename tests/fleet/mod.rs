@@ -58,7 +58,8 @@ impl Fleet {
             canaries,
             replicas: 1,
             interval: Duration::from_secs(10),
-            scrape: Duration::from_secs(5),
+            // A rate needs two scrapes between a canary's first request and its first check.
+            scrape: Duration::from_secs(3),
             history: 1 << 18,
             ..Options::default()
         };

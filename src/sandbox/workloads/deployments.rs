@@ -51,7 +51,9 @@ pub fn look_at(
     let sets = found.all();
     let looked = Looked { deployment: &deployment, sets: &sets, new: found.new.as_deref(), did };
     let (status, deadline) = status(&looked, now);
-    store.modify_status("Deployment", Some(namespace), name, |deployment| set(deployment, "status", status))?;
+    if deployment["status"] != status {
+        store.modify_status("Deployment", Some(namespace), name, |deployment| set(deployment, "status", status))?;
+    }
     Ok(deadline)
 }
 

@@ -14,7 +14,7 @@ mod template_hash;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -61,13 +61,52 @@ enum WorkKind {
     Deployment,
 }
 
+/// What is to be looked at later, and when.
+#[derive(Default)]
+struct Timers {
+    at: HashMap<Work, DateTime<Utc>>,
+    in_order: BTreeSet<(DateTime<Utc>, Work)>,
+}
+
+impl Timers {
+    fn set(&mut self, work: Work, at: Option<DateTime<Utc>>) {
+        let before = match at {
+            Some(at) => self.at.insert(work.clone(), at),
+            None => self.at.remove(&work),
+        };
+        if before == at {
+            return;
+        }
+        if let Some(at) = at {
+            self.in_order.insert((at, work.clone()));
+        }
+        if let Some(before) = before {
+            self.in_order.remove(&(before, work));
+        }
+    }
+
+    fn next(&self) -> Option<DateTime<Utc>> {
+        self.in_order.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out what is due by `now`, the earliest first.
+    fn take(&mut self, now: DateTime<Utc>) -> Option<Work> {
+        if self.next()? > now {
+            return None;
+        }
+        let (_, work) = self.in_order.pop_first()?;
+        self.at.remove(&work);
+        Some(work)
+    }
+}
+
 /// The controllers over one store.
 pub struct Controllers {
     store: Store,
     pace: Pace,
     changes: Receiver<std::sync::Arc<Change>>,
     due: BTreeSet<Work>,
-    timers: BTreeMap<Work, DateTime<Utc>>,
+    timers: Timers,
     /// When the node first saw each pod, and when it was told to stop it, by uid: Kubernetes' own times are in whole
     /// seconds.
     node: HashMap<String, pods::Seen>,
@@ -81,7 +120,7 @@ impl Controllers {
             pace,
             changes: store.subscribe(),
             due: BTreeSet::new(),
-            timers: BTreeMap::new(),
+            timers: Timers::default(),
             node: HashMap::new(),
         };
         controllers.look_at_everything();
@@ -100,13 +139,10 @@ impl Controllers {
         for _ in 0..MOST_PASSES {
             self.take_changes();
             let Some(work) = self.due.pop_first() else {
-                return self.timers.values().min().copied();
+                return self.timers.next();
             };
             let wake = self.look_at(&work, now);
-            match wake {
-                Some(wake) => self.timers.insert(work, wake.max(now + TimeDelta::milliseconds(1))),
-                None => self.timers.remove(&work),
-            };
+            self.timers.set(work, wake.map(|wake| wake.max(now + TimeDelta::milliseconds(1))));
         }
         tracing::error!(left = self.due.len(), "the controllers do not come to rest");
         Some(now + TimeDelta::milliseconds(100))
@@ -150,9 +186,7 @@ impl Controllers {
     }
 
     fn take_timers(&mut self, now: DateTime<Utc>) {
-        let due: Vec<Work> = self.timers.iter().filter(|(_, at)| **at <= now).map(|(work, _)| work.clone()).collect();
-        for work in due {
-            self.timers.remove(&work);
+        while let Some(work) = self.timers.take(now) {
             self.due.insert(work);
         }
     }
@@ -175,7 +209,7 @@ impl Controllers {
         let namespace = change.namespace.as_deref().unwrap_or_default();
         self.want_controller(namespace, &change.object);
         if change.event == ChangeEvent::Deleted {
-            self.timers.remove(&Work { kind, namespace: namespace.to_owned(), name: change.name.clone() });
+            self.timers.set(Work { kind, namespace: namespace.to_owned(), name: change.name.clone() }, None);
             if let Some(uid) = change.object["metadata"]["uid"].as_str() {
                 self.node.remove(uid);
             }

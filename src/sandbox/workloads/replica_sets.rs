@@ -106,8 +106,10 @@ fn count(
         }
     }
     let (namespace, name) = (set["metadata"]["namespace"].as_str(), set["metadata"]["name"].as_str());
-    store.modify_status("ReplicaSet", namespace, name.unwrap_or_default(), |set| {
-        self::set(set, "status", status);
-    })?;
+    if set["status"] != status {
+        store.modify_status("ReplicaSet", namespace, name.unwrap_or_default(), |set| {
+            self::set(set, "status", status);
+        })?;
+    }
     Ok(next)
 }

@@ -276,7 +276,7 @@ fn what_a_deleted_deployment_owned_goes_with_it() {
     assert!(world.list("Pod").iter().all(|pod| objects::is_leaving(pod)));
     world.settle();
     assert!(world.list("Pod").is_empty() && world.list("ReplicaSet").is_empty());
-    assert!(world.controllers.node.is_empty() && world.controllers.timers.is_empty());
+    assert!(world.controllers.node.is_empty() && world.controllers.timers.next().is_none());
 
     world.deploy("app:1.0.0", 2);
     world.settle();
