@@ -17,6 +17,7 @@ pub use webhooks::{AlertRef, HookKind, Severity, Webhook};
 use super::{Problem, Provider};
 use reader::{Reader, asks};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A Canary's spec as far as we carry it out: Deployment targets, and the routes of the [`Provider`]s that there are.
@@ -29,7 +30,8 @@ pub struct Spec {
     /// The autoscaler of the target, where the Canary names one.
     pub autoscaler: Option<Autoscaler>,
     pub service: Service,
-    pub analysis: Analysis,
+    /// Many Canaries may share one.
+    pub analysis: Arc<Analysis>,
     /// How long a workload may stay without its ready pods before the rollout fails. Flagger's default is 600 s.
     pub progress_deadline: Duration,
     /// Address of the Prometheus to ask, where the Canary names one.
@@ -134,7 +136,7 @@ impl Reader<'_> {
             target: target?,
             autoscaler,
             service: service?,
-            analysis: analysis?,
+            analysis: Arc::new(analysis?),
             progress_deadline: Duration::from_secs(deadline?),
             metrics_server: spec
                 .get("metricsServer")

@@ -289,6 +289,7 @@ impl Follower {
         let mut news: Vec<&EventRecord> = world
             .events
             .values()
+            .map(|event| &**event)
             .filter(|event| wanted(&event.canary) && self.seen.get(&event.uid) != Some(&mark(event)))
             .collect();
         news.sort_by_key(|event| (event.last, event.version));
@@ -340,13 +341,13 @@ mod tests {
         let now: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().unwrap();
         let mut follower = Follower::new(None, Names::Unchecked);
         let mut first = world("Progressing", 10, 0, json!({}));
-        first.events.insert("old".into(), event(1, "of before"));
+        first.events.insert("old".into(), event(1, "of before").into());
         let state = "2026-11-22T12:00:00Z web Progressing weight 10% failed 0/5 state: no revision known";
         assert_eq!(texts(&follower.look(&first, now)), [state]);
         assert!(follower.look(&first, now).is_empty(), "nothing has changed");
         let paused = json!({"canary-tui/paused": r#"{"by":"alice","at":"2026-11-22T11:00:00Z","reason":"lunch"}"#});
         let mut second = world("Progressing", 20, 1, paused);
-        second.events.insert("old".into(), event(2, "a\u{1b}[2J\nb"));
+        second.events.insert("old".into(), event(2, "a\u{1b}[2J\nb").into());
         let stand = "2026-11-22T12:00:00Z web Progressing weight 20% failed 1/5";
         assert_eq!(
             texts(&follower.look(&second, now)),

@@ -113,13 +113,14 @@ pub struct World {
     pub config_maps: BTreeMap<String, ConfigRecord>,
     pub secrets: BTreeMap<String, ConfigRecord>,
     pub scalers: BTreeMap<String, ScalerRecord>,
-    pub events: BTreeMap<String, EventRecord>,
+    /// Shared with whoever shows them.
+    pub events: BTreeMap<String, Arc<EventRecord>>,
     pub lease: Option<LeaseRecord>,
     pub health: BTreeMap<Source, Health>,
     /// Sources whose list has arrived at least once, however they stand now.
     pub listed: BTreeSet<Source>,
-    /// Whether Deployments are kept whole, as a driver needs them.
-    pub whole: bool,
+    /// Whether what only a driver looks at is kept too.
+    pub driving: bool,
 }
 
 impl World {
@@ -491,7 +492,7 @@ async fn follow<K>(
                 }
                 Ok(Event::InitApply(object)) if kept(&object) => {
                     let namespace = object.meta().namespace.clone().unwrap_or_default();
-                    let world = || World { whole: sink.turns().read().whole, ..World::default() };
+                    let world = || World { driving: sink.turns().read().driving, ..World::default() };
                     listed.entry(namespace).or_insert_with(world).put(source, &value(object), sink.turns().clock.now());
                 }
                 Ok(Event::InitDone) => {
@@ -668,8 +669,8 @@ impl World {
             Some(_) => (*source, Health::Connecting),
             None => (*source, Health::Forbidden { error: not_served(*source) }),
         });
-        let whole = sources.iter().any(|(source, _)| *source == Source::Services);
-        Self { health: health.collect(), whole, ..Self::default() }
+        let driving = sources.iter().any(|(source, _)| *source == Source::Services);
+        Self { health: health.collect(), driving, ..Self::default() }
     }
 
     /// Takes all that `listed` has of a source in place of what there is.
@@ -726,8 +727,11 @@ impl World {
         match source {
             Source::Canaries => differs(&mut self.canaries, name, CanaryRecord::of(object)),
             Source::Deployments => {
-                let whole = self.whole.then(|| WorkloadRecord::whole_of(object));
-                differs(&mut self.workloads, name, WorkloadRecord { whole, ..WorkloadRecord::of(object) })
+                let record = match self.driving {
+                    true => WorkloadRecord::whole(object),
+                    false => WorkloadRecord::for_observer(object),
+                };
+                differs(&mut self.workloads, name, record)
             }
             Source::ReplicaSets => {
                 let record = ReplicaSetRecord::of(object);
@@ -738,7 +742,11 @@ impl World {
                 !same
             }
             Source::Routes(provider) => {
-                differs(self.routes.entry(provider).or_default(), name, RouteRecord::of(object))
+                let record = match self.driving {
+                    true => RouteRecord::of(object),
+                    false => RouteRecord::for_observer(object),
+                };
+                differs(self.routes.entry(provider).or_default(), name, record)
             }
             Source::Rules(provider) => differs(self.rules.entry(provider).or_default(), name, PartRecord::of(object)),
             Source::Services => differs(&mut self.services, name, PartRecord::of_service(object)),
@@ -750,7 +758,7 @@ impl World {
                 self.scalers.insert(name.to_string(), record);
                 !same
             }
-            Source::Events => differs(&mut self.events, name, EventRecord::of(object)),
+            Source::Events => differs(&mut self.events, name, Arc::new(EventRecord::of(object))),
             Source::Lease => {
                 let lease = LeaseRecord::of(object, self.lease.as_ref(), now);
                 // A renewal alone is no news to anyone.

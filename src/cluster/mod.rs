@@ -28,6 +28,7 @@ mod renewing;
 pub mod replica_sets;
 pub mod requests;
 pub mod scalers;
+mod sharing;
 pub mod survey;
 pub mod vouching;
 pub mod writes;

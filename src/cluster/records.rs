@@ -2,15 +2,20 @@
 //! arrival, so that a console over many canaries stays small.
 
 use super::json_text::JsonText;
+use super::sharing::Shared;
 use super::writes::MANAGER;
 use crate::api::revision::Configs;
 use crate::api::routes::Live;
 use crate::api::services::{self, ContainerPort};
-use crate::api::{Gate, Metadata, Opened, Paused, Problem, Request, Revision, Spec, Status, annotation, borne, shapes};
+use crate::api::{
+    Analysis, Gate, Metadata, Opened, Paused, Problem, Request, Revision, Routing, Spec, Status, Unmanaged, annotation,
+    borne, shapes,
+};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 /// A Canary.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,13 +33,13 @@ pub struct CanaryRecord {
     pub partial: Option<Box<Spec>>,
     pub status: Status,
     /// The pending request; an annotation that cannot be read is a [`Problem`].
-    pub request: Option<Result<Request, Problem>>,
+    pub request: Option<Result<Box<Request>, Problem>>,
     /// The request's annotation as it stands, for the test under which it is removed.
     pub request_text: Option<String>,
-    pub paused: Option<Paused>,
+    pub paused: Option<Box<Paused>>,
     /// What the driver says that this Canary waits for.
-    pub gate: Option<Gate>,
-    pub opened: Option<Opened>,
+    pub gate: Option<Box<Gate>>,
+    pub opened: Option<Box<Opened>>,
     /// Whether a new revision waits for a request to start it.
     pub manual_start: bool,
     pub finalizers: Vec<String>,
@@ -70,6 +75,21 @@ pub struct WorkloadRecord {
     pub unavailable_since: Option<DateTime<Utc>>,
     /// Name and image of each container, in order.
     pub containers: Vec<(String, String)>,
+    /// Label and value that tell its pods; the error says what is missing.
+    pub selector: Result<shapes::Selector, String>,
+    /// `canary-tui/revision` (primary), as far as the template is still the one that it was written with.
+    pub revision: Option<String>,
+    /// What the copies held that it mounts, as far as `revision` is known (primary).
+    pub promoted_configs: Option<Configs>,
+    /// Versions that may be offered for a start: tag and note.
+    pub offered: Vec<(String, String)>,
+    /// Shared where there is nothing in it: with all observers.
+    pub for_driver: Arc<ForDriver>,
+}
+
+/// What only a driver looks at of a Deployment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ForDriver {
     /// Ports that the containers name, the mesh's aside.
     pub ports: Vec<ContainerPort>,
     /// ConfigMaps and Secrets that the template mounts, in its order.
@@ -78,23 +98,15 @@ pub struct WorkloadRecord {
     pub likeness: u64,
     /// What the template would be like on a primary; None where there is no usable selector.
     pub likeness_as_primary: Option<u64>,
-    /// Label and value that tell its pods; the error says what is missing.
-    pub selector: Result<shapes::Selector, String>,
-    /// `canary-tui/revision` (primary), as far as the template is still the one that it was written with.
-    pub revision: Option<String>,
-    /// What the copies held that it mounts, as far as `revision` is known (primary).
-    pub promoted_configs: Option<Configs>,
     pub request_id: Option<String>,
     /// On the target: pods that the primary had when the target was scaled to zero.
     pub served_with: Option<u32>,
     /// Revision of the template that is kept beside the present one.
     pub last_promoted: Option<String>,
-    /// Versions that may be offered for a start: tag and note.
-    pub offered: Vec<(String, String)>,
     /// Uid of the controlling owner.
     pub owner: Option<String>,
-    /// The object, for a driver to read when it writes another or a part of this one: without its status and who
-    /// manages which field, and from a watch without what kubectl keeps on it. It is never written back whole.
+    /// The object, to be read when another or a part of this one is written: without its status and who manages which
+    /// field, and from a watch without what kubectl keeps on it. It is never written back whole.
     pub whole: Option<JsonText>,
 }
 
@@ -236,6 +248,7 @@ impl CanaryRecord {
             })
         });
         let (partial, problems) = Spec::read_partly(object.get("spec").unwrap_or(&Value::Null));
+        let partial = partial.map(with_shared_parts);
         let (spec, partial) = match partial {
             Some(spec) if problems.is_empty() => (Ok(Box::new(spec)), None),
             partial => (Err(problems), partial.map(Box::new)),
@@ -254,10 +267,12 @@ impl CanaryRecord {
             request_text,
             paused: annotation_of(object, annotation::PAUSED).map(|json| {
                 // One that cannot be read still holds the rollout.
-                serde_json::from_str(&json).unwrap_or_else(|_| Paused {
-                    by: "?".into(),
-                    at: DateTime::UNIX_EPOCH,
-                    reason: "the annotation cannot be read".into(),
+                serde_json::from_str(&json).unwrap_or_else(|_| {
+                    Box::new(Paused {
+                        by: "?".into(),
+                        at: DateTime::UNIX_EPOCH,
+                        reason: "the annotation cannot be read".into(),
+                    })
                 })
             }),
             gate: annotation_of(object, annotation::GATE).and_then(|json| serde_json::from_str(&json).ok()),
@@ -277,8 +292,23 @@ impl CanaryRecord {
 
     /// The pending request, where it can be read.
     pub fn pending(&self) -> Option<&Request> {
-        self.request.as_ref().and_then(|r| r.as_ref().ok())
+        self.request.as_ref().and_then(|r| r.as_deref().ok())
     }
+}
+
+fn with_shared_parts(mut spec: Spec) -> Spec {
+    static ANALYSES: Shared<Analysis> = Shared::new();
+    static ROUTINGS: Shared<Routing> = Shared::new();
+    static METADATA: Shared<Metadata> = Shared::new();
+    static UNMANAGED: Shared<Unmanaged> = Shared::new();
+    ANALYSES.replace(&mut spec.analysis);
+    let service = &mut spec.service;
+    ROUTINGS.replace(&mut service.routing);
+    for metadata in [&mut service.apex_metadata, &mut service.primary_metadata, &mut service.canary_metadata] {
+        METADATA.replace(metadata);
+    }
+    UNMANAGED.replace(&mut service.unmanaged);
+    spec
 }
 
 fn flagger_wrote(object: &Value) -> Option<DateTime<Utc>> {
@@ -298,8 +328,8 @@ fn applied_by_us(object: &Value) -> bool {
 }
 
 impl WorkloadRecord {
-    /// Reduces a Deployment.
-    pub fn of(object: &Value) -> Self {
+    /// Reduces a Deployment to what an observer looks at.
+    pub fn for_observer(object: &Value) -> Self {
         let count =
             |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).map(|n| n.min(u32::MAX.into()) as u32);
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
@@ -344,34 +374,57 @@ impl WorkloadRecord {
             containers: containers
                 .map(|c| (text(c, "/name").unwrap_or_default(), text(c, "/image").unwrap_or_default()))
                 .collect(),
+            selector: shapes::Selector::of(object),
+            revision,
+            promoted_configs,
+            offered: offered
+                .iter()
+                .filter_map(|v| Some((text(v, "/tag")?, text(v, "/note").unwrap_or_default())))
+                .collect(),
+            for_driver: NOTHING.clone(),
+        }
+    }
+
+    /// Reduces a Deployment.
+    pub fn of(object: &Value) -> Self {
+        Self { for_driver: Arc::new(ForDriver::of(object)), ..Self::for_observer(object) }
+    }
+
+    /// As [`of`](Self::of), and whole.
+    pub fn whole(object: &Value) -> Self {
+        let for_driver = ForDriver { whole: Some(whole_of(object)), ..ForDriver::of(object) };
+        Self { for_driver: Arc::new(for_driver), ..Self::for_observer(object) }
+    }
+}
+
+impl ForDriver {
+    fn of(object: &Value) -> Self {
+        let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
+        Self {
             ports: ContainerPort::of(template),
             configs: shapes::references(template),
             likeness: shapes::likeness(template),
             likeness_as_primary: shapes::likeness_as_primary(object),
-            selector: shapes::Selector::of(object),
-            revision,
-            promoted_configs,
             request_id: annotation_of(object, annotation::REQUEST_ID),
             served_with: annotation_of(object, annotation::REPLICAS).and_then(|count| count.parse().ok()),
             last_promoted: annotation_of(object, annotation::LAST_PROMOTED)
                 .and_then(|json| serde_json::from_str::<Value>(&json).ok())
                 .and_then(|kept| text(&kept, "/revision")),
-            offered: offered
-                .iter()
-                .filter_map(|v| Some((text(v, "/tag")?, text(v, "/note").unwrap_or_default())))
-                .collect(),
             owner: controller_of(object),
             whole: None,
         }
     }
+}
 
-    /// What is kept of a Deployment as [`WorkloadRecord::whole`].
-    pub fn whole_of(object: &Value) -> JsonText {
-        let metadata = object.get("metadata").and_then(Value::as_object).into_iter().flatten();
-        let metadata: BTreeMap<&String, &Value> = metadata.filter(|(key, _)| *key != "managedFields").collect();
-        let spec = object.get("spec").unwrap_or(&Value::Null);
-        JsonText::of(&Whole { metadata, spec })
-    }
+/// What an observer keeps of what it does not look at.
+static NOTHING: LazyLock<Arc<ForDriver>> = LazyLock::new(Arc::default);
+
+/// What is kept of a Deployment as [`ForDriver::whole`].
+fn whole_of(object: &Value) -> JsonText {
+    let metadata = object.get("metadata").and_then(Value::as_object).into_iter().flatten();
+    let metadata: BTreeMap<&String, &Value> = metadata.filter(|(key, _)| *key != "managedFields").collect();
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    JsonText::of(&Whole { metadata, spec })
 }
 
 #[derive(Serialize)]
@@ -406,6 +459,13 @@ impl RouteRecord {
             request_id: annotation_of(object, annotation::REQUEST_ID),
             stands_in: annotation_of(object, annotation::STANDS_IN).as_deref() == Some("true"),
         }
+    }
+}
+
+impl RouteRecord {
+    /// As [`of`](Self::of), without what no view shows.
+    pub fn for_observer(object: &Value) -> Self {
+        Self { bears: Metadata::default(), owner: None, request_id: None, ..Self::of(object) }
     }
 }
 

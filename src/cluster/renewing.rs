@@ -23,20 +23,40 @@ const MOST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(
 /// # Errors
 /// In words, where none can be made of them.
 pub(super) fn client(login: Login) -> Result<Client, String> {
-    let made = Client::try_from(login.config.clone()).map_err(|e| explain(&e))?;
+    let clients = Clients::of(&login)?;
     if login.origin.is_none() {
-        return Ok(made);
+        return Ok(clients.asking);
     }
     let namespace = login.config.default_namespace.clone();
-    let present = Present { client: made, login, number: 0 };
+    let present = Present { clients, login, number: 0 };
     let shared = Shared { present: RwLock::new(present), attempts: tokio::sync::Mutex::default() };
     Ok(Client::new(Renewing(Arc::new(shared)), namespace))
+}
+
+/// Watches have connections of their own. One that has read a list keeps the room for it as long as it lives, which for a
+/// watch is for ever: with eight of them that is a tenth of an observer's memory.
+#[derive(Clone)]
+struct Clients {
+    asking: Client,
+    watching: Client,
+}
+
+impl Clients {
+    fn of(login: &Login) -> Result<Self, String> {
+        let client = || Client::try_from(login.config.clone()).map_err(|e| explain(&e));
+        Ok(Self { asking: client()?, watching: client()? })
+    }
+
+    fn for_request(&self, request: &http::Request<Body>) -> &Client {
+        let watches = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "watch=true"));
+        if watches { &self.watching } else { &self.asking }
+    }
 }
 
 /// What is used now.
 #[derive(Clone)]
 struct Present {
-    client: Client,
+    clients: Clients,
     login: Login,
     /// Counts up with each renewal.
     number: u64,
@@ -74,9 +94,7 @@ impl Shared {
         }
         let renewed = match present.login.again().await {
             Ok(login) if login.digest() == present.login.digest() => Ok(None),
-            Ok(login) => Client::try_from(login.config.clone())
-                .map(|client| Some(Present { client, login, number: number + 1 }))
-                .map_err(|e| explain(&e)),
+            Ok(login) => Clients::of(&login).map(|clients| Some(Present { clients, login, number: number + 1 })),
             Err(why) => Err(why),
         };
         match &renewed {
@@ -129,13 +147,13 @@ impl Service<http::Request<Body>> for Renewing {
                 present = renewed;
             }
             let again = copy(&request);
-            let answer = present.client.send(request).await?;
+            let answer = present.clients.for_request(&request).clone().send(request).await?;
             let Some(again) = again.filter(|_| answer.status() == http::StatusCode::UNAUTHORIZED) else {
                 return Ok(answer);
             };
             // It was refused at the door: nothing was done, and it can be sent again.
             match renew(&shared, present.number).await {
-                Ok(Some(renewed)) => Ok(renewed.client.send(again).await?),
+                Ok(Some(renewed)) => Ok(renewed.clients.for_request(&again).clone().send(again).await?),
                 Ok(None) => Ok(answer),
                 Err(why) => Err(Expired(why).into()),
             }

@@ -6,18 +6,19 @@ use crate::api::shapes::ConfigKind;
 use crate::cluster::{Source, World};
 use std::collections::{BTreeSet, HashMap};
 
-/// The Canaries by the names that their objects have in common.
+/// The Canaries by the names that their objects have in common, but for those names that are the Canary's own: by them it
+/// is found without this.
 #[derive(Default)]
 pub struct Concerns {
-    /// Of each Canary: its target and its apex Service.
-    names: HashMap<String, [String; 2]>,
+    /// Of each Canary: its target and its apex Service, where they are named otherwise.
+    names: HashMap<String, Vec<String>>,
     canaries: HashMap<String, BTreeSet<String>>,
 }
 
 impl Concerns {
     /// Takes in what a Canary names now; nothing where it is gone.
     pub fn note(&mut self, world: &World, canary: &str) {
-        for name in self.names.remove(canary).iter().flatten() {
+        for name in &self.names.remove(canary).unwrap_or_default() {
             if let Some(of_name) = self.canaries.get_mut(name) {
                 of_name.remove(canary);
                 if of_name.is_empty() {
@@ -25,13 +26,13 @@ impl Concerns {
                 }
             }
         }
-        let record = world.canaries.get(canary);
-        let Some(spec) = record.and_then(|c| c.spec.as_deref().ok().or(c.partial.as_deref())) else { return };
-        let names = [spec.target.clone(), spec.service.apex.clone()];
-        for name in names.clone() {
-            self.canaries.entry(name).or_default().insert(canary.to_string());
+        let others: Vec<String> = names(world, canary).filter(|name| *name != canary).map(str::to_string).collect();
+        for name in &others {
+            self.canaries.entry(name.clone()).or_default().insert(canary.to_string());
         }
-        self.names.insert(canary.to_string(), names);
+        if !others.is_empty() {
+            self.names.insert(canary.to_string(), others);
+        }
     }
 
     /// Takes in all Canaries anew.
@@ -60,9 +61,20 @@ impl Concerns {
         };
         let Some(workload) = workload else { return Vec::new() };
         let base = workload.strip_suffix("-primary").or_else(|| workload.strip_suffix("-canary")).unwrap_or(workload);
-        let found = [workload, base].into_iter().filter_map(|name| self.canaries.get(name)).flatten();
-        found.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        let called = |name: &&str| names(world, name).any(|named| named == *name);
+        let found = [workload, base].into_iter().flat_map(|name| {
+            let others = self.canaries.get(name).into_iter().flatten().map(String::as_str);
+            others.chain(Some(name).filter(called))
+        });
+        found.collect::<BTreeSet<_>>().into_iter().map(str::to_string).collect()
     }
+}
+
+/// The target and the apex Service of a Canary; none where there is no such Canary.
+fn names<'a>(world: &'a World, canary: &str) -> impl Iterator<Item = &'a str> {
+    let record = world.canaries.get(canary);
+    let spec = record.and_then(|c| c.spec.as_deref().ok().or(c.partial.as_deref()));
+    spec.into_iter().flat_map(|spec| [spec.target.as_str(), spec.service.apex.as_str()])
 }
 
 /// The Deployment of a ReplicaSet.
@@ -119,7 +131,7 @@ mod tests {
         assert_eq!(of(&concerns, &world, Source::Deployments, "shop"), ["one"]);
         assert_eq!(of(&concerns, &world, Source::Services, "web"), ["one"]);
         assert!(of(&concerns, &world, Source::Deployments, "jobs").is_empty());
-        assert_eq!(concerns.canaries.len(), 4);
+        assert_eq!((concerns.names.len(), concerns.canaries.len()), (2, 4), "shop, web; api, front");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub enum Mounted {
 pub fn mounted(world: &World, workload: &WorkloadRecord) -> Mounted {
     let (name, namespace) = (&workload.name, &workload.namespace);
     let health = |kind| world.health.get(&Source::of_configs(kind));
-    for reference in &workload.configs {
+    for reference in &workload.for_driver.configs {
         if let Some(Health::Forbidden { error }) = health(reference.kind) {
             return Mounted::Problem(format!(
                 "deployment {name}.{namespace} mounts {} {}, and the driver may not watch {}: {error}",
@@ -38,12 +38,12 @@ pub fn mounted(world: &World, workload: &WorkloadRecord) -> Mounted {
             ));
         }
     }
-    if workload.configs.iter().any(|reference| health(reference.kind) != Some(&Health::Live)) {
+    if workload.for_driver.configs.iter().any(|reference| health(reference.kind) != Some(&Health::Live)) {
         return Mounted::NotYet;
     }
     let mut configs = Configs::new();
     let mut missing = BTreeSet::new();
-    for reference in &workload.configs {
+    for reference in &workload.for_driver.configs {
         match world.config(reference.kind, &reference.name) {
             Some(record) if record.tracked => {
                 configs.insert(reference.key(), record.checksum.clone());
@@ -69,7 +69,7 @@ pub fn mounted(world: &World, workload: &WorkloadRecord) -> Mounted {
 /// Checksums of the copies that a primary mounts, by what they are copies of; None where a watch is not live.
 pub fn copies(world: &World, primary: &WorkloadRecord) -> Option<Configs> {
     let mut found = Configs::new();
-    for reference in &primary.configs {
+    for reference in &primary.for_driver.configs {
         let Some(original) = shapes::original_name(&reference.name) else { continue };
         if world.health.get(&Source::of_configs(reference.kind)) != Some(&Health::Live) {
             return None;
@@ -83,7 +83,7 @@ pub fn copies(world: &World, primary: &WorkloadRecord) -> Option<Configs> {
 
 /// The copies that a primary mounts, as far as they are known.
 pub fn copies_of(world: &World, primary: &WorkloadRecord) -> Vec<(Source, String)> {
-    let copies = primary.configs.iter().filter(|reference| {
+    let copies = primary.for_driver.configs.iter().filter(|reference| {
         shapes::original_name(&reference.name).is_some()
             && world.config(reference.kind, &reference.name).is_some_and(|record| record.copy)
     });
@@ -113,18 +113,19 @@ pub fn strayed(world: &World, primary: &WorkloadRecord) -> bool {
 /// Whether the primary bears, and its copies hold, what the target would make of them now.
 pub fn primary_like_target(world: &World, target: &WorkloadRecord, primary: &WorkloadRecord) -> Option<bool> {
     let Mounted::Known(configs) = mounted(world, target) else { return None };
-    let named = target.configs.iter().map(|reference| {
+    let named = target.for_driver.configs.iter().map(|reference| {
         let tracked = configs.contains_key(&reference.key());
         (reference.kind, if tracked { shapes::copy_name(&reference.name) } else { reference.name.clone() })
     });
-    let names = primary.configs.iter().map(|reference| (reference.kind, reference.name.clone()));
-    let alike = target.likeness_as_primary? == primary.likeness && named.eq(names);
+    let names = primary.for_driver.configs.iter().map(|reference| (reference.kind, reference.name.clone()));
+    let alike = target.for_driver.likeness_as_primary? == primary.for_driver.likeness && named.eq(names);
     Some(alike && copies(world, primary)? == configs)
 }
 
 /// Whether a ConfigMap or a Secret is mounted by a workload.
 pub fn mounts(workload: Option<&WorkloadRecord>, kind: ConfigKind, name: &str) -> bool {
-    workload.is_some_and(|w| w.configs.iter().any(|reference| reference.kind == kind && reference.name == name))
+    workload
+        .is_some_and(|w| w.for_driver.configs.iter().any(|reference| reference.kind == kind && reference.name == name))
 }
 
 impl Hands {

@@ -173,10 +173,10 @@ pub fn observe(
         primary_rule: rule(Role::Primary),
         canary_rule: rule(Role::Canary),
         routes: routes(world, canary, spec, &owner),
-        request: canary.request.clone().map(|r| r.map_err(|problem| problem.why)),
-        paused: canary.paused.clone(),
-        gate: canary.gate.clone(),
-        opened: canary.opened.clone(),
+        request: canary.request.clone().map(|r| r.map(|request| *request).map_err(|problem| problem.why)),
+        paused: canary.paused.as_deref().cloned(),
+        gate: canary.gate.as_deref().cloned(),
+        opened: canary.opened.as_deref().cloned(),
         manual_start: canary.manual_start,
         deleting: canary.deleting,
         finalizer: finalizer(canary),
@@ -218,11 +218,11 @@ fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {
         containers: record.containers.clone(),
         selector_problem: record.selector.as_ref().err().cloned(),
         revision: record.revision.clone(),
-        last_promoted: record.last_promoted.clone(),
-        request_id: record.request_id.clone(),
+        last_promoted: record.for_driver.last_promoted.clone(),
+        request_id: record.for_driver.request_id.clone(),
         strayed: false,
-        served_with: record.served_with,
-        foreign: record.owner.as_deref() != Some(&canary.uid),
+        served_with: record.for_driver.served_with,
+        foreign: record.for_driver.owner.as_deref() != Some(&canary.uid),
     }
 }
 
@@ -259,7 +259,7 @@ fn service_part(
             let Some((target, selector)) = target.and_then(|t| Some((t, t.selector.as_ref().ok()?))) else {
                 return true;
             };
-            let desired = services::service(owner, service, selector, &target.ports, role);
+            let desired = services::service(owner, service, selector, &target.for_driver.ports, role);
             let bears = services::metadata(service, selector, role);
             // Of a Service that somebody else made, what it bears is theirs.
             let labelled = part.owner.is_none() || borne::difference(&part.bears, &bears, &service.unmanaged).is_none();

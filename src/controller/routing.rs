@@ -16,7 +16,7 @@ impl Hands {
     pub(super) async fn service(&mut self, role: Role, canary: &CanaryRecord, spec: &Spec) -> Result<(), EffectError> {
         let target = self.workload(&spec.target)?;
         let selector = selector(&target)?;
-        let desired = services::service(&owner(canary), &spec.service, selector, &target.ports, role);
+        let desired = services::service(&owner(canary), &spec.service, selector, &target.for_driver.ports, role);
         let name = role.name(&spec.service.apex);
         let version = self.decided.version(Source::Services, &name).map(str::to_string);
         let present = self.mirror.read().services.get(&name).cloned();

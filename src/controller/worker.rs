@@ -334,7 +334,7 @@ impl Worker {
     async fn say_not_driven(&mut self, canary: &CanaryRecord, problems: &[Problem]) -> Result<(), EffectError> {
         let why = listed(problems);
         if let Some(Ok(request)) = &canary.request {
-            let Request { verb, by, .. } = request;
+            let Request { verb, by, .. } = &**request;
             let note = Note {
                 warning: true,
                 reason: "RequestRefused",

@@ -48,7 +48,7 @@ impl Hands {
     /// A Deployment as the watch has brought it, which saves reading it. It is for reading: what is written by it goes part
     /// by part, and is of its version or meets a conflict.
     async fn kept(&self, name: &str) -> Result<Value, EffectError> {
-        let kept = self.mirror.read().workloads.get(name).and_then(|kept| kept.whole.clone());
+        let kept = self.mirror.read().workloads.get(name).and_then(|kept| kept.for_driver.whole.clone());
         match kept {
             Some(kept) => Ok(kept.value()),
             None => self.fresh(name).await,

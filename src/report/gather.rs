@@ -74,7 +74,7 @@ fn told(world: &World, canary: &CanaryRecord, kept: Result<History, String>, ask
         }
     }
     let mut moments: Vec<Moment> =
-        world.events.values().filter(|event| event.canary == canary.name).filter_map(moment).collect();
+        world.events.values().filter(|event| event.canary == canary.name).filter_map(|event| moment(event)).collect();
     let kept = kept.unwrap_or_else(|why| {
         missing.push(format!("What the Canary itself keeps of its rollouts: {why}"));
         History::default()
@@ -301,7 +301,7 @@ mod tests {
             "reason": "Synced", "message": "Advance web.prod canary weight 10", "count": 1,
             "firstTimestamp": "2026-11-22T12:01:00Z", "lastTimestamp": "2026-11-22T12:01:00Z",
         });
-        world.events.insert("e".into(), EventRecord::of(&event));
+        world.events.insert("e".into(), EventRecord::of(&event).into());
         world
     }
 

@@ -42,7 +42,11 @@ pub fn window(model: &Model) -> Window {
 
 /// The course of the weight of a canary.
 pub fn course(model: &Model, row: &Row) -> Course {
-    let own = model.events.iter().filter(|event| event.canary == row.name && event.namespace == row.namespace);
+    let own = model
+        .events
+        .iter()
+        .map(|event| &**event)
+        .filter(|event| event.canary == row.name && event.namespace == row.namespace);
     model.weights.course(&row.key(), own, row.weight())
 }
 

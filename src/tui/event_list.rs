@@ -102,7 +102,7 @@ mod tests {
             let name = format!("e{at}");
             EventRecord { count: *count, name, version: at as u64, ..event("app", time, false, message) }
         };
-        update(&mut model, Msg::Events(events.iter().enumerate().map(record).collect()));
+        update(&mut model, Msg::Events(events.iter().enumerate().map(|one| record(one).into()).collect()));
         model
     }
 

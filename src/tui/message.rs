@@ -13,6 +13,7 @@ use crate::rollout::Past;
 use chrono::{DateTime, FixedOffset, Utc};
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What a source tells, with the place that it was opened for: the console may look elsewhere by now.
@@ -87,9 +88,9 @@ pub enum Msg {
         why: String,
     },
     /// All Events on canaries as they are now, in any order.
-    Events(Vec<EventRecord>),
+    Events(Vec<Arc<EventRecord>>),
     /// An Event that is new, or was counted once more.
-    Event(Box<EventRecord>),
+    Event(Arc<EventRecord>),
     /// How the API server and the routes' watch are doing, and what else may not be read, in words.
     Cluster {
         cluster: Link,

@@ -25,6 +25,7 @@ use crate::cluster::{EventRecord, PodsRecord};
 use chrono::{DateTime, Duration, DurationRound, FixedOffset, Utc};
 use ratatui::layout::Size;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tui_input::Input;
 
 pub use super::order::Order;
@@ -65,7 +66,7 @@ pub struct Model {
     /// Which of them are shown, in which order.
     pub index: Index,
     /// Events on canaries, oldest first.
-    pub events: Vec<EventRecord>,
+    pub events: Vec<Arc<EventRecord>>,
     pub history: History,
     /// When the canaries' weights were seen to change.
     pub weights: Weights,
@@ -454,7 +455,10 @@ impl Model {
     /// The events that are shown: all, or the selected canary's.
     pub fn shown_events(&self) -> impl DoubleEndedIterator<Item = &EventRecord> {
         let only = self.only_selected.then_some(self.selected.as_ref());
-        self.events.iter().filter(move |event| only.is_none_or(|key| key.is_some_and(|key| is_on(event, key))))
+        self.events
+            .iter()
+            .map(|event| &**event)
+            .filter(move |event| only.is_none_or(|key| key.is_some_and(|key| is_on(event, key))))
     }
 
     /// Whether what is on the screen may be out of date.

@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(of(&|row| row.phase = Phase::Succeeded), Need::Nothing);
         assert_eq!(of(&|row| row.problems.push("no target".into())), Need::NotDriven);
         let held = Held { by: "alice".into(), at: time("12:00:00"), reason: String::new() };
-        assert_eq!(of(&|row| row.paused = Some(held.clone())), Need::Paused);
+        assert_eq!(of(&|row| row.paused = Some(held.clone().into())), Need::Paused);
         let gate = |opened| Shut {
             name: "yes".into(),
             kind: "confirm-promotion".into(),
@@ -360,8 +360,8 @@ mod tests {
             answer: String::new(),
             opened,
         };
-        assert_eq!(of(&|row| row.gate = Some(gate(false))), Need::Gate);
-        assert_eq!(of(&|row| row.gate = Some(gate(true))), Need::UnderWay);
+        assert_eq!(of(&|row| row.gate = Some(gate(false).into())), Need::Gate);
+        assert_eq!(of(&|row| row.gate = Some(gate(true).into())), Need::UnderWay);
         let alone = Need::of(&row("app", Phase::Progressing, ("1", "2")), &Driver::Nobody { why: None });
         assert_eq!(alone, Need::NotDriven);
     }

@@ -74,11 +74,11 @@ pub struct Row {
     pub window: Option<Duration>,
     /// When the next check is due, while there is one.
     pub next_check: Option<DateTime<Utc>>,
-    pub paused: Option<Held>,
+    pub paused: Option<Box<Held>>,
     /// The gate that holds the rollout.
-    pub gate: Option<Shut>,
+    pub gate: Option<Box<Shut>>,
     /// The request that waits for the driver.
-    pub pending: Option<Pending>,
+    pub pending: Option<Box<Pending>>,
     /// What keeps this canary from being driven.
     pub problems: Vec<String>,
     pub limits: Limits,
@@ -245,26 +245,24 @@ impl Row {
                 let built_in = analysis.checks.iter().filter(|check| !check.kind.is_own());
                 built_in.map(|check| check.interval).min()
             }),
-            paused: canary.paused.as_ref().map(|paused| Held {
-                by: bounded(&paused.by),
-                at: paused.at,
-                reason: bounded(&paused.reason),
+            paused: canary.paused.as_ref().map(|paused| {
+                Box::new(Held { by: bounded(&paused.by), at: paused.at, reason: bounded(&paused.reason) })
             }),
-            gate: canary.gate.as_ref().filter(|_| status.phase.under_way()).map(|gate| Shut {
-                name: bounded(&gate.name),
-                kind: bounded(&gate.kind),
-                manual: gate.is_manual(),
-                since: gate.since,
-                answer: bounded(&gate.answer),
-                opened: canary.opened.as_ref().is_some_and(|opened| {
-                    Some(&opened.revision) == revision.as_ref() && opened.gates.contains(&gate.name)
-                }),
+            gate: canary.gate.as_ref().filter(|_| status.phase.under_way()).map(|gate| {
+                Box::new(Shut {
+                    name: bounded(&gate.name),
+                    kind: bounded(&gate.kind),
+                    manual: gate.is_manual(),
+                    since: gate.since,
+                    answer: bounded(&gate.answer),
+                    opened: canary.opened.as_ref().is_some_and(|opened| {
+                        Some(&opened.revision) == revision.as_ref() && opened.gates.contains(&gate.name)
+                    }),
+                })
             }),
-            pending: canary.pending().map(|request| Pending {
-                verb: request.verb,
-                by: bounded(&request.by),
-                at: request.at,
-            }),
+            pending: canary
+                .pending()
+                .map(|request| Box::new(Pending { verb: request.verb, by: bounded(&request.by), at: request.at })),
             problems,
             limits: analysis.map_or_else(Limits::default, |analysis| {
                 let of = |kind| analysis.checks.iter().filter(move |check| check.kind == kind);

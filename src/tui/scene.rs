@@ -260,7 +260,7 @@ fn fleet(width: u16, height: u16, myapp: Row, events: Vec<EventRecord>, bad: boo
         update(&mut model, Msg::Pods { workload: Key::new(NAMESPACE, workload), pods: Ok(pods) });
     }
     let numbered = events.into_iter().zip(1..).map(|(event, version)| EventRecord { version, ..event });
-    update(&mut model, Msg::Events(numbered.collect()));
+    update(&mut model, Msg::Events(numbered.map(Into::into).collect()));
     measured(&mut model, &running, bad);
     model
 }
@@ -324,14 +324,17 @@ pub fn at_a_gate(width: u16, height: u16) -> Model {
     let mut myapp = row("jx-production-myapp", Phase::WaitingPromotion, ("1.0.0", "1.1.0"));
     (myapp.live_weight, myapp.status_weight) = (Some(50), 50);
     myapp.next_check = Some(time("12:05:31"));
-    myapp.gate = Some(Shut {
-        name: "approve-release".into(),
-        kind: "confirm-promotion".into(),
-        manual: false,
-        since: time("12:02:31"),
-        answer: "Forbidden".into(),
-        opened: false,
-    });
+    myapp.gate = Some(
+        Shut {
+            name: "approve-release".into(),
+            kind: "confirm-promotion".into(),
+            manual: false,
+            since: time("12:02:31"),
+            answer: "Forbidden".into(),
+            opened: false,
+        }
+        .into(),
+    );
     let name = "jx-production-myapp.jx-production";
     let halt = format!("Halt {name} advancement waiting for promotion approval approve-release");
     let events = vec![
@@ -383,7 +386,7 @@ pub fn many(count: usize, width: u16, height: u16) -> Model {
         let message = format!("Advance {0}.jx-production canary weight {1}", row.name, row.weight());
         EventRecord { version, ..event(&row.name, "12:04:31", false, &message) }
     });
-    update(&mut model, Msg::Events(events.collect()));
+    update(&mut model, Msg::Events(events.map(Into::into).collect()));
     model
 }
 
@@ -423,7 +426,7 @@ pub fn everywhere(width: u16, height: u16) -> Model {
         let message = format!("Advance checkout.{namespace} canary weight {weight}");
         EventRecord { namespace: namespace.into(), ..event("checkout", at, false, &message) }
     });
-    update(&mut model, Msg::Events(events.into()));
+    update(&mut model, Msg::Events(events.map(Into::into).into()));
     model
 }
 

@@ -269,7 +269,7 @@ mod tests {
             &|_| {},
             &|m| m.selected = Some(crate::tui::row::Key::new(scene::NAMESPACE, "jx-production-search")),
             &|m| m.overlay = Some(crate::tui::model::Overlay::Help { scroll: 0 }),
-            &|m| m.events.push(scene::event("x", "12:04:40", true, "日本語 message → with wide … characters")),
+            &|m| m.events.push(scene::event("x", "12:04:40", true, "日本語 message → with wide … characters").into()),
             &|m| m.overlay = None,
             &|m| m.look.theme = Theme::named("light", Depth::Sixteen).unwrap(),
         ];

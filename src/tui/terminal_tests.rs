@@ -211,7 +211,7 @@ fn y_copies_the_name_and_among_the_events_the_whole_text_of_the_one_at_the_botto
     let newest = format!("2026-11-22T12:04:46Z (3 times) Halt {message} 80.02% < 99%");
     assert_eq!(press(&mut model, "ey"), [Command::Copy(newest)]);
     let long = format!("{} \u{1b}]52;c;eA==\u{7} end", "word ".repeat(100));
-    update(&mut model, Msg::Event(Box::new(scene::event("jx-production-myapp", "12:04:47", true, &long))));
+    update(&mut model, Msg::Event(std::sync::Arc::new(scene::event("jx-production-myapp", "12:04:47", true, &long))));
     let commands = press(&mut model, "Gy");
     let [Command::Copy(text)] = &commands[..] else { panic!("{commands:?}") };
     assert!(text.starts_with("2026-11-22T12:04:47Z jx-production-myapp: word word"), "{text}");

@@ -16,6 +16,7 @@ use crate::api::Verb;
 use crate::cluster::EventRecord;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tui_input::{Input, InputRequest};
 
 /// Events that are kept; the API keeps them for an hour.
@@ -92,7 +93,7 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             remember_if_changed(model, before)
         }
         Msg::Events(mut events) => {
-            events.sort_by(in_order);
+            events.sort_by(|a, b| in_order(a, b));
             let surplus = events.len().saturating_sub(EVENTS_KEPT);
             events.drain(..surplus);
             events.iter_mut().for_each(bound);
@@ -104,7 +105,7 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             let before = if model.back > 0 { entries(model, "").count() } else { 0 };
             model.events.retain(|known| known.name != event.name || known.namespace != event.namespace);
             let at = model.events.partition_point(|known| in_order(known, &event).is_le());
-            model.events.insert(at, *event);
+            model.events.insert(at, event);
             if model.events.len() > EVENTS_KEPT {
                 model.events.remove(0);
             }
@@ -235,9 +236,10 @@ fn told(said: &str, outcome: &str) -> String {
     if beyond.is_empty() { String::new() } else { format!(": {beyond}") }
 }
 
-fn bound(event: &mut EventRecord) {
+fn bound(event: &mut Arc<EventRecord>) {
     if event.message.len() > super::text::LONGEST {
-        event.message = kept(&event.message);
+        let message = kept(&event.message);
+        Arc::make_mut(event).message = message;
     }
 }
 

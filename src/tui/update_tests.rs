@@ -97,7 +97,7 @@ fn a_key_that_does_nothing_now_says_why() {
 fn p_pauses_and_resumes() {
     let mut model = model();
     let row = myapp(&mut model);
-    row.paused = Some(super::row::Held { by: "alice".into(), at: time("12:00:00"), reason: String::new() });
+    row.paused = Some(super::row::Held { by: "alice".into(), at: time("12:00:00"), reason: String::new() }.into());
     row.standing = Standing { paused: true, ..row.standing };
     assert_eq!(sent(&press(&mut model, "py"))[0].verb, Verb::Resume);
 }
@@ -343,16 +343,16 @@ fn the_filter_takes_keys_until_enter_and_esc_drops_it() {
 fn events_are_ordered_counted_once_more_and_bounded() {
     let mut model = model();
     let before = model.events.len();
-    let mut again = model.events[3].clone();
+    let mut again = (*model.events[3]).clone();
     (again.count, again.last) = (2, Some(time("12:04:40")));
-    update(&mut model, Msg::Event(Box::new(again.clone())));
+    update(&mut model, Msg::Event(again.clone().into()));
     assert_eq!((model.events.len(), model.events.last().unwrap().count), (before, 2));
     let many = (0..5000u64).map(|version| crate::cluster::EventRecord {
         version,
         name: format!("e{version}"),
         ..again.clone()
     });
-    update(&mut model, Msg::Events(many.collect()));
+    update(&mut model, Msg::Events(many.map(Into::into).collect()));
     assert_eq!(model.events.len(), 2000);
     assert_eq!(model.events.last().unwrap().name, "e4999", "within a second, as they were written");
 }
@@ -362,7 +362,7 @@ fn whoever_reads_further_back_keeps_the_lines() {
     let mut model = scene::progressing(80, 24);
     press(&mut model, "<tab>kk");
     assert_eq!((model.pane, model.back), (Pane::Events, 2));
-    update(&mut model, Msg::Event(Box::new(scene::event("x", "12:04:50", false, "new"))));
+    update(&mut model, Msg::Event(std::sync::Arc::new(scene::event("x", "12:04:50", false, "new"))));
     assert_eq!(model.back, 3);
     press(&mut model, "G");
     assert_eq!(model.back, 0);

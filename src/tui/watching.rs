@@ -296,7 +296,7 @@ impl Watching {
         let all = !self.left.is_empty()
             || self.followed.values().any(|one| one.dirty.all_events || one.dirty.events.len() > SINGLY || gone(one));
         if all {
-            let mut events: Vec<EventRecord> = Vec::new();
+            let mut events: Vec<Arc<EventRecord>> = Vec::new();
             for one in self.followed.values_mut() {
                 (one.dirty.all_events, one.dirty.events) = (false, BTreeSet::new());
                 events.extend(one.mirror.read().events.values().cloned());
@@ -313,7 +313,7 @@ impl Watching {
             let world = one.mirror.read();
             let new =
                 std::mem::take(&mut one.dirty.events).into_iter().filter_map(|name| world.events.get(&name).cloned());
-            messages.extend(new.map(|event| Msg::Event(Box::new(event))));
+            messages.extend(new.map(Msg::Event));
         }
     }
 

@@ -4,8 +4,9 @@ use super::reader::{Reader, asks};
 use crate::api::Provider;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// The name and port under which the workloads are served.
+/// The name and port under which the workloads are served. Many Canaries may share its parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
     /// The apex name: the VirtualService's and the Service's; `<apex>-primary` and `<apex>-canary` are derived of it.
@@ -26,13 +27,13 @@ pub struct Service {
     pub gateways: Vec<String>,
     /// Whether the VirtualService is one that another delegates to: without hosts and gateways.
     pub delegation: bool,
-    pub routing: Routing,
+    pub routing: Arc<Routing>,
     /// Istio's TrafficPolicy of both DestinationRules.
     pub traffic_policy: Option<Value>,
-    pub apex_metadata: Metadata,
-    pub primary_metadata: Metadata,
-    pub canary_metadata: Metadata,
-    pub unmanaged: Unmanaged,
+    pub apex_metadata: Arc<Metadata>,
+    pub primary_metadata: Arc<Metadata>,
+    pub canary_metadata: Arc<Metadata>,
+    pub unmanaged: Arc<Unmanaged>,
     /// Further fields that the provider carries out, as they came.
     pub others: Map<String, Value>,
 }
@@ -150,19 +151,19 @@ impl Reader<'_> {
             hosts,
             gateways,
             delegation,
-            routing: Routing {
+            routing: Arc::new(Routing {
                 matches: matches.into_iter().map(|m| Value::Object(m.clone())).collect(),
                 rewrite,
                 headers,
                 retries,
                 timeout,
                 cors_policy,
-            },
+            }),
             traffic_policy,
-            apex_metadata,
-            primary_metadata,
-            canary_metadata,
-            unmanaged,
+            apex_metadata: Arc::new(apex_metadata),
+            primary_metadata: Arc::new(primary_metadata),
+            canary_metadata: Arc::new(canary_metadata),
+            unmanaged: Arc::new(unmanaged),
             others,
         })
     }

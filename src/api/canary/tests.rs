@@ -203,7 +203,7 @@ fn what_is_not_said_is_flaggers_default() {
     assert_eq!((analysis.interval, analysis.threshold, analysis.max_weight), (Duration::from_secs(60), 1, 100));
     assert_eq!((analysis.primary_ready_threshold, analysis.canary_ready_threshold), (100, 100));
     assert_eq!((analysis.step_weight_promotion, analysis.iterations, analysis.mirror_weight), (0, 0, 0));
-    assert_eq!(analysis.affinity.unwrap().max_age, 86400);
+    assert_eq!(analysis.affinity.as_ref().unwrap().max_age, 86400);
     let check = &analysis.checks[0];
     assert_eq!((check.interval, check.min, check.max), (Duration::from_secs(60), Some(99.0), None), "the old limit");
     spec["analysis"]["canaryReadyThreshold"] = json!(0);

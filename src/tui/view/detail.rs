@@ -137,7 +137,7 @@ fn remarks(model: &Model, row: &Row, width: u16) -> Vec<(Role, String)> {
     if let Some(gate) = &row.gate {
         let at = minute(model, gate.since);
         let answer = if gate.answer.is_empty() { String::new() } else { format!(": {}", gate.answer) };
-        let text = match gate {
+        let text = match &**gate {
             Shut { manual: true, .. } => match model.keymap.key(Action::Start) {
                 key if key.is_empty() || model.guard.read_only.is_some() => {
                     format!("Waits since {at} to be started.")

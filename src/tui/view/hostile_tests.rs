@@ -109,7 +109,7 @@ fn hostile(text: &str) -> Model {
             count: 3,
             ..scene::event(text, at, warning, text)
         };
-        update(&mut model, Msg::Event(Box::new(event)));
+        update(&mut model, Msg::Event(std::sync::Arc::new(event)));
     }
     let check = OwnCheck { name: t(), min: Some(f64::NAN), max: Some(f64::INFINITY) };
     if let Some(row) = model.row() {
@@ -131,9 +131,9 @@ fn dress(row: &mut Row, text: &str) {
     (row.primary.version, row.canary.version) = (t(), t());
     (row.primary.workload.name, row.canary.workload.name) = (t(), format!("{text}-"));
     let at = scene::time("12:04:00");
-    row.paused = Some(Held { by: t(), at, reason: t() });
-    row.gate = Some(Shut { name: t(), kind: t(), manual: false, since: at, answer: t(), opened: false });
-    row.pending = Some(Pending { verb: Verb::Promote, by: t(), at });
+    row.paused = Some(Held { by: t(), at, reason: t() }.into());
+    row.gate = Some(Shut { name: t(), kind: t(), manual: false, since: at, answer: t(), opened: false }.into());
+    row.pending = Some(Pending { verb: Verb::Promote, by: t(), at }.into());
     row.own_checks = vec![OwnCheck { name: t(), min: Some(f64::NAN), max: Some(f64::INFINITY) }];
     row.offered = vec![(t(), t())];
     row.containers = vec![(t(), t())];

@@ -78,7 +78,8 @@ fn a_failed_rollout_says_why_and_a_paused_one_who_when_and_why() {
     compare("read_why_failed", &failed);
     let paused = with(scene::at_a_gate(80, 24), |model| {
         for row in model.rows.iter_mut().filter(|row| row.under_way()) {
-            row.paused = Some(Held { by: "alice@example.com".into(), at: time("12:04:35"), reason: "lunch".into() });
+            row.paused =
+                Some(Held { by: "alice@example.com".into(), at: time("12:04:35"), reason: "lunch".into() }.into());
         }
         press(model, "w");
     });
@@ -223,10 +224,10 @@ fn crowded(width: u16, height: u16) -> Model {
         for minute in 0..40 {
             let at = format!("11:{minute:02}:00");
             let message = format!("Advance jx-production-cart.jx-production canary weight {minute}");
-            update(model, Msg::Event(Box::new(scene::event("jx-production-cart", &at, false, &message))));
+            update(model, Msg::Event(std::sync::Arc::new(scene::event("jx-production-cart", &at, false, &message))));
         }
         let long = format!("Halt advancement {}end of it", "because of something that takes words ".repeat(12));
-        update(model, Msg::Event(Box::new(scene::event("jx-production-search", "12:04:47", true, &long))));
+        update(model, Msg::Event(std::sync::Arc::new(scene::event("jx-production-search", "12:04:47", true, &long))));
         press(model, "e");
     })
 }
@@ -240,7 +241,7 @@ fn the_events_follow_until_somebody_reads_back_and_again_from_the_end() {
     press(&mut model, "<up><up><up>");
     compare("events_read_back", &model);
     let new = scene::event("jx-production-myapp", "12:04:48", false, "something new");
-    update(&mut model, Msg::Event(Box::new(new)));
+    update(&mut model, Msg::Event(std::sync::Arc::new(new)));
     let screen = text(&shot(&model));
     assert!(screen.contains("4 newer below"), "{screen}");
     press(&mut model, "G");

@@ -113,12 +113,15 @@ fn more_checks_than_lines_are_counted_and_hostile_names_stay_in_their_line() {
 fn paused(width: u16, height: u16) -> Model {
     with(scene::progressing(width, height), |model| {
         let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
-        row.paused = Some(Held {
-            by: "alice@example.com".into(),
-            at: time("12:04:35"),
-            reason: "waiting for the support team".into(),
-        });
-        row.pending = Some(Pending { verb: Verb::Promote, by: "bob@example.com".into(), at: time("12:04:47") });
+        row.paused = Some(
+            Held {
+                by: "alice@example.com".into(),
+                at: time("12:04:35"),
+                reason: "waiting for the support team".into(),
+            }
+            .into(),
+        );
+        row.pending = Some(Pending { verb: Verb::Promote, by: "bob@example.com".into(), at: time("12:04:47") }.into());
         row.status_weight = 20;
         row.canary.pods = Some(crate::tui::row::Pods { ready: 2, desired: 3 });
     })
@@ -216,7 +219,7 @@ fn hostile_and_wide_texts_stay_in_their_cells() {
         model.selected = Some(row.key());
         model.settle();
         let message = "Halt \x1b]0;owned\x07 advancement \u{9b}2J\r\nnew line 日本語 e\u{301}\u{301}\u{301}\u{301}";
-        update(model, Msg::Event(Box::new(scene::event("x", "12:04:40", true, message))));
+        update(model, Msg::Event(std::sync::Arc::new(scene::event("x", "12:04:40", true, message))));
     });
     compare("hostile", &model);
     for cell in shot(&model).content() {
@@ -402,8 +405,10 @@ fn a_name_that_nobody_checks_is_marked() {
     let with_names = |names: Names| {
         with(scene::progressing(80, 24), |model| {
             let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
-            row.paused = Some(Held { by: "alice@example.com".into(), at: time("12:04:35"), reason: String::new() });
-            row.pending = Some(Pending { verb: Verb::Promote, by: "bob@example.com".into(), at: time("12:04:47") });
+            row.paused =
+                Some(Held { by: "alice@example.com".into(), at: time("12:04:35"), reason: String::new() }.into());
+            row.pending =
+                Some(Pending { verb: Verb::Promote, by: "bob@example.com".into(), at: time("12:04:47") }.into());
             update(model, Msg::Names { namespace: scene::NAMESPACE.into(), names });
         })
     };

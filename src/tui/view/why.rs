@@ -90,7 +90,7 @@ fn waits(paper: &mut Paper, model: &Model, row: &Row, causes: Option<&Causes>) {
     }
     if let Some(gate) = &row.gate {
         let since = model.clock(gate.since);
-        let text = match gate {
+        let text = match &**gate {
             Shut { manual: true, .. } => format!("To be started, since {since}. s starts it."),
             Shut { opened: true, name, .. } => format!("Gate {name} was opened by hand; the rollout goes on."),
             Shut { name, kind, answer, .. } => {

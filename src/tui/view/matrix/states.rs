@@ -2,8 +2,8 @@
 
 use super::views::{Ground, View};
 use crate::api::{Phase, Verb};
+use crate::cluster::PodsRecord;
 use crate::cluster::pods::NotReady;
-use crate::cluster::{EventRecord, PodsRecord};
 use crate::tui::history::History;
 use crate::tui::message::{Command, Msg};
 use crate::tui::model::{Driver, Link, Model, Overlay};
@@ -213,8 +213,8 @@ fn pause(model: &mut Model) {
     change(model, false, |row| {
         row.standing.paused = true;
         let reason = "waiting for the support team".into();
-        row.paused = Some(Held { by: "alice@example.com".into(), at: time("12:04:35"), reason });
-        row.pending = Some(Pending { verb: Verb::Promote, by: "bob@example.com".into(), at: time("12:04:47") });
+        row.paused = Some(Held { by: "alice@example.com".into(), at: time("12:04:35"), reason }.into());
+        row.pending = Some(Pending { verb: Verb::Promote, by: "bob@example.com".into(), at: time("12:04:47") }.into());
     });
 }
 
@@ -266,11 +266,12 @@ fn rename(model: &mut Model, names: &Names) {
     if here {
         update(model, Msg::Driver(Driver::Here));
     }
-    let events = std::mem::take(&mut model.events).into_iter().map(|mut event| {
+    let events = std::mem::take(&mut model.events).into_iter().map(|event| {
+        let mut event = (*event).clone();
         names.change(&mut [&mut event.namespace, &mut event.canary, &mut event.name, &mut event.message]);
-        event
+        event.into()
     });
-    let events: Vec<EventRecord> = events.collect();
+    let events = events.collect();
     update(model, Msg::Events(events));
     scene::measure(model, &rows);
 }
