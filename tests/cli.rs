@@ -1,6 +1,8 @@
 //! The commands, as the real binary, against a sandbox in this process: what they print, how they end.
 
 use canary_tui::cluster::events::outcome_name;
+use canary_tui::cluster::vouching::{self, Names};
+use canary_tui::cluster::{Connection, ConnectionOptions};
 use canary_tui::sandbox::{Options, Sandbox, Store, base};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -387,6 +389,10 @@ async fn the_sandbox_says_when_it_is_ready_and_ends_when_told() {
     let mut get = Command::new(env!("CARGO_BIN_EXE_canary-tui"));
     get.arg("get").arg("--kubeconfig").arg(&kubeconfig).env("XDG_STATE_HOME", folder.path());
     assert_eq!(end_of(get).await.code, Some(0));
+    let options = ConnectionOptions { kubeconfig: Some(kubeconfig.clone()), ..Default::default() };
+    let connection = Connection::open(&options).await.unwrap();
+    let names = vouching::names(&connection.client, &connection.namespace).await;
+    assert_eq!(names, Names::Checked, "it is furnished as `canary-tui manifests` would have it");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -113,6 +113,21 @@ fn whoever_may_look_at_one_namespace_alone_gets_that_one() {
 }
 
 #[test]
+fn whoever_is_not_told_in_time_where_to_look_gets_the_contexts_namespace() {
+    let cluster = Cluster::start(Duration::from_secs(10));
+    open_shop(cluster.sandbox.store());
+    cluster.sandbox.deny(Some(Arc::new(|asked| {
+        !asked.resource.is_empty() && asked.namespace.as_deref() != Some(FIRST) && asked.verb != "create"
+    })));
+    cluster.sandbox.delay(Some(Arc::new(|asked| match asked.resource.as_str() {
+        "selfsubjectaccessreviews" => Duration::from_secs(3600),
+        _ => Duration::ZERO,
+    })));
+    let console = cluster.open(SIZE, &["-A"], &[]);
+    console.until("its canaries are there", PATIENCE, |screen| screen.contains(APP) && !screen.contains("shops"));
+}
+
+#[test]
 fn whoever_may_not_look_at_the_contexts_namespace_either_gets_one_that_the_config_file_names() {
     let cluster = Cluster::start(Duration::from_secs(10));
     open_shop(cluster.sandbox.store());

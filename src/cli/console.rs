@@ -22,7 +22,7 @@ pub async fn run(args: ConsoleArgs, (config, problems): (Config, Vec<Problem>), 
     // Held until the console has ended: dropping them ends the cluster, and takes its kubeconfig away.
     let mut embedded = None;
     let begin = if sandboxed {
-        let sandbox = Sandbox::start(sandbox::Options::default()).await?;
+        let sandbox = Sandbox::start(sandbox::Options { policy: true, ..Default::default() }).await?;
         let kubeconfig = Written::of(&sandbox)?;
         let cluster = ClusterArgs { kubeconfig: Some(kubeconfig.0.clone()), ..cluster };
         embedded = Some((sandbox, kubeconfig));

@@ -13,8 +13,13 @@ use std::path::Path;
 pub async fn run(args: SandboxArgs, out: &mut dyn Write) -> Result<Exit> {
     let mut ending = Ending::listen()?;
     spare(&args.kubeconfig)?;
-    let mut options =
-        Options { seed: args.seed, canaries: args.canaries as usize, replicas: args.replicas, ..Default::default() };
+    let mut options = Options {
+        seed: args.seed,
+        canaries: args.canaries as usize,
+        replicas: args.replicas,
+        policy: true,
+        ..Default::default()
+    };
     if let Some(listen) = args.listen {
         options.listen = listen;
     }

@@ -389,9 +389,7 @@ impl Hands {
                 Some(newer) => Some(newer),
                 None => self.refresh(source, name).await,
             };
-            // 422 is a JSON patch whose test failed, or an object that is not valid: that is no conflict.
-            let unchanged = error.code() == Some(422) && present.is_some_and(|p| Some(&p) == decided.as_ref());
-            if !unchanged {
+            if is_conflict(error.code(), present.as_deref(), decided.as_deref()) {
                 return Err(EffectError::Conflict(format!("{doing} {name} ({error})")));
             }
         }
@@ -517,6 +515,17 @@ impl Hands {
     }
 }
 
+/// Whether this answer to a write says that the object is not as it was decided on. `present` is its version by now, where
+/// it can be read. 422 is a JSON patch whose test failed, or an object that is not valid, which it stays as long as nobody
+/// changes it.
+fn is_conflict(code: Option<u16>, present: Option<&str>, decided: Option<&str>) -> bool {
+    match code {
+        Some(404 | 409) => true,
+        Some(422) => present.is_none() || present != decided,
+        _ => false,
+    }
+}
+
 /// A mark's annotation, and its text where it is not taken away.
 fn written(mark: &Mark) -> (&'static str, Option<String>) {
     // Data of our own making has neither maps with other keys nor anything else that is no JSON.
@@ -539,5 +548,26 @@ fn revision_of(facts: &Facts) -> String {
 pub(super) fn mark(patch: &mut Value, request: Option<&str>) {
     if let Some(id) = request {
         patch["metadata"]["annotations"][annotation::REQUEST_ID] = json!(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_changed_or_cannot_be_read_is_looked_at_again_and_what_is_not_valid_is_not() {
+        for (code, present, conflict) in [
+            (409, Some("7"), true),
+            (404, None, true),
+            (422, Some("8"), true),
+            (422, None, true),
+            (422, Some("7"), false),
+            (403, None, false),
+            (500, Some("8"), false),
+        ] {
+            assert_eq!(is_conflict(Some(code), present, Some("7")), conflict, "{code} {present:?}");
+        }
+        assert!(!is_conflict(None, None, Some("7")), "no answer");
     }
 }

@@ -21,6 +21,7 @@ use super::server::{Api, Delay, Denial};
 use super::store::{Clock, DeleteOptions, HISTORY_LIMIT, Store};
 use super::tls;
 use super::workloads::{Controllers, Pace};
+use crate::api::manifests;
 use crate::traffic::{Simulator, Traffic};
 
 /// Who the kubeconfig's user is.
@@ -56,6 +57,8 @@ pub struct Options {
     pub history: usize,
     /// After how much silence a watch gets a bookmark.
     pub bookmark_every: Duration,
+    /// Whether requests are held to who writes them, as in a cluster that `canary-tui manifests` was applied to.
+    pub policy: bool,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -75,6 +78,7 @@ impl Default for Options {
             namespace: "jx-production".into(),
             history: HISTORY_LIMIT,
             bookmark_every: Duration::from_secs(60),
+            policy: false,
             clock: Arc::new(Utc::now),
         }
     }
@@ -111,6 +115,12 @@ impl Sandbox {
             namespace: options.namespace.clone(),
         };
         seed::plant(&store, &past, &apps).context("planting the sandbox's apps")?;
+        if options.policy {
+            for document in manifests::policy() {
+                let kind = document.object["kind"].as_str().unwrap_or_default().to_owned();
+                store.create(&kind, None, document.object).with_context(|| format!("creating the {kind}"))?;
+            }
+        }
         let clock = options.clock.clone();
         let simulator = Simulator::new(options.seed, clock(), options.scrape, RETENTION);
         let traffic = Traffic::new(simulator, clock.clone());

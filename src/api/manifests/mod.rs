@@ -55,6 +55,11 @@ pub fn definitions() -> Vec<Document> {
     crds::all().into_iter().map(Document::from).collect()
 }
 
+/// What holds requests to who writes them, in all namespaces.
+pub fn policy() -> Vec<Document> {
+    policy::all(&Options::default())
+}
+
 /// Everything, in the order in which to create it.
 pub fn all(options: &Options) -> Vec<Document> {
     let mut documents = definitions();
