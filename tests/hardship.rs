@@ -3,8 +3,8 @@
 mod rehearsal;
 
 use canary_tui::api::{Phase, Verb};
-use canary_tui::cluster::Source;
 use canary_tui::cluster::requests::{self, Outcome, Wish};
+use canary_tui::cluster::{Clock, Mirror, Source};
 use rehearsal::{APP, Rehearsal, hurried, weight};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -283,4 +283,31 @@ async fn an_abort_does_not_wait_for_an_event_that_hangs() {
             told("canary weight 20") && w.canaries[APP].request.is_none()
         })
         .await;
+}
+
+/// How often the canaries were listed.
+fn listed(rehearsal: &Rehearsal) -> u64 {
+    let requests = rehearsal.sandbox.requests();
+    let lists = requests.iter().filter(|((verb, of), _)| verb == "list" && of.starts_with("canaries"));
+    lists.map(|(_, count)| count).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_is_refused_after_each_list_is_tried_more_and_more_seldom() {
+    let rehearsal = Rehearsal::observing(hurried(NEVER)).await;
+    rehearsal.sandbox.deny(Some(Arc::new(|asked| asked.verb == "watch" && asked.resource == "canaries")));
+    let began = tokio::time::Instant::now();
+    let (client, kinds) = (&rehearsal.connection.client, &rehearsal.kinds);
+    let before = listed(&rehearsal);
+    let mirror = Mirror::start(client, kinds, "jx-production", Clock::system(), false);
+    let mut count = mirror.count();
+    while listed(&rehearsal) < before + 5 {
+        tokio::time::timeout(Duration::from_secs(60), count.changed())
+            .await
+            .expect("it goes on trying")
+            .expect("a mirror");
+    }
+    // 0.2, 0.4, 0.8 and 1.6 seconds lie between them.
+    assert!(began.elapsed() >= Duration::from_millis(2900), "{:?}", began.elapsed());
+    assert!(mirror.read().canaries.contains_key(APP), "and what is listed is there");
 }

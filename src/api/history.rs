@@ -127,9 +127,25 @@ impl History {
         }
     }
 
+    /// Whether an entry was taken in before: a write that has no answer may have been carried out, and is made again.
+    fn has(&self, entry: &Entry) -> bool {
+        let kept = |rollout: &Rollout| match &entry.what {
+            What::Began => rollout.end.as_ref().is_some_and(|end| rollout.began <= entry.at && entry.at <= end.at),
+            What::Said { warning, text } => rollout.said.contains(&said(entry.at, *warning, text)),
+            What::Checked(checked) => rollout.checks.contains(checked),
+            What::Ended(phase) => {
+                rollout.end.as_ref().is_some_and(|end| end.phase == phase.name() && end.at == entry.at)
+            }
+        };
+        self.rollouts.iter().any(|rollout| rollout.revision == entry.revision && kept(rollout))
+    }
+
     /// Takes an entry in. One of another revision than the last, or a beginning after the end, begins another rollout;
     /// what is said after the end still belongs to it.
     pub fn note(&mut self, entry: &Entry) {
+        if self.has(entry) {
+            return;
+        }
         let begins = |last: &Rollout| {
             last.revision != entry.revision || (last.end.is_some() && matches!(entry.what, What::Began))
         };
@@ -147,7 +163,7 @@ impl History {
         match &entry.what {
             What::Began => {}
             What::Said { warning, text } => {
-                rollout.said.push(Said { at: entry.at, warning: *warning, text: text.chars().take(TEXT).collect() });
+                rollout.said.push(said(entry.at, *warning, text));
             }
             What::Checked(checked) => rollout.checks.push(checked.clone()),
             What::Ended(phase) => rollout.end = Some(End { phase: phase.name().into(), at: entry.at }),
@@ -156,6 +172,10 @@ impl History {
         rollout.said.drain(..over(rollout.said.len()));
         rollout.checks.drain(..over(rollout.checks.len()));
     }
+}
+
+fn said(at: DateTime<Utc>, warning: bool, text: &str) -> Said {
+    Said { at, warning, text: text.chars().take(TEXT).collect() }
 }
 
 #[cfg(test)]
@@ -196,6 +216,36 @@ mod tests {
         assert_eq!(texts, ["Halt", "Request promote refused"]);
         assert_eq!(history.rollouts[2].images["app"], "app:b");
         assert_eq!(History::read(&history.text()), history);
+    }
+
+    #[test]
+    fn what_is_taken_in_twice_is_there_once() {
+        let check = Checked {
+            at: at(3),
+            weight: 10,
+            name: "request-success-rate".into(),
+            value: Some(99.5),
+            min: Some(99.0),
+            max: None,
+            passed: true,
+        };
+        let batch = [
+            ("a", 1, said("New revision")),
+            ("a", 2, What::Began),
+            ("a", 3, What::Checked(check)),
+            ("a", 4, said(&"long ".repeat(TEXT))),
+            ("a", 5, What::Ended(Phase::Succeeded)),
+            ("b", 6, said("New revision")),
+        ];
+        let mut history = History::default();
+        let mut take_in = || {
+            batch.iter().for_each(|(revision, second, what)| history.note(&entry(revision, *second, what.clone())));
+            history = History::read(&history.text());
+            history.clone()
+        };
+        let once = take_in();
+        assert_eq!((once.rollouts.len(), once.rollouts[0].said.len(), once.rollouts[0].checks.len()), (2, 2, 1));
+        assert_eq!(take_in(), once);
     }
 
     #[test]

@@ -471,6 +471,8 @@ async fn follow<K>(
         let stream = watcher::watcher(api.clone(), config.clone());
         futures::pin_mut!(stream);
         let mut listed = Listed::new();
+        // A list alone is no success: the watch after it may be refused at once, every time.
+        let mut complete: Option<tokio::time::Instant> = None;
         loop {
             let event = tokio::select! {
                 biased;
@@ -498,7 +500,7 @@ async fn follow<K>(
                 Ok(Event::InitDone) => {
                     sink.replace(source, std::mem::take(&mut listed));
                     listing = None;
-                    wait = RECONNECT.0;
+                    complete = Some(tokio::time::Instant::now());
                 }
                 Ok(Event::Apply(object)) if kept(&object) => sink.apply(source, &value(object)),
                 Ok(Event::Delete(object)) if kept(&object) => sink.remove(source, &value(object)),
@@ -510,6 +512,9 @@ async fn follow<K>(
             }
         }
         drop(listing);
+        if complete.is_some_and(|complete| complete.elapsed() >= RECONNECT.1) {
+            wait = RECONNECT.0;
+        }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).clamp(RECONNECT.0, RECONNECT.1);
     }

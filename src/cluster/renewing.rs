@@ -7,7 +7,7 @@ use chrono::Utc;
 use futures::future::BoxFuture;
 use kube::Client;
 use kube::client::Body;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -38,18 +38,23 @@ pub(super) fn client(login: Login) -> Result<Client, String> {
 #[derive(Clone)]
 struct Clients {
     asking: Client,
-    watching: Client,
+    /// Made with the first watch.
+    watching: Arc<OnceLock<Client>>,
 }
 
 impl Clients {
     fn of(login: &Login) -> Result<Self, String> {
-        let client = || Client::try_from(login.config.clone()).map_err(|e| explain(&e));
-        Ok(Self { asking: client()?, watching: client()? })
+        let asking = Client::try_from(login.config.clone()).map_err(|e| explain(&e))?;
+        Ok(Self { asking, watching: Arc::default() })
     }
 
-    fn for_request(&self, request: &http::Request<Body>) -> &Client {
+    fn for_request(&self, request: &http::Request<Body>, login: &Login) -> Client {
         let watches = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "watch=true"));
-        if watches { &self.watching } else { &self.asking }
+        if !watches {
+            return self.asking.clone();
+        }
+        let another = || Client::try_from(login.config.clone()).unwrap_or_else(|_| self.asking.clone());
+        self.watching.get_or_init(another).clone()
     }
 }
 
@@ -147,13 +152,13 @@ impl Service<http::Request<Body>> for Renewing {
                 present = renewed;
             }
             let again = copy(&request);
-            let answer = present.clients.for_request(&request).clone().send(request).await?;
+            let answer = present.clients.for_request(&request, &present.login).send(request).await?;
             let Some(again) = again.filter(|_| answer.status() == http::StatusCode::UNAUTHORIZED) else {
                 return Ok(answer);
             };
             // It was refused at the door: nothing was done, and it can be sent again.
             match renew(&shared, present.number).await {
-                Ok(Some(renewed)) => Ok(renewed.clients.for_request(&again).clone().send(again).await?),
+                Ok(Some(renewed)) => Ok(renewed.clients.for_request(&again, &renewed.login).send(again).await?),
                 Ok(None) => Ok(answer),
                 Err(why) => Err(Expired(why).into()),
             }

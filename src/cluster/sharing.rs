@@ -24,19 +24,17 @@ impl<T: PartialEq> Shared<T> {
         known.retain(|one| match one.upgrade() {
             Some(one) if found.is_none() && *one == **value => {
                 found = Some(one);
-                true
+                false
             }
             one => one.is_some(),
         });
         match found {
             Some(found) => *value = found,
-            None => {
-                if known.len() >= KNOWN {
-                    known.remove(0);
-                }
-                known.push(Arc::downgrade(value));
-            }
+            None if known.len() >= KNOWN => drop(known.remove(0)),
+            None => {}
         }
+        // The one that was met last is looked for longest.
+        known.push(Arc::downgrade(value));
     }
 }
 

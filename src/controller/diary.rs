@@ -49,8 +49,8 @@ impl Diary {
         self.kept = None;
     }
 
-    /// The API server answered a write with this Canary, so its history need not be read. It is kept for this decision
-    /// only: of a thousand canaries it would be megabytes.
+    /// The API server answered a write with this Canary, so its history need not be read. It is kept until
+    /// the next decision at most: of a thousand canaries it would be megabytes.
     pub fn answered(&mut self, canary: &Value) {
         self.kept = (!self.entries.is_empty()).then(|| Kept::of(canary));
     }

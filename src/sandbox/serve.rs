@@ -57,7 +57,7 @@ pub struct Options {
     pub history: usize,
     /// After how much silence a watch gets a bookmark.
     pub bookmark_every: Duration,
-    /// Whether requests are held to who writes them, as in a cluster that `canary-tui manifests` was applied to.
+    /// Whether requests are held to who writes them: the policy of `canary-tui manifests` is there, and in force.
     pub policy: bool,
     /// Where the time comes from.
     pub clock: Clock,
