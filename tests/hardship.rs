@@ -106,6 +106,24 @@ async fn a_canary_that_comes_to_ask_for_too_much_can_still_be_aborted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_of_a_canary_that_is_not_driven_any_more_is_answered_once_events_are_taken() {
+    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
+    at_first_step(&rehearsal, "1.1.0").await;
+    let other = |canary: &mut Value| canary["spec"]["provider"] = json!("linkerd");
+    rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, other).expect("another mesh");
+    rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
+    rehearsal.sandbox.deny(Some(Arc::new(|asked| asked.verb == "create" && asked.resource == "events")));
+    let asked = wish(Verb::Abort, rehearsal.revision());
+    let sent = requests::send(&rehearsal.connection, &rehearsal.kinds, "alice", &asked, chrono::Utc::now()).await;
+    // From here on it is not driven.
+    rehearsal.until_phase(Phase::Failed).await;
+    rehearsal.sandbox.deny(None);
+    let outcome = requests::outcome(&rehearsal.connection, &sent.expect("sent"), Duration::from_secs(60)).await;
+    assert!(matches!(outcome, Ok(Outcome::CarriedOut(_))), "{outcome:?}");
+    rehearsal.until("it is taken off", |w| w.canaries[APP].request.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_whose_status_met_a_conflict_begins_all_the_same() {
     let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
     at_first_step(&rehearsal, "1.1.0").await;

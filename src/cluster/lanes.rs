@@ -52,10 +52,9 @@ impl Lanes {
         Self { urgent, ..self.clone() }
     }
 
-    /// Waits until it becomes urgent; for ever where it is already.
-    pub async fn becomes_urgent(&self) {
-        let mut urgent = self.urgent.clone();
-        if *urgent.borrow_and_update() || urgent.wait_for(|urgent| *urgent).await.is_err() {
+    /// Waits until it is urgent; for ever where the caller acts on that already.
+    pub async fn becomes_urgent(&self, known: bool) {
+        if known || self.urgent.clone().wait_for(|urgent| *urgent).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -117,5 +116,17 @@ mod tests {
         assert!(lanes.enter(Lane::Rollouts).now_or_never().is_none(), "the others still wait");
         writes.pop();
         assert!(lanes.enter(Lane::Rollouts).now_or_never().flatten().is_some());
+    }
+
+    #[tokio::test]
+    async fn who_does_not_know_yet_that_it_is_urgent_is_told_at_once() {
+        let (urge, urgent) = watch::channel(false);
+        let lanes = Lanes::open().of(urgent);
+        let mut told = Box::pin(lanes.becomes_urgent(false));
+        assert!((&mut told).now_or_never().is_none());
+        urge.send_replace(true);
+        told.await;
+        assert!(lanes.becomes_urgent(false).now_or_never().is_some());
+        assert!(lanes.becomes_urgent(true).now_or_never().is_none());
     }
 }

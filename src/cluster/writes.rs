@@ -63,9 +63,9 @@ impl Writer {
         Self { lanes: self.lanes.of(urgent), ..self.clone() }
     }
 
-    /// Waits until an operator asks for something; for ever where one has asked already.
-    pub async fn becomes_urgent(&self) {
-        self.lanes.becomes_urgent().await;
+    /// Waits until an operator asks for something; for ever where what is done is what one has asked, as is `known`.
+    pub async fn becomes_urgent(&self, known: bool) {
+        self.lanes.becomes_urgent(known).await;
     }
 
     /// Waits until this Canary may have its turn, which lasts as long as the answer is held. What an operator asked for

@@ -324,7 +324,7 @@ impl Hands {
                 biased;
                 written = events::write(&self.writer, &self.kinds.event, canary, &draft, self.clock.now()) => Some(written),
                 // It may be written all the same; sent again it meets itself.
-                () = self.writer.becomes_urgent() => None,
+                () = self.writer.becomes_urgent(canary.request_text.is_some()) => None,
             };
             match written {
                 Some(Ok(new)) => {

@@ -155,9 +155,12 @@ impl Worker {
             let (canary, facts, decided) = match self.observe() {
                 Observed::Gone | Observed::Unknown => return Ok(None),
                 Observed::Undriveable(canary, problems) => {
+                    if round == 0 && self.hands.catch_up(&canary).await {
+                        late = Some(self.hands.clock.now() + EVENTS_AGAIN);
+                    }
                     self.hands.read_letters(&canary).await;
                     self.say_not_driven(&canary, &problems).await?;
-                    return Ok(None);
+                    return Ok(late);
                 }
                 Observed::Known(canary, facts, decided) => (canary, facts, decided),
             };
