@@ -49,8 +49,9 @@ impl Clients {
     }
 
     fn for_request(&self, request: &http::Request<Body>, login: &Login) -> Client {
-        let watches = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "watch=true"));
-        if !watches {
+        // One object is watched for a moment by whoever waits for it, and another connection would keep that waiting.
+        let lasts = |query: &str| query.split('&').any(|part| part == "watch=true") && !query.contains("metadata.name");
+        if !request.uri().query().is_some_and(lasts) {
             return self.asking.clone();
         }
         let another = || Client::try_from(login.config.clone()).unwrap_or_else(|_| self.asking.clone());

@@ -112,6 +112,16 @@ pub struct Model {
     /// Questions that were asked of the source so far.
     pub asked: u64,
     pub notice: Option<Notice>,
+    /// The request that was sent last.
+    pub sent: Option<Sent>,
+}
+
+/// A request that was sent, and whether its outcome is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub canary: Key,
+    pub verb: Verb,
+    pub answered: bool,
 }
 
 /// How one of the sources that the console reads is doing.
@@ -319,6 +329,7 @@ impl Model {
             overlay: None,
             asked: 0,
             notice: None,
+            sent: None,
         }
     }
 

@@ -5,7 +5,7 @@ use super::event_list::{entries, in_order, newer_than};
 use super::keys::{self, Action, Place};
 use super::message::{Command, Msg, Outcome, Told};
 use super::model::{
-    Ask, Driver, EventsReader, Link, Model, Notice, Overlay, Pane, SMALLEST, Tone, Wish, kept, version_text,
+    Ask, Driver, EventsReader, Link, Model, Notice, Overlay, Pane, SMALLEST, Sent, Tone, Wish, kept, version_text,
 };
 use super::question::{self, Focus, Question};
 use super::readers;
@@ -214,6 +214,13 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             Vec::new()
         }
         Msg::Outcome { wish, outcome } => {
+            let newest = model.sent.as_mut().filter(|sent| sent.canary == wish.canary);
+            match (newest, &outcome) {
+                (Some(sent), _) if sent.verb == wish.verb => sent.answered = true,
+                // What was asked after this has its answer on the screen already. The Events tell of both.
+                (Some(sent), Outcome::CarriedOut(_)) if sent.answered => return Vec::new(),
+                _ => {}
+            }
             let what = format!("{} {}", wish.verb, wish.canary.name);
             let (tone, text) = match outcome {
                 Outcome::CarriedOut(said) => (Tone::Good, format!("{what}: carried out{}", told(&said, "carried out"))),
@@ -662,6 +669,7 @@ fn confirm(model: &mut Model) -> Vec<Command> {
             };
             let text = format!("{} {}{version}: asked, waiting for {driver}", wish.verb, wish.canary.name);
             model.notice = Some(Notice { tone: Tone::Wait, text });
+            model.sent = Some(Sent { canary: wish.canary.clone(), verb: wish.verb, answered: false });
             vec![Command::Send(Wish { reason, ..wish })]
         }
     }

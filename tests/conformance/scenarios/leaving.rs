@@ -235,7 +235,10 @@ pub async fn rolled_back(cluster: &Cluster, _: &Receiver) {
     cluster.until("the canary stays", |c| c.get("Deployment", APP)["spec"]["replicas"] == 0).await;
     // How far it gets before enough requests have failed is chance.
     let stepped = |digests: Vec<String>| {
-        let mut digests: Vec<String> = digests.iter().map(|d| d.replace("weight=10", "weight=20")).collect();
+        let steps = ["weight=10 ", "weight=20 ", "weight=30 ", "weight=40 ", "weight=50 "];
+        let at_some =
+            |digest: &String| steps.iter().fold(digest.clone(), |digest, step| digest.replace(step, "stepped "));
+        let mut digests: Vec<String> = digests.iter().map(at_some).collect();
         digests.dedup();
         digests
     };
