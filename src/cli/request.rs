@@ -183,6 +183,7 @@ fn prepare(world: &World, ask: &Ask, namespace: &str, past: Option<(u64, Vec<Str
         (None, container) => (container.ok().map(|(container, _)| container.to_string()), ask.image.clone()),
     };
     let asked = model::Wish {
+        number: 0,
         verb: ask.verb,
         canary: Key::new(namespace, name),
         revision: String::new(),

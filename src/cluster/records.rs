@@ -2,7 +2,7 @@
 //! arrival, so that a console over many canaries stays small.
 
 use super::json_text::JsonText;
-use super::sharing::Shared;
+use super::sharing::Pool;
 use super::writes::MANAGER;
 use crate::api::revision::Configs;
 use crate::api::routes::Live;
@@ -297,17 +297,17 @@ impl CanaryRecord {
 }
 
 fn with_shared_parts(mut spec: Spec) -> Spec {
-    static ANALYSES: Shared<Analysis> = Shared::new();
-    static ROUTINGS: Shared<Routing> = Shared::new();
-    static METADATA: Shared<Metadata> = Shared::new();
-    static UNMANAGED: Shared<Unmanaged> = Shared::new();
-    ANALYSES.replace(&mut spec.analysis);
+    static ANALYSES: Pool<Analysis> = Pool::new();
+    static ROUTINGS: Pool<Routing> = Pool::new();
+    static METADATA: Pool<Metadata> = Pool::new();
+    static UNMANAGED: Pool<Unmanaged> = Pool::new();
+    ANALYSES.share(&mut spec.analysis);
     let service = &mut spec.service;
-    ROUTINGS.replace(&mut service.routing);
+    ROUTINGS.share(&mut service.routing);
     for metadata in [&mut service.apex_metadata, &mut service.primary_metadata, &mut service.canary_metadata] {
-        METADATA.replace(metadata);
+        METADATA.share(metadata);
     }
-    UNMANAGED.replace(&mut service.unmanaged);
+    UNMANAGED.share(&mut service.unmanaged);
     spec
 }
 
@@ -460,9 +460,7 @@ impl RouteRecord {
             stands_in: annotation_of(object, annotation::STANDS_IN).as_deref() == Some("true"),
         }
     }
-}
 
-impl RouteRecord {
     /// As [`of`](Self::of), without what no view shows.
     pub fn for_observer(object: &Value) -> Self {
         Self { bears: Metadata::default(), owner: None, request_id: None, ..Self::of(object) }

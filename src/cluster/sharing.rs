@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 const KNOWN: usize = 32;
 
 /// The values of one type that are shared at present.
-pub struct Shared<T>(Mutex<Vec<Weak<T>>>);
+pub struct Pool<T>(Mutex<Vec<Weak<T>>>);
 
-impl<T: PartialEq> Shared<T> {
+impl<T: PartialEq> Pool<T> {
     /// None yet.
     pub const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
     /// Puts an equal value in place of this one, where there is one.
-    pub fn replace(&self, value: &mut Arc<T>) {
+    pub fn share(&self, value: &mut Arc<T>) {
         // Nothing is done under the lock that could leave the list half changed.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = None;
@@ -44,10 +44,10 @@ mod tests {
 
     #[test]
     fn equal_values_become_one_and_those_that_are_gone_are_forgotten() {
-        let texts: Shared<String> = Shared::new();
+        let texts: Pool<String> = Pool::new();
         let shared = |text: &str| {
             let mut text = Arc::new(text.to_string());
-            texts.replace(&mut text);
+            texts.share(&mut text);
             text
         };
         let (one, other) = (shared("a"), shared("b"));

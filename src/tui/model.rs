@@ -112,16 +112,10 @@ pub struct Model {
     /// Questions that were asked of the source so far.
     pub asked: u64,
     pub notice: Option<Notice>,
-    /// The request that was sent last.
-    pub sent: Option<Sent>,
-}
-
-/// A request that was sent, and whether its outcome is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    pub canary: Key,
-    pub verb: Verb,
-    pub answered: bool,
+    /// Requests that were sent so far.
+    pub requests: u64,
+    /// The request whose outcome was shown last: its canary and its number.
+    pub answered: Option<(Key, u64)>,
 }
 
 /// How one of the sources that the console reads is doing.
@@ -233,6 +227,8 @@ pub enum Ask {
 /// A request as the operator means it, on the revision that the operator saw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
+    /// Which one it is of those that this console sends; 0 until then.
+    pub number: u64,
     pub verb: Verb,
     pub canary: Key,
     pub revision: String,
@@ -329,7 +325,8 @@ impl Model {
             overlay: None,
             asked: 0,
             notice: None,
-            sent: None,
+            requests: 0,
+            answered: None,
         }
     }
 

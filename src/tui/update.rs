@@ -5,7 +5,7 @@ use super::event_list::{entries, in_order, newer_than};
 use super::keys::{self, Action, Place};
 use super::message::{Command, Msg, Outcome, Told};
 use super::model::{
-    Ask, Driver, EventsReader, Link, Model, Notice, Overlay, Pane, SMALLEST, Sent, Tone, Wish, kept, version_text,
+    Ask, Driver, EventsReader, Link, Model, Notice, Overlay, Pane, SMALLEST, Tone, Wish, kept, version_text,
 };
 use super::question::{self, Focus, Question};
 use super::readers;
@@ -214,13 +214,12 @@ fn take_in(model: &mut Model, msg: Msg) -> Vec<Command> {
             Vec::new()
         }
         Msg::Outcome { wish, outcome } => {
-            let newest = model.sent.as_mut().filter(|sent| sent.canary == wish.canary);
-            match (newest, &outcome) {
-                (Some(sent), _) if sent.verb == wish.verb => sent.answered = true,
+            let later = |(canary, number): &(Key, u64)| *canary == wish.canary && *number > wish.number;
+            if model.answered.as_ref().is_some_and(later) && matches!(outcome, Outcome::CarriedOut(_)) {
                 // What was asked after this has its answer on the screen already. The Events tell of both.
-                (Some(sent), Outcome::CarriedOut(_)) if sent.answered => return Vec::new(),
-                _ => {}
+                return Vec::new();
             }
+            model.answered = Some((wish.canary.clone(), wish.number));
             let what = format!("{} {}", wish.verb, wish.canary.name);
             let (tone, text) = match outcome {
                 Outcome::CarriedOut(said) => (Tone::Good, format!("{what}: carried out{}", told(&said, "carried out"))),
@@ -627,6 +626,7 @@ fn ask_verb(model: &mut Model, verb: Verb) {
     let Some(row) = model.row() else { return };
     let Some(revision) = row.request_revision(verb) else { return };
     let wish = Wish {
+        number: 0,
         verb,
         canary: row.key(),
         revision: revision.clone(),
@@ -669,8 +669,8 @@ fn confirm(model: &mut Model) -> Vec<Command> {
             };
             let text = format!("{} {}{version}: asked, waiting for {driver}", wish.verb, wish.canary.name);
             model.notice = Some(Notice { tone: Tone::Wait, text });
-            model.sent = Some(Sent { canary: wish.canary.clone(), verb: wish.verb, answered: false });
-            vec![Command::Send(Wish { reason, ..wish })]
+            model.requests += 1;
+            vec![Command::Send(Wish { number: model.requests, reason, ..wish })]
         }
     }
 }

@@ -129,6 +129,7 @@ pub fn accept(model: &mut Model) {
 fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
     let row = model.named(&versions.canary).ok_or_else(|| format!("{} is gone", versions.canary.name))?;
     let mut wish = Wish {
+        number: 0,
         verb: Verb::Start,
         canary: row.key(),
         revision: versions.revision.clone(),

@@ -308,6 +308,7 @@ fn all_of_it(text: &str) -> Result<(), TestCaseError> {
     let mut model = hostile(text);
     if let Some(row) = model.row() {
         let wish = Wish {
+            number: 0,
             verb: Verb::Open,
             canary: row.key(),
             revision: text.into(),
