@@ -137,7 +137,7 @@ async fn what_cannot_be_told_is_said_once_and_the_others_are_told() {
         receiver.until_called("/works", told).await;
         rehearsal.until_phase(Phase::Failed).await;
     }
-    rehearsal.until("all are said", |w| w.events.values().filter(|e| e.reason == "AlertNotSent").count() >= 3).await;
+    rehearsal.until("all are said", |w| w.events.values().filter(|e| &*e.reason == "AlertNotSent").count() >= 3).await;
     let events = rehearsal.sandbox.store().list("Event", Some(NAMESPACE)).0;
     let mut said: Vec<(String, u64)> = events
         .iter()

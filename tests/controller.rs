@@ -221,7 +221,7 @@ async fn what_is_not_supported_is_named_and_the_others_go_on() {
         .expect("another mesh");
     rehearsal
         .until("no word about the mesh", |w| {
-            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("spec.provider"))
+            w.events.values().any(|e| &*e.reason == "NotDriven" && e.message.contains("spec.provider"))
         })
         .await;
     rehearsal.set_version("1.1.0").await;

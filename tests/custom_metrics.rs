@@ -195,7 +195,7 @@ async fn a_query_with_an_unknown_word_is_not_driven_and_the_others_go_on() {
         .until("no word about the query", |w| {
             w.events.values().any(|e| {
                 e.canary == NEIGHBOUR
-                    && e.reason == "NotDriven"
+                    && &*e.reason == "NotDriven"
                     && e.message.contains("spec.analysis.metrics[0].query uses {{ pod }}")
             })
         })

@@ -6,7 +6,7 @@ mod rehearsal;
 use canary_tui::api::Verb;
 use canary_tui::cluster::lease::{RENEWAL, Tenure};
 use canary_tui::cluster::requests::{self, Outcome, Wish};
-use canary_tui::cluster::{Clock, Fleet};
+use canary_tui::cluster::{Clock, Fleet, For};
 use canary_tui::controller::{self, Everywhere, Role, Says};
 use canary_tui::metrics::Locator;
 use canary_tui::sandbox::Store;
@@ -41,7 +41,7 @@ impl Land {
             open_shop(rehearsal.sandbox.store(), namespace);
         }
         let connection = rehearsal.connection.clone();
-        let fleet = Fleet::start(&connection.client, &rehearsal.kinds, Clock::system(), true);
+        let fleet = Fleet::start(&connection.client, &rehearsal.kinds, Clock::system(), For::Driver);
         let controllers = Everywhere::start(
             connection.clone(),
             rehearsal.kinds.clone(),

@@ -4,7 +4,7 @@ mod rehearsal;
 
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::{self, Outcome, Wish};
-use canary_tui::cluster::{Clock, Mirror, Source};
+use canary_tui::cluster::{Clock, For, Mirror, Source};
 use rehearsal::{APP, Rehearsal, hurried, weight};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ async fn a_rollout_that_can_be_driven_no_more_goes_home() {
     rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
     rehearsal
         .until("it is said", |w| {
-            w.events.values().any(|e| e.reason == "NotDriven" && e.message.contains("spec.autoscalerRef.kind"))
+            w.events.values().any(|e| &*e.reason == "NotDriven" && e.message.contains("spec.autoscalerRef.kind"))
         })
         .await;
     assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
@@ -317,7 +317,7 @@ async fn a_watch_that_is_refused_after_each_list_is_tried_more_and_more_seldom()
     let began = tokio::time::Instant::now();
     let (client, kinds) = (&rehearsal.connection.client, &rehearsal.kinds);
     let before = listed(&rehearsal);
-    let mirror = Mirror::start(client, kinds, "jx-production", Clock::system(), false);
+    let mirror = Mirror::start(client, kinds, "jx-production", Clock::system(), For::Observer);
     let mut count = mirror.count();
     while listed(&rehearsal) < before + 5 {
         tokio::time::timeout(Duration::from_secs(60), count.changed())

@@ -5,7 +5,7 @@ mod rehearsal;
 
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::Outcome;
-use canary_tui::cluster::{Clock, Mirror};
+use canary_tui::cluster::{Clock, For, Mirror};
 use canary_tui::controller::{self, Controller, Endpoint};
 use canary_tui::metrics::Locator;
 use kube::Api;
@@ -184,7 +184,8 @@ async fn the_probes_say_whether_it_lives_and_whether_it_knows_the_cluster() {
 async fn a_controller_is_ready_once_it_has_listed_everything() {
     let rehearsal = Rehearsal::observing(hurried(NEVER)).await;
     rehearsal.sandbox.stop_serving();
-    let mirror = Mirror::start(&rehearsal.connection.client, &rehearsal.kinds, "jx-production", Clock::system(), true);
+    let mirror =
+        Mirror::start(&rehearsal.connection.client, &rehearsal.kinds, "jx-production", Clock::system(), For::Driver);
     let locator = Locator::new(rehearsal.connection.client.clone(), "jx-production", None);
     let controller = Controller::start(
         rehearsal.connection.clone(),

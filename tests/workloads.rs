@@ -5,7 +5,7 @@ mod rehearsal;
 
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::{Outcome, Wish};
-use canary_tui::cluster::{CanaryRecord, Clock, Mirror, World};
+use canary_tui::cluster::{CanaryRecord, Clock, For, Mirror, World};
 use canary_tui::controller::Says;
 use canary_tui::sandbox::store::DeleteOptions;
 use rehearsal::{APP, Rehearsal, hurried};
@@ -312,7 +312,7 @@ async fn a_right_that_is_missing_is_said_on_those_that_need_it_and_the_others_ar
         let mut shop = Shop(Rehearsal::observing(hurried(NEVER)).await);
         shop.0.sandbox.deny(Some(Arc::new(move |asked| asked.resource == denied)));
         let Rehearsal { connection, kinds, .. } = &shop.0;
-        shop.0.mirror = Mirror::start(&connection.client, kinds, &connection.namespace, Clock::system(), true);
+        shop.0.mirror = Mirror::start(&connection.client, kinds, &connection.namespace, Clock::system(), For::Driver);
         shop.0.mirror.ready().await;
         shop.0.drive();
         shop.stock(more);
@@ -408,7 +408,7 @@ async fn a_target_that_goes_back_to_service_gets_what_was_promoted() {
             shop.until("it stays", |w, _| {
                 !w.replica_sets
                     .values()
-                    .any(|set| set.hash == hash && set.name.starts_with("shop-") && !set.name.contains("primary"))
+                    .any(|set| set.hash() == hash && set.name.starts_with("shop-") && !set.name.contains("primary"))
             })
             .await;
         }

@@ -15,6 +15,7 @@ pub use primary::{CARRIED, as_authored, likeness, likeness_as_primary, primary, 
 pub use scaler::scaler;
 
 use super::{GROUP, VERSIONS};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// Labels by which a Deployment's pods may be told apart, in the order in which they are looked for.
@@ -73,7 +74,7 @@ impl Owner {
 }
 
 /// The label that tells the target's pods from the primary's, and its value on the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selector {
     pub label: String,
     pub value: String,

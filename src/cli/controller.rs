@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::plain::escaped;
 use super::session::{Session, connect};
 use super::signals::Ending;
-use crate::cluster::{Clock, Fleet, Mirror, access};
+use crate::cluster::{Clock, Fleet, For, Mirror, access};
 use crate::controller::{Controller, Endpoint, Everywhere, Options, Role, Says};
 use crate::metrics::{Locator, Prometheus};
 use crate::tui::config::Config;
@@ -60,7 +60,7 @@ async fn drive_one(
 ) {
     let namespace = session.namespace().to_string();
     let Session { connection, kinds } = session;
-    let mirror = Mirror::start(&connection.client, &kinds, &namespace, clock.clone(), true);
+    let mirror = Mirror::start(&connection.client, &kinds, &namespace, clock.clone(), For::Driver);
     let locator = Locator::new(connection.client.clone(), &namespace, prometheus);
     let controller = Controller::start(connection, kinds, mirror, locator, clock, options);
     serve(endpoint, controller.report(), out);
@@ -94,7 +94,7 @@ async fn drive_everywhere(
              controller -n NAMESPACE, which needs no right outside it"
         );
     }
-    let fleet = Fleet::start(&connection.client, &kinds, clock.clone(), true);
+    let fleet = Fleet::start(&connection.client, &kinds, clock.clone(), For::Driver);
     let locator = Locator::new(connection.client.clone(), access::EVERYWHERE, prometheus);
     let controllers = Everywhere::start(connection, kinds, fleet, locator, clock, options);
     serve(endpoint, controllers.report(), out);

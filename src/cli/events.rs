@@ -61,7 +61,7 @@ fn cells(event: &EventRecord, now: DateTime<Utc>) -> Vec<String> {
         count => format!("{} (x{count})", event.message),
     };
     let kind = if event.warning { "Warning" } else { "Normal" };
-    vec![age(event.last, now), kind.into(), event.reason.clone(), event.canary.clone(), message]
+    vec![age(event.last, now), kind.into(), event.reason.to_string(), event.canary.clone(), message]
 }
 
 /// What was printed of an event: once more is news only if its count or time has changed.
@@ -176,6 +176,6 @@ mod tests {
             event("a", "2026-11-22T10:00:01Z"),
         ];
         in_order(&mut events);
-        assert_eq!(events.map(|e| e.name), ["a", "b", "c"]);
+        assert_eq!(events.map(|e| e.name.to_string()), ["a", "b", "c"]);
     }
 }

@@ -237,7 +237,7 @@ fn question(world: &World, mut wish: model::Wish) -> String {
         return format!("{} {}?", wish.verb, wish.canary);
     };
     if wish.image.is_none() {
-        wish.version.clone_from(&row.canary.version);
+        wish.version = row.canary.version().to_string();
     }
     let (title, body) = question::asked(&wish, &row);
     format!("{title} {}", body.join(" "))
@@ -377,9 +377,10 @@ fn is_yes(answer: &str, name: Option<&str>) -> bool {
 mod tests {
     use super::*;
     use crate::cli::args::{ClusterArgs, RequestArgs};
-    use crate::cluster::{ReplicaSetRecord, WorkloadRecord};
+    use crate::cluster::{ReplicaSetRecord, Uid, WorkloadRecord};
     use crate::rollout::Fate;
     use serde_json::json;
+    use std::num::NonZeroU64;
 
     fn ask(verb: Verb) -> Ask {
         let request =
@@ -406,15 +407,7 @@ mod tests {
                     {"name": "side", "image": "side:9"}, {"name": "web", "image": "reg:5000/web:1.0.0"}]}}},
             })),
         );
-        world.replica_sets.insert(
-            "web-x".into(),
-            ReplicaSetRecord {
-                name: "web-x".into(),
-                hash: "present".into(),
-                revision_number: "2".into(),
-                owner: "u".into(),
-            },
-        );
+        world.replica_sets.insert(ReplicaSetRecord::new("web-x", "present", NonZeroU64::new(2), Uid::of("u")));
         world
     }
 

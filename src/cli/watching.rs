@@ -1,7 +1,7 @@
 //! A namespace as the watches show it, for the commands that wait for something.
 
 use super::session::{Session, no_canary};
-use crate::cluster::{CanaryRecord, Clock, Health, Mirror, Source, WorkloadRecord, World};
+use crate::cluster::{CanaryRecord, Clock, For, Health, Mirror, Source, WorkloadRecord, World};
 use anyhow::{Result, bail};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const FIRST: Duration = Duration::from_secs(10);
 /// Where the API server refuses or cannot be reached.
 pub async fn begin(session: &Session, clock: Clock) -> Result<Mirror> {
     let Session { connection, kinds } = session;
-    let mirror = Mirror::start(&connection.client, kinds, &connection.namespace, clock, false);
+    let mirror = Mirror::start(&connection.client, kinds, &connection.namespace, clock, For::Observer);
     if tokio::time::timeout(FIRST, mirror.ready()).await.is_err() {
         bail!("the API server did not answer within {} s", FIRST.as_secs());
     }

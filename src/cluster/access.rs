@@ -2,14 +2,15 @@
 
 use super::Kinds;
 use super::connect::explain;
+use super::object::{MetadataText, Object};
 use crate::api::Provider;
 use crate::api::providers::Kind;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ListParams, PostParams};
-use kube::core::DynamicObject;
-use kube::{Api, Client};
+use kube::core::ApiResource;
+use kube::{Api, Client, Resource};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -84,14 +85,15 @@ const HINTS: u32 = 500;
 
 /// Names of namespaces, those that hold Canaries first, as far as the caller may list them.
 pub async fn namespaces(client: &Client, kinds: &Kinds) -> Vec<String> {
-    let canaries: Api<DynamicObject> = Api::all_with(client.clone(), &kinds.canary);
-    let namespaces: Api<Namespace> = Api::all(client.clone());
+    // Hundreds of trees at once would be the most that the process ever needs, and stay with it.
+    let of = |kind: &ApiResource| -> Api<Object<MetadataText>> { Api::all_with(client.clone(), kind) };
+    let (canaries, namespaces) = (of(&kinds.canary), of(&ApiResource::erase::<Namespace>(&())));
     let hints = ListParams::default().limit(HINTS);
-    let asked = async { futures::join!(canaries.list_metadata(&hints), namespaces.list_metadata(&hints)) };
+    let asked = async { futures::join!(canaries.list(&hints), namespaces.list(&hints)) };
     let Ok((canaries, namespaces)) = tokio::time::timeout(LIMIT, asked).await else { return Vec::new() };
     let holding: BTreeSet<String> =
-        canaries.into_iter().flatten().filter_map(|canary| canary.metadata.namespace).collect();
-    let all = namespaces.into_iter().flatten().filter_map(|namespace| namespace.metadata.name);
+        canaries.into_iter().flatten().filter_map(|canary| canary.meta().namespace.clone()).collect();
+    let all = namespaces.into_iter().flatten().filter_map(|namespace| namespace.meta().name.clone());
     let others: Vec<String> = all.filter(|name| !holding.contains(name)).collect();
     holding.into_iter().chain(others).collect()
 }

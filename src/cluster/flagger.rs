@@ -3,6 +3,7 @@
 use super::connect::{code, explain};
 use super::mirror::World;
 use super::object::Object;
+use super::packed::Gist;
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -127,6 +128,7 @@ fn lease_runs(lease: &Value, now: DateTime<Utc>) -> bool {
 
 /// A Canary whose status Flagger wrote a moment ago.
 pub fn wrote_recently(world: &World, now: DateTime<Utc>) -> Option<String> {
-    let canary = world.canaries.values().find(|c| c.flagger_wrote.is_some_and(|wrote| now - wrote < RECENT))?;
-    Some(format!("it wrote the status of {} a moment ago", canary.name))
+    let recent = |(_, gist): &(&str, Gist)| gist.flagger_wrote.is_some_and(|wrote| now - wrote < RECENT);
+    let (canary, _) = world.gists().find(recent)?;
+    Some(format!("it wrote the status of {canary} a moment ago"))
 }

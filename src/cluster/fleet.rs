@@ -5,15 +5,13 @@
 //! case one needs it, costs memory for ever; and to list the whole cluster anew costs the API server most.
 
 use super::connect::explain;
-use super::mirror::{self, Health, Listed, Mirror, Shared, Sink, Source, Watches, World};
-use super::object::Object;
+use super::mirror::{self, For, Health, Listed, Mirror, Shared, Sink, Source, Watches, World};
+use super::object::{Form, MetadataText, Object};
 use super::{Clock, Kinds};
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use kube::api::{ListParams, PartialObjectMeta};
-use kube::core::{ApiResource, ObjectList};
+use kube::api::ListParams;
+use kube::core::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -46,9 +44,9 @@ pub struct Member {
 }
 
 impl Fleet {
-    /// Begins to watch. With `driving`, the objects that only a driver looks at are watched too.
-    pub fn start(client: &Client, kinds: &Kinds, clock: Clock, driving: bool) -> Self {
-        let (inner, wanted) = Inner::new(mirror::sources(kinds, driving), clock);
+    /// Begins to watch.
+    pub fn start(client: &Client, kinds: &Kinds, clock: Clock, reader: For) -> Self {
+        let (inner, wanted) = Inner::new(mirror::sources(kinds, reader), clock, reader);
         let mut tasks = JoinSet::new();
         let handles = vec![tasks.spawn(list_wanted(inner.clone(), client.clone(), wanted))];
         // The others wait until it is known which namespaces are kept: else each of these would have to be listed.
@@ -131,9 +129,13 @@ struct Wanted {
 }
 
 impl Inner {
-    fn new(sources: Vec<(Source, Option<ApiResource>)>, clock: Clock) -> (Arc<Self>, mpsc::UnboundedReceiver<Wanted>) {
+    fn new(
+        sources: Vec<(Source, Option<ApiResource>)>,
+        clock: Clock,
+        reader: For,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Wanted>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let whole = Shared::new(World::awaited(&sources), clock, 1, None);
+        let whole = Shared::new(World::awaited(&sources, reader), clock, 1, None);
         let inner = Arc::new_cyclic(|myself: &Weak<Self>| Self {
             whole: Arc::new(whole),
             state: Mutex::default(),
@@ -161,7 +163,7 @@ impl Inner {
                     inner.list_anew();
                 }
             });
-            let mut world = World::awaited(&self.sources);
+            let mut world = World::awaited(&self.sources, self.whole.read().kept_for);
             for (source, health) in &self.whole.read().health {
                 // What is live of the others was not read for this one yet.
                 if *source == Source::Canaries || !matches!(health, Health::Live | Health::Connecting) {
@@ -277,7 +279,7 @@ impl Sink for Inner {
         let mut state = self.lock();
         let Some(kept) = self.met(&mut state, source, object) else { return };
         kept.shared.remove(source, object);
-        if source == Source::Canaries && kept.shared.read().canaries.is_empty() {
+        if source == Source::Canaries && kept.shared.read().gists().next().is_none() {
             state.members.remove(namespace_of(object));
             self.whole.announce(source, "");
         }
@@ -336,23 +338,24 @@ async fn list(client: &Client, namespace: &str, source: Source, kind: &ApiResour
     if let Some(fields) = mirror::selected(source) {
         parameters = parameters.fields(&fields);
     }
-    if source == Source::ReplicaSets {
-        let api: Api<PartialObjectMeta<ReplicaSet>> = Api::namespaced(client.clone(), namespace);
-        return pages(&api, parameters, mirror::left_of_metadata).await;
+    match source {
+        Source::ReplicaSets => pages::<MetadataText>(client, namespace, source, kind, parameters).await,
+        _ => pages::<Value>(client, namespace, source, kind, parameters).await,
     }
-    let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, kind);
-    pages(&api, parameters, |object| mirror::left_of(source, object)).await
 }
 
-async fn pages<K: Clone + DeserializeOwned + std::fmt::Debug>(
-    api: &Api<K>,
+async fn pages<F: Form>(
+    client: &Client,
+    namespace: &str,
+    source: Source,
+    kind: &ApiResource,
     mut parameters: ListParams,
-    value: impl Fn(K) -> Value,
 ) -> kube::Result<Vec<Value>> {
+    let api: Api<Object<F>> = Api::namespaced_with(client.clone(), namespace, kind);
     let mut values = Vec::new();
     loop {
-        let page: ObjectList<K> = api.list(&parameters).await?;
-        values.extend(page.items.into_iter().map(&value));
+        let page = api.list(&parameters).await?;
+        values.extend(page.items.into_iter().map(|object| mirror::left_of(source, object.value.into_value())));
         match page.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) => parameters = parameters.continue_token(&next),
             None => return Ok(values),
@@ -363,6 +366,7 @@ async fn pages<K: Clone + DeserializeOwned + std::fmt::Debug>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::apps::v1::ReplicaSet;
     use serde_json::json;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -373,7 +377,7 @@ mod tests {
             Clock::new(|| chrono::DateTime::UNIX_EPOCH, move || Duration::from_secs(read.load(Ordering::Relaxed)));
         let kind = ApiResource::erase::<ReplicaSet>(&());
         let sources = [Source::Canaries, Source::Services, Source::Events].map(|source| (source, Some(kind.clone())));
-        let (inner, wanted) = Inner::new(sources.to_vec(), clock);
+        let (inner, wanted) = Inner::new(sources.to_vec(), clock, For::Driver);
         (inner, wanted, seconds)
     }
 

@@ -1,11 +1,12 @@
 //! JSON that is kept for long and looked at seldom: as text it takes a fraction of what the tree of it does. It can always
 //! be read again, because it is only ever made of a tree.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A JSON value as text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct JsonText(Box<str>);
 
 impl JsonText {

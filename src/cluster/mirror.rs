@@ -5,10 +5,12 @@
 
 use super::configs::{self, ConfigRecord};
 use super::connect::{code, explain};
+use super::json_text::JsonText;
 use super::lease::{Driver, LeaseRecord};
-use super::object::Object;
-use super::records::{CanaryRecord, EventRecord, PartRecord, ReplicaSetRecord, RouteRecord, WorkloadRecord};
-use super::replica_sets::ReplicaSets;
+use super::object::{Form, MetadataText, Object};
+use super::packed::{Gist, Packed};
+use super::records::{CanaryRecord, EventRecord, PartRecord, RouteRecord, WorkloadRecord};
+use super::replica_sets::{ReplicaSetRecord, ReplicaSets, Uid};
 use super::scalers::ScalerRecord;
 use super::{Clock, Kinds};
 use crate::api::routes::Live;
@@ -16,13 +18,11 @@ use crate::api::shapes::ConfigKind;
 use crate::api::{Provider, Revision, Spec};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use kube::api::PartialObjectMeta;
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, Resource};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
@@ -100,6 +100,19 @@ pub enum Health {
     Forbidden { error: String },
 }
 
+/// Who reads what the watches bring, and so what is watched, and how much is kept of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum For {
+    /// Every kind, each object with all that is decided on.
+    Driver,
+    /// What an observer looks at.
+    #[default]
+    Observer,
+    /// As [`For::Observer`], for a screen over many canaries: what it shows one row of is kept packed, so it is looked at
+    /// by the methods of [`World`] alone.
+    Screen,
+}
+
 /// All that is known of one namespace.
 #[derive(Clone, Debug, Default)]
 pub struct World {
@@ -114,16 +127,40 @@ pub struct World {
     pub secrets: BTreeMap<String, ConfigRecord>,
     pub scalers: BTreeMap<String, ScalerRecord>,
     /// Shared with whoever shows them.
-    pub events: BTreeMap<String, Arc<EventRecord>>,
+    pub events: BTreeMap<Arc<str>, Arc<EventRecord>>,
     pub lease: Option<LeaseRecord>,
     pub health: BTreeMap<Source, Health>,
     /// Sources whose list has arrived at least once, however they stand now.
     pub listed: BTreeSet<Source>,
-    /// Whether what only a driver looks at is kept too.
-    pub driving: bool,
+    /// Who reads it.
+    pub kept_for: For,
+    /// What is not in the maps above, because it is kept for a screen.
+    pub packed: Packed,
 }
 
 impl World {
+    /// A Canary.
+    pub fn canary(&self, name: &str) -> Option<Cow<'_, CanaryRecord>> {
+        either(self.canaries.get(name), || self.packed.canary(name))
+    }
+
+    /// A Deployment.
+    pub fn workload(&self, name: &str) -> Option<Cow<'_, WorkloadRecord>> {
+        either(self.workloads.get(name), || self.packed.workload(name))
+    }
+
+    /// The Deployment of this uid. It looks at one after the other.
+    pub fn workload_of(&self, uid: Uid) -> Option<Cow<'_, WorkloadRecord>> {
+        let kept = self.workloads.values().find(|workload| Uid::of(&workload.uid) == uid);
+        either(kept, || self.packed.workloads().find(|workload| Uid::of(&workload.uid) == uid))
+    }
+
+    /// All Canaries by their names, in order, and of each what is asked of all at once.
+    pub fn gists(&self) -> impl Iterator<Item = (&str, Gist)> {
+        let kept = self.canaries.iter().map(|(name, canary)| (name.as_str(), Gist::of(canary)));
+        kept.chain(self.packed.gists())
+    }
+
     /// The present revision of a Deployment: `pod-template-hash` of the ReplicaSet that bears its newest template.
     /// None until the Deployment controller has seen that template.
     pub fn revision(&self, workload: &WorkloadRecord) -> Option<&str> {
@@ -131,9 +168,10 @@ impl World {
         if workload.paused || workload.observed_generation < workload.generation {
             return None;
         }
-        let number = workload.revision_number.as_deref()?;
+        let number = workload.revision_number.as_deref()?.parse().ok();
         let mut sets = self.replica_sets.of(&workload.uid);
-        sets.find(|r| r.revision_number == number && !r.hash.is_empty()).map(|r| r.hash.as_str())
+        sets.find(|r| number.is_some() && r.revision_number == number && !r.hash().is_empty())
+            .map(ReplicaSetRecord::hash)
     }
 
     /// Whether the Canaries are still waited for: neither are they listed, nor is it known why not.
@@ -141,20 +179,20 @@ impl World {
         self.health.get(&Source::Canaries) == Some(&Health::Connecting)
     }
 
-    /// The routes of a Canary.
+    /// The routes of a Canary, as a driver has them.
     pub fn routes_of(&self, spec: &Spec) -> Option<&RouteRecord> {
         self.routes.get(&spec.provider)?.get(&spec.provider.routes_name(spec))
     }
 
     /// Which way a Canary's requests go; None where there are no routes.
     pub fn live(&self, spec: &Spec) -> Option<Live> {
-        self.routes_of(spec).map(|routes| routes.live(spec))
+        let packed = || self.packed.route(spec.provider, &spec.provider.routes_name(spec));
+        either(self.routes_of(spec), packed).map(|routes| routes.live(spec))
     }
 
     /// The providers that the Canaries name; where there are no Canaries, the one of those that name none.
     pub fn providers(&self) -> BTreeSet<Provider> {
-        let specs = self.canaries.values().filter_map(|canary| canary.spec.as_ref().ok().or(canary.partial.as_ref()));
-        let mut named: BTreeSet<Provider> = specs.map(|spec| spec.provider).collect();
+        let mut named: BTreeSet<Provider> = self.gists().filter_map(|(_, gist)| gist.provider).collect();
         if named.is_empty() {
             named.insert(Provider::default());
         }
@@ -221,8 +259,13 @@ pub(super) struct Watches {
     handles: Arc<[AbortHandle]>,
 }
 
-/// How many changes a reader may be behind before it looks at everything.
-const BEHIND: usize = 4096;
+/// How many changes a reader may be behind before it looks at everything. The room for them is taken at once.
+const fn behind(reader: For) -> usize {
+    match reader {
+        For::Driver => 4096,
+        For::Observer | For::Screen => 512,
+    }
+}
 
 /// A world that is being written, and who is told.
 pub(super) struct Shared {
@@ -265,11 +308,11 @@ pub(super) trait Sink: Send + Sync + 'static {
 }
 
 impl Mirror {
-    /// Begins to watch. With `driving`, the objects that only a driver looks at are watched too.
-    pub fn start(client: &Client, kinds: &Kinds, namespace: &str, clock: Clock, driving: bool) -> Self {
-        let sources = sources(kinds, driving);
+    /// Begins to watch.
+    pub fn start(client: &Client, kinds: &Kinds, namespace: &str, clock: Clock, reader: For) -> Self {
+        let sources = sources(kinds, reader);
         // Complete before the first watch begins: a watch that is quick already writes to it.
-        let shared = Arc::new(Shared::new(World::awaited(&sources), clock, BEHIND, None));
+        let shared = Arc::new(Shared::new(World::awaited(&sources, reader), clock, behind(reader), None));
         let tasks = (JoinSet::new(), Vec::new());
         let watches = Watches::start(&shared, client, Some(namespace), &sources, tasks, |_| std::future::ready(()));
         Self { shared, watches }
@@ -339,12 +382,12 @@ impl Mirror {
 }
 
 /// What is watched, in the order in which it is asked for, and the kind where the cluster serves it.
-pub(super) fn sources(kinds: &Kinds, driving: bool) -> Vec<(Source, Option<ApiResource>)> {
+pub(super) fn sources(kinds: &Kinds, reader: For) -> Vec<(Source, Option<ApiResource>)> {
     let lease = ApiResource::erase::<k8s_openapi::api::coordination::v1::Lease>(&());
     let mut sources = vec![Source::Canaries, Source::Deployments];
     sources.extend(Provider::all().map(Source::Routes));
     sources.push(Source::Events);
-    if driving {
+    if reader == For::Driver {
         sources.push(Source::Services);
         sources.extend(Provider::all().filter(|provider| provider.rules_kind().is_some()).map(Source::Rules));
         sources.extend([Source::ConfigMaps, Source::Secrets, Source::Scalers]);
@@ -367,17 +410,11 @@ pub(super) fn selected(source: Source) -> Option<String> {
 }
 
 /// What is left of an object that has just arrived.
-pub(super) fn left_of(source: Source, object: Object) -> Value {
+pub(super) fn left_of(source: Source, object: Value) -> Value {
     match source {
-        Source::ConfigMaps | Source::Secrets => configs::reduced(object.value),
-        _ => object.value,
+        Source::ConfigMaps | Source::Secrets => configs::reduced(object),
+        _ => object,
     }
-}
-
-/// What is left of a ReplicaSet, of which only the metadata is asked for.
-pub(super) fn left_of_metadata<K>(mut object: PartialObjectMeta<K>) -> Value {
-    object.metadata.managed_fields = None;
-    serde_json::json!({ "metadata": object.metadata })
 }
 
 impl Watches {
@@ -397,29 +434,11 @@ impl Watches {
             if let Some(fields) = selected(source) {
                 config = config.fields(&fields);
             }
-            let (sink, client, namespace) = (sink.clone(), client.clone(), namespace.map(str::to_string));
-            let (first, kind) = (first(source), kind.clone());
+            let scope = (client.clone(), namespace.map(str::to_string), kind.clone());
+            let (sink, first) = (sink.clone(), first(source));
             handles.push(match source {
-                Source::ReplicaSets => {
-                    let api: Api<PartialObjectMeta<ReplicaSet>> = match &namespace {
-                        Some(namespace) => Api::namespaced(client, namespace),
-                        None => Api::all(client),
-                    };
-                    tasks.spawn(async move {
-                        first.await;
-                        follow(sink, source, api, config, left_of_metadata).await;
-                    })
-                }
-                _ => {
-                    let api: Api<Object> = match &namespace {
-                        Some(namespace) => Api::namespaced_with(client, namespace, &kind),
-                        None => Api::all_with(client, &kind),
-                    };
-                    tasks.spawn(async move {
-                        first.await;
-                        follow(sink, source, api, config, move |object| left_of(source, object)).await;
-                    })
-                }
+                Source::ReplicaSets => tasks.spawn(follow::<MetadataText>(sink, source, scope, config, first)),
+                _ => tasks.spawn(follow::<JsonText>(sink, source, scope, config, first)),
             });
         }
         Self { _tasks: Arc::new(tasks), handles: handles.into() }
@@ -452,16 +471,20 @@ pub(super) const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), 
 
 /// Follows one kind for ever. After a failure everything is listed anew: a watch that merely resumes says nothing until
 /// an object changes, and until then nobody could tell that the connection stands again.
-async fn follow<K>(
+async fn follow<F: Form>(
     sink: Arc<impl Sink>,
     source: Source,
-    api: Api<K>,
+    (client, namespace, kind): (Client, Option<String>, ApiResource),
     config: watcher::Config,
-    value: impl Fn(K) -> Value + Send,
-) where
-    K: kube::Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
-{
-    let kept = |object: &K| sink.keeps(source, object.meta().namespace.as_deref().unwrap_or(""));
+    first: impl Future<Output = ()>,
+) {
+    first.await;
+    let api: Api<Object<F>> = match &namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &kind),
+        None => Api::all_with(client, &kind),
+    };
+    let value = |object: Object<F>| left_of(source, object.value.into_value());
+    let kept = |object: &Object<F>| sink.keeps(source, object.meta().namespace.as_deref().unwrap_or(""));
     let mut wait = RECONNECT.0;
     let mut relist = sink.turns().relist.subscribe();
     loop {
@@ -494,7 +517,7 @@ async fn follow<K>(
                 }
                 Ok(Event::InitApply(object)) if kept(&object) => {
                     let namespace = object.meta().namespace.clone().unwrap_or_default();
-                    let world = || World { driving: sink.turns().read().driving, ..World::default() };
+                    let world = || World { kept_for: sink.turns().read().kept_for, ..World::default() };
                     listed.entry(namespace).or_insert_with(world).put(source, &value(object), sink.turns().clock.now());
                 }
                 Ok(Event::InitDone) => {
@@ -669,21 +692,21 @@ pub(super) fn name_of(object: &Value) -> &str {
 
 impl World {
     /// A world of which nothing has arrived.
-    pub(super) fn awaited(sources: &[(Source, Option<ApiResource>)]) -> Self {
+    pub(super) fn awaited(sources: &[(Source, Option<ApiResource>)], kept_for: For) -> Self {
         let health = sources.iter().map(|(source, kind)| match kind {
             Some(_) => (*source, Health::Connecting),
             None => (*source, Health::Forbidden { error: not_served(*source) }),
         });
-        let driving = sources.iter().any(|(source, _)| *source == Source::Services);
-        Self { health: health.collect(), driving, ..Self::default() }
+        Self { health: health.collect(), kept_for, ..Self::default() }
     }
 
     /// Takes all that `listed` has of a source in place of what there is.
-    fn exchange(&mut self, source: Source, mut listed: World) {
+    pub(super) fn exchange(&mut self, source: Source, mut listed: World) {
         /// A map that was filled one by one is half empty; one that is made of a sorted whole is full.
         fn packed<T>(map: BTreeMap<String, T>) -> BTreeMap<String, T> {
             map.into_iter().collect()
         }
+        self.packed.exchange(source, listed.packed);
         match source {
             Source::Canaries => self.canaries = packed(listed.canaries),
             Source::Deployments => self.workloads = packed(listed.workloads),
@@ -698,12 +721,13 @@ impl World {
             Source::ConfigMaps => self.config_maps = packed(listed.config_maps),
             Source::Secrets => self.secrets = packed(listed.secrets),
             Source::Scalers => self.scalers = packed(listed.scalers),
-            Source::Events => self.events = packed(listed.events),
+            Source::Events => self.events = listed.events.into_iter().collect(),
             Source::Lease => self.lease = listed.lease,
         }
     }
 
-    fn take(&mut self, source: Source, name: &str) {
+    pub(super) fn take(&mut self, source: Source, name: &str) {
+        self.packed.take(source, name);
         match source {
             Source::Canaries => drop(self.canaries.remove(name)),
             Source::Deployments => drop(self.workloads.remove(name)),
@@ -720,7 +744,7 @@ impl World {
     }
 
     /// Puts an object's record; answers whether it differs from the one before.
-    fn put(&mut self, source: Source, object: &Value, now: DateTime<Utc>) -> bool {
+    pub(super) fn put(&mut self, source: Source, object: &Value, now: DateTime<Utc>) -> bool {
         fn differs<T: PartialEq>(map: &mut BTreeMap<String, T>, name: &str, record: T) -> bool {
             if map.get(name) == Some(&record) {
                 return false;
@@ -729,12 +753,16 @@ impl World {
             true
         }
         let name = name_of(object);
+        let screen = self.kept_for == For::Screen;
         match source {
+            Source::Canaries if screen => self.packed.put_canary(name, object),
+            Source::Deployments if screen => self.packed.put_workload(name, object),
+            Source::Routes(provider) if screen => self.packed.put_route(provider, name, object),
             Source::Canaries => differs(&mut self.canaries, name, CanaryRecord::of(object)),
             Source::Deployments => {
-                let record = match self.driving {
-                    true => WorkloadRecord::whole(object),
-                    false => WorkloadRecord::for_observer(object),
+                let record = match self.kept_for {
+                    For::Driver => WorkloadRecord::whole(object),
+                    _ => WorkloadRecord::for_observer(object),
                 };
                 differs(&mut self.workloads, name, record)
             }
@@ -742,14 +770,14 @@ impl World {
                 let record = ReplicaSetRecord::of(object);
                 let same = self.replica_sets.get(name) == Some(&record);
                 if !same {
-                    self.replica_sets.insert(name.to_string(), record);
+                    self.replica_sets.insert(record);
                 }
                 !same
             }
             Source::Routes(provider) => {
-                let record = match self.driving {
-                    true => RouteRecord::of(object),
-                    false => RouteRecord::for_observer(object),
+                let record = match self.kept_for {
+                    For::Driver => RouteRecord::of(object),
+                    _ => RouteRecord::for_observer(object),
                 };
                 differs(self.routes.entry(provider).or_default(), name, record)
             }
@@ -763,7 +791,18 @@ impl World {
                 self.scalers.insert(name.to_string(), record);
                 !same
             }
-            Source::Events => differs(&mut self.events, name, Arc::new(EventRecord::of(object))),
+            Source::Events => {
+                let mut record = EventRecord::of(object);
+                if screen {
+                    // Nothing on it asks for it.
+                    record.uid = String::new();
+                }
+                if self.events.get(name).is_some_and(|before| **before == record) {
+                    return false;
+                }
+                self.events.insert(record.name.clone(), Arc::new(record));
+                true
+            }
             Source::Lease => {
                 let lease = LeaseRecord::of(object, self.lease.as_ref(), now);
                 // A renewal alone is no news to anyone.
@@ -778,7 +817,7 @@ impl World {
         }
     }
 
-    /// The version of an object as it is kept; None where there is none, or none is kept of its kind.
+    /// The version of an object as a driver has it; None where there is none, or none is kept of its kind.
     pub fn version(&self, source: Source, name: &str) -> Option<&str> {
         self.kept(source, name).map(|(version, _)| version.as_str())
     }
@@ -804,8 +843,16 @@ impl World {
 
     /// Whether what is kept of this object is newer than what has come. Resource versions are compared as numbers,
     /// which every API server's are; where one is not, the newcomer counts.
-    fn is_older(&self, source: Source, object: &Value) -> bool {
-        let Some((kept, uid)) = self.kept(source, name_of(object)) else { return false };
+    pub(super) fn is_older(&self, source: Source, object: &Value) -> bool {
+        let name = name_of(object);
+        let packed = match source {
+            Source::Canaries => self.packed.canary(name).map(|record| (record.resource_version, Some(record.uid))),
+            Source::Deployments => self.packed.workload(name).map(|record| (record.resource_version, Some(record.uid))),
+            Source::Routes(of) => self.packed.route(of, name).map(|record| (record.resource_version, None)),
+            _ => None,
+        };
+        let packed = packed.as_ref().map(|(version, uid)| (version, uid.as_deref()));
+        let Some((kept, uid)) = packed.or_else(|| self.kept(source, name)) else { return false };
         if uid.is_some() && object.pointer("/metadata/uid").and_then(Value::as_str) != uid {
             return false;
         }
@@ -815,6 +862,10 @@ impl World {
             _ => false,
         }
     }
+}
+
+fn either<'a, T: Clone>(record: Option<&'a T>, packed: impl FnOnce() -> Option<T>) -> Option<Cow<'a, T>> {
+    record.map(Cow::Borrowed).or_else(|| packed().map(Cow::Owned))
 }
 
 /// What a list of these objects brings.

@@ -2,6 +2,7 @@
 //!
 //! Nothing is decoded into a type on arrival, so one malformed object never takes the others of its list with it.
 
+use super::json_text::JsonText;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::{ApiResource, DynamicResourceScope};
@@ -13,14 +14,62 @@ use std::fmt;
 
 /// Any object.
 #[derive(Clone, Debug)]
-pub struct Object {
+pub struct Object<F = Value> {
     /// The object, without what nobody here looks at: see `Whole`. It is for reading, and is never written back.
-    pub value: Value,
+    pub value: F,
     /// Name, namespace and resourceVersion alone.
     metadata: ObjectMeta,
 }
 
-impl<'de> Deserialize<'de> for Object {
+/// In which form an object waits until it is looked at.
+pub trait Form: Clone + fmt::Debug + Send + 'static {
+    /// Whether its metadata alone is asked for.
+    const METADATA_ALONE: bool = false;
+
+    /// The object in this form.
+    fn of(value: Value) -> Self;
+    /// The object as a tree.
+    fn into_value(self) -> Value;
+}
+
+impl Form for Value {
+    fn of(value: Value) -> Self {
+        value
+    }
+
+    fn into_value(self) -> Value {
+        self
+    }
+}
+
+/// A page of many takes a fraction of what their trees do.
+impl Form for JsonText {
+    fn of(value: Value) -> Self {
+        Self::of(&value)
+    }
+
+    fn into_value(self) -> Value {
+        self.value()
+    }
+}
+
+/// As [`JsonText`], of the metadata.
+#[derive(Clone, Debug)]
+pub struct MetadataText(JsonText);
+
+impl Form for MetadataText {
+    const METADATA_ALONE: bool = true;
+
+    fn of(value: Value) -> Self {
+        Self(JsonText::of(&value))
+    }
+
+    fn into_value(self) -> Value {
+        self.0.value()
+    }
+}
+
+impl<'de, F: Form> Deserialize<'de> for Object<F> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::Object(deserializer.deserialize_map(Whole)?);
         let text = |key: &str| value.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).map(str::to_string);
@@ -30,7 +79,7 @@ impl<'de> Deserialize<'de> for Object {
             resource_version: text("resourceVersion"),
             ..Default::default()
         };
-        Ok(Self { value, metadata })
+        Ok(Self { value: F::of(value), metadata })
     }
 }
 
@@ -120,9 +169,13 @@ struct StatusFields {
     applied: Option<Value>,
 }
 
-impl Resource for Object {
+impl<F: Form> Resource for Object<F> {
     type DynamicType = ApiResource;
     type Scope = DynamicResourceScope;
+
+    fn metadata_api() -> bool {
+        F::METADATA_ALONE
+    }
 
     fn kind(kind: &ApiResource) -> Cow<'_, str> {
         kind.kind.as_str().into()

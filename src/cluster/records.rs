@@ -12,7 +12,7 @@ use crate::api::{
     borne, shapes,
 };
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -50,7 +50,7 @@ pub struct CanaryRecord {
 }
 
 /// A Deployment: the target or the primary.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadRecord {
     pub namespace: String,
     pub name: String,
@@ -84,6 +84,7 @@ pub struct WorkloadRecord {
     /// Versions that may be offered for a start: tag and note.
     pub offered: Vec<(String, String)>,
     /// Shared where there is nothing in it: with all observers.
+    #[serde(skip, default = "nothing")]
     pub for_driver: Arc<ForDriver>,
 }
 
@@ -134,25 +135,14 @@ pub fn tag(image: &str) -> &str {
     image[last..].split_once(':').map_or(image, |(_, tag)| tag)
 }
 
-/// A ReplicaSet of some Deployment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReplicaSetRecord {
-    pub name: String,
-    /// `pod-template-hash`.
-    pub hash: String,
-    /// `deployment.kubernetes.io/revision`.
-    pub revision_number: String,
-    /// Uid of the controlling Deployment.
-    pub owner: String,
-}
-
 /// The object that carries the weights.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteRecord {
     pub name: String,
     pub resource_version: String,
     pub spec: JsonText,
     /// Labels and annotations that count.
+    #[serde(skip)]
     pub bears: Metadata,
     /// Whether it says itself what it was before it was taken over.
     pub keeps_original: bool,
@@ -192,15 +182,17 @@ pub struct PartRecord {
 /// An Event on a Canary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventRecord {
-    pub namespace: String,
-    pub name: String,
+    /// Shared with the others of the namespace.
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
     pub uid: String,
     /// `resourceVersion` as a number: of two Events of one second, the one written later has the higher one.
     pub version: u64,
     /// Name of the Canary.
     pub canary: String,
     pub warning: bool,
-    pub reason: String,
+    /// Shared with others of the same reason.
+    pub reason: Arc<str>,
     /// As it came: may hold anything, control characters too.
     pub message: String,
     pub count: u32,
@@ -218,7 +210,7 @@ fn time(object: &Value, pointer: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|t| t.with_timezone(&Utc))
 }
 
-fn annotation_of(object: &Value, key: &str) -> Option<String> {
+pub(super) fn annotation_of(object: &Value, key: &str) -> Option<String> {
     let value = object.pointer("/metadata/annotations")?.get(key)?.as_str()?;
     Some(value.to_string())
 }
@@ -230,7 +222,7 @@ pub fn controller_of(object: &Value) -> Option<String> {
     text(controller, "/uid")
 }
 
-fn name_of(object: &Value) -> String {
+pub(super) fn name_of(object: &Value) -> String {
     text(object, "/metadata/name").unwrap_or_default()
 }
 
@@ -381,7 +373,7 @@ impl WorkloadRecord {
                 .iter()
                 .filter_map(|v| Some((text(v, "/tag")?, text(v, "/note").unwrap_or_default())))
                 .collect(),
-            for_driver: NOTHING.clone(),
+            for_driver: nothing(),
         }
     }
 
@@ -417,7 +409,10 @@ impl ForDriver {
 }
 
 /// What an observer keeps of what it does not look at.
-static NOTHING: LazyLock<Arc<ForDriver>> = LazyLock::new(Arc::default);
+fn nothing() -> Arc<ForDriver> {
+    static NOTHING: LazyLock<Arc<ForDriver>> = LazyLock::new(Arc::default);
+    NOTHING.clone()
+}
 
 /// What is kept of a Deployment as [`ForDriver::whole`].
 fn whole_of(object: &Value) -> JsonText {
@@ -431,19 +426,6 @@ fn whole_of(object: &Value) -> JsonText {
 struct Whole<'a> {
     metadata: BTreeMap<&'a String, &'a Value>,
     spec: &'a Value,
-}
-
-impl ReplicaSetRecord {
-    /// Reduces a ReplicaSet, or its metadata alone.
-    pub fn of(object: &Value) -> Self {
-        let label = object.pointer("/metadata/labels").and_then(|l| l.get("pod-template-hash")).and_then(Value::as_str);
-        Self {
-            name: name_of(object),
-            hash: label.unwrap_or_default().to_string(),
-            revision_number: annotation_of(object, "deployment.kubernetes.io/revision").unwrap_or_default(),
-            owner: controller_of(object).unwrap_or_default(),
-        }
-    }
 }
 
 impl RouteRecord {
@@ -491,14 +473,20 @@ impl PartRecord {
 impl EventRecord {
     /// Reduces an Event of core/v1.
     pub fn of(object: &Value) -> Self {
+        static TEXTS: Pool<str> = Pool::new();
+        let shared = |pointer: &str| {
+            let mut text: Arc<str> = text(object, pointer).unwrap_or_default().into();
+            TEXTS.share(&mut text);
+            text
+        };
         Self {
-            namespace: text(object, "/metadata/namespace").unwrap_or_default(),
-            name: name_of(object),
+            namespace: shared("/metadata/namespace"),
+            name: name_of(object).into(),
             uid: text(object, "/metadata/uid").unwrap_or_default(),
             version: version_of(object).parse().unwrap_or(0),
             canary: text(object, "/involvedObject/name").unwrap_or_default(),
             warning: object.get("type").and_then(Value::as_str) == Some("Warning"),
-            reason: text(object, "/reason").unwrap_or_default(),
+            reason: shared("/reason"),
             message: text(object, "/message").unwrap_or_default(),
             count: object.get("count").and_then(Value::as_u64).unwrap_or(1).clamp(1, u32::MAX.into()) as u32,
             first: time(object, "/firstTimestamp").or_else(|| time(object, "/eventTime")),
@@ -528,7 +516,7 @@ mod tests {
         for object in [json!(null), json!([]), json!({"metadata": 3, "spec": [], "status": {"replicas": -1}})] {
             CanaryRecord::of(&object);
             WorkloadRecord::of(&object);
-            ReplicaSetRecord::of(&object);
+            crate::cluster::ReplicaSetRecord::of(&object);
             RouteRecord::of(&object);
             PartRecord::of_service(&object);
             EventRecord::of(&object);

@@ -31,9 +31,9 @@ pub async fn past(
 ) -> Result<Vec<Past>, String> {
     let (status, target, primary) = {
         let world = mirror.read();
-        let record = world.canaries.get(canary).ok_or_else(|| format!("there is no canary {canary} any more"))?;
+        let record = world.canary(canary).ok_or_else(|| format!("there is no canary {canary} any more"))?;
         let spec = record.spec.as_ref().ok().or(record.partial.as_ref()).ok_or("its spec cannot be read")?;
-        let primary = world.workloads.get(&spec.primary()).map(|primary| primary.containers.clone());
+        let primary = world.workload(&spec.primary()).map(|primary| primary.containers.clone());
         (record.status.clone(), spec.target.clone(), primary.unwrap_or_default())
     };
     let (found, history) =

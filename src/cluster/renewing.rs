@@ -5,9 +5,9 @@ use super::connect::explain;
 use super::credentials::Login;
 use chrono::Utc;
 use futures::future::BoxFuture;
-use kube::Client;
 use kube::client::Body;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use kube::{Client, Config};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ const MOST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(
 pub(super) fn client(login: Login) -> Result<Client, String> {
     let clients = Clients::of(&login)?;
     if login.origin.is_none() {
-        return Ok(clients.asking);
+        return Ok(clients.asking());
     }
     let namespace = login.config.default_namespace.clone();
     let present = Present { clients, login, number: 0 };
@@ -34,28 +34,75 @@ pub(super) fn client(login: Login) -> Result<Client, String> {
 }
 
 /// Watches have connections of their own. One that has read a list keeps the room for it as long as it lives, which for a
-/// watch is for ever: with eight of them that is a tenth of an observer's memory.
+/// watch is for ever: with eight of them that is a tenth of an observer's memory. For the same reason the connections that
+/// lists came over are given up once there are no more of them.
 #[derive(Clone)]
 struct Clients {
-    asking: Client,
+    asking: Arc<RwLock<Client>>,
     /// Made with the first watch.
     watching: Arc<OnceLock<Client>>,
+    /// When the last page of a list was asked for; None: its connection is not there any more.
+    listed: Arc<Mutex<Option<Instant>>>,
 }
+
+/// So long after the last page its connection is given up.
+const LISTED: Duration = Duration::from_secs(5);
 
 impl Clients {
     fn of(login: &Login) -> Result<Self, String> {
         let asking = Client::try_from(login.config.clone()).map_err(|e| explain(&e))?;
-        Ok(Self { asking, watching: Arc::default() })
+        Ok(Self { asking: Arc::new(RwLock::new(asking)), watching: Arc::default(), listed: Arc::default() })
+    }
+
+    fn asking(&self) -> Client {
+        self.asking.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn for_request(&self, request: &http::Request<Body>, login: &Login) -> Client {
+        let query = request.uri().query().unwrap_or_default();
+        let has = |wanted: &str| query.split('&').any(|part| part.starts_with(wanted));
         // One object is watched for a moment by whoever waits for it, and another connection would keep that waiting.
-        let lasts = |query: &str| query.split('&').any(|part| part == "watch=true") && !query.contains("metadata.name");
-        if !request.uri().query().is_some_and(lasts) {
-            return self.asking.clone();
+        if has("watch=true") && !query.contains("metadata.name") {
+            let another = || Client::try_from(login.config.clone()).unwrap_or_else(|_| self.asking());
+            return self.watching.get_or_init(another).clone();
         }
-        let another = || Client::try_from(login.config.clone()).unwrap_or_else(|_| self.asking.clone());
-        self.watching.get_or_init(another).clone()
+        if has("limit=") {
+            self.note_list(login);
+        }
+        self.asking()
+    }
+
+    /// A page of a list is asked for.
+    fn note_list(&self, login: &Login) {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if listed.replace(Instant::now()).is_none() {
+            tokio::spawn(give_up(Arc::downgrade(&self.asking), Arc::downgrade(&self.listed), login.config.clone()));
+        }
+    }
+}
+
+/// Takes another client for all that is asked, once no page of a list was asked for in a while. What is under way over the
+/// old one ends there.
+async fn give_up(asking: Weak<RwLock<Client>>, listed: Weak<Mutex<Option<Instant>>>, config: Config) {
+    loop {
+        // None: nobody asks any more.
+        let Some(last) = listed.upgrade().and_then(|l| *l.lock().unwrap_or_else(PoisonError::into_inner)) else {
+            return;
+        };
+        let due = last + LISTED;
+        if due > Instant::now() {
+            tokio::time::sleep_until(due).await;
+            continue;
+        }
+        let (Some(asking), Some(listed)) = (asking.upgrade(), listed.upgrade()) else { return };
+        let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *listed == Some(last) {
+            *listed = None;
+            if let Ok(another) = Client::try_from(config) {
+                *asking.write().unwrap_or_else(PoisonError::into_inner) = another;
+            }
+            return;
+        }
     }
 }
 

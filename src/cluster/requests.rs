@@ -158,7 +158,7 @@ pub async fn outcome(connection: &Connection, sent: &Sent, limit: Duration) -> R
                 Err(_) => continue,
             };
             let record = EventRecord::of(&serde_json::to_value(&event).unwrap_or_default());
-            return Some(Ok(match record.reason.as_str() {
+            return Some(Ok(match &*record.reason {
                 "RequestRefused" => Outcome::Refused(record.message),
                 _ => Outcome::CarriedOut(record.message),
             }));

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 const KNOWN: usize = 32;
 
 /// The values of one type that are shared at present.
-pub struct Pool<T>(Mutex<Vec<Weak<T>>>);
+pub struct Pool<T: ?Sized>(Mutex<Vec<Weak<T>>>);
 
-impl<T: PartialEq> Pool<T> {
+impl<T: PartialEq + ?Sized> Pool<T> {
     /// None yet.
     pub const fn new() -> Self {
         Self(Mutex::new(Vec::new()))

@@ -3,7 +3,7 @@
 use super::configs;
 use crate::api::Spec;
 use crate::api::shapes::ConfigKind;
-use crate::cluster::{Source, World};
+use crate::cluster::{Source, Uid, World};
 use std::collections::{BTreeSet, HashMap};
 
 /// The Canaries by the names that their objects have in common, but for those names that are the Canary's own: by them it
@@ -26,7 +26,7 @@ impl Concerns {
                 }
             }
         }
-        let others: Vec<String> = names(world, canary).filter(|name| *name != canary).map(str::to_string).collect();
+        let others: Vec<String> = names(world, canary).into_iter().flatten().filter(|name| name != canary).collect();
         for name in &others {
             self.canaries.entry(name.clone()).or_default().insert(canary.to_string());
         }
@@ -38,13 +38,13 @@ impl Concerns {
     /// Takes in all Canaries anew.
     pub fn renew(&mut self, world: &World) {
         *self = Self::default();
-        world.canaries.keys().for_each(|canary| self.note(world, canary));
+        world.gists().for_each(|(canary, _)| self.note(world, canary));
     }
 
     /// The Canaries that an object concerns; all of them where the change has no name.
     pub fn concerned(&self, world: &World, source: Source, name: &str) -> Vec<String> {
         if name.is_empty() {
-            return world.canaries.keys().cloned().collect();
+            return world.gists().map(|(canary, _)| canary.to_string()).collect();
         }
         let workload = match source {
             Source::Canaries => return vec![name.to_string()],
@@ -57,11 +57,11 @@ impl Concerns {
                 });
             }
             Source::ReplicaSets => deployment_of(world, name),
-            _ => Some(name),
+            _ => Some(name.to_string()),
         };
-        let Some(workload) = workload else { return Vec::new() };
+        let Some(workload) = workload.as_deref() else { return Vec::new() };
         let base = workload.strip_suffix("-primary").or_else(|| workload.strip_suffix("-canary")).unwrap_or(workload);
-        let called = |name: &&str| names(world, name).any(|named| named == *name);
+        let called = |name: &&str| names(world, name).into_iter().flatten().any(|named| named == *name);
         let found = [workload, base].into_iter().flat_map(|name| {
             let others = self.canaries.get(name).into_iter().flatten().map(String::as_str);
             others.chain(Some(name).filter(called))
@@ -70,21 +70,21 @@ impl Concerns {
     }
 }
 
-/// The target and the apex Service of a Canary; none where there is no such Canary.
-fn names<'a>(world: &'a World, canary: &str) -> impl Iterator<Item = &'a str> {
-    let record = world.canaries.get(canary);
-    let spec = record.and_then(|c| c.spec.as_deref().ok().or(c.partial.as_deref()));
-    spec.into_iter().flat_map(|spec| [spec.target.as_str(), spec.service.apex.as_str()])
+/// The target and the apex Service of a Canary; None where there is no such Canary.
+fn names(world: &World, canary: &str) -> Option<[String; 2]> {
+    let record = world.canary(canary)?;
+    let spec = record.spec.as_deref().ok().or(record.partial.as_deref())?;
+    Some([spec.target.clone(), spec.service.apex.clone()])
 }
 
 /// The Deployment of a ReplicaSet.
-fn deployment_of<'a>(world: &'a World, replica_set: &str) -> Option<&'a str> {
+fn deployment_of(world: &World, replica_set: &str) -> Option<String> {
     let set = world.replica_sets.get(replica_set)?;
     // Its controller names it after itself; searching all would cost more than the rest of what a change asks for.
-    let named = replica_set.strip_suffix(set.hash.as_str()).and_then(|name| name.strip_suffix('-'));
-    let named = named.and_then(|name| world.workloads.get(name)).filter(|workload| workload.uid == set.owner);
-    let found = named.or_else(|| world.workloads.values().find(|workload| workload.uid == set.owner));
-    found.map(|workload| workload.name.as_str())
+    let named = replica_set.strip_suffix(set.hash()).and_then(|name| name.strip_suffix('-'));
+    let named = named.and_then(|name| world.workload(name)).filter(|workload| Uid::of(&workload.uid) == set.owner);
+    let found = named.or_else(|| world.workload_of(set.owner));
+    found.map(|workload| workload.name.clone())
 }
 
 fn search(world: &World, concerns: impl Fn(&Spec) -> bool) -> Vec<String> {
@@ -99,8 +99,7 @@ fn mounts(world: &World, spec: &Spec, kind: ConfigKind, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::CanaryRecord;
-    use crate::cluster::records::{ReplicaSetRecord, WorkloadRecord};
+    use crate::cluster::{CanaryRecord, ReplicaSetRecord, WorkloadRecord};
     use serde_json::json;
 
     fn canary(name: &str, target: &str, apex: &str) -> CanaryRecord {
@@ -152,7 +151,7 @@ mod tests {
         ] {
             let set = json!({"metadata": {"name": name, "labels": {"pod-template-hash": hash},
                 "ownerReferences": [{"uid": owner, "controller": true}]}});
-            world.replica_sets.insert(name.into(), ReplicaSetRecord::of(&set));
+            world.replica_sets.insert(ReplicaSetRecord::of(&set));
             assert_eq!(concerns.concerned(&world, Source::ReplicaSets, name), concerned, "{name}");
         }
         assert!(concerns.concerned(&world, Source::ReplicaSets, "unknown").is_empty());

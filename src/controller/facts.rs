@@ -200,7 +200,7 @@ pub fn owner(canary: &CanaryRecord) -> Owner {
 /// Whether the revision last taken into account is a ReplicaSet's of the target.
 fn applied_by(world: &World, target: &WorkloadRecord, canary: &CanaryRecord) -> bool {
     let applied = canary.status.last_applied.as_deref();
-    world.replica_sets.of(&target.uid).any(|set| Some(set.hash.as_str()) == applied)
+    world.replica_sets.of(&target.uid).any(|set| Some(set.hash()) == applied)
 }
 
 fn workload(record: &WorkloadRecord, canary: &CanaryRecord) -> Workload {

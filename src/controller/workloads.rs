@@ -236,7 +236,7 @@ impl Hands {
         let set = {
             let world = self.mirror.read();
             let mut sets = world.replica_sets.of(uid);
-            sets.find(|set| set.hash == hash && !hash.is_empty()).map(|set| set.name.clone())
+            sets.find(|set| set.hash() == hash && !hash.is_empty()).map(|set| set.name.to_string())
         };
         let set = match set {
             None => None,

@@ -42,11 +42,11 @@ pub async fn gather(
 ) -> Result<Story, String> {
     let (mut story, spec) = {
         let world = mirror.read();
-        let canary = world.canaries.get(&asked.canary);
+        let canary = world.canary(&asked.canary);
         let canary =
             canary.ok_or_else(|| format!("there is no canary {} in namespace {}", asked.canary, asked.namespace))?;
         let spec = canary.spec.as_ref().ok().or(canary.partial.as_ref()).cloned();
-        (told(&world, canary, kept, asked), spec)
+        (told(&world, &canary, kept, asked), spec)
     };
     if let Some(spec) = spec {
         measure(&mut story, &spec, locator).await;
@@ -58,8 +58,8 @@ pub async fn gather(
 fn told(world: &World, canary: &CanaryRecord, kept: Result<History, String>, asked: &Asked) -> Story {
     let status = &canary.status;
     let spec = canary.spec.as_ref().ok().or(canary.partial.as_ref());
-    let target = spec.and_then(|spec| world.workloads.get(&spec.target));
-    let primary = spec.and_then(|spec| world.workloads.get(&spec.primary()));
+    let target = spec.and_then(|spec| world.workload(&spec.target));
+    let primary = spec.and_then(|spec| world.workload(&spec.primary()));
     let mut missing = Vec::new();
     if let Err(problems) = &canary.spec {
         missing.extend(problems.iter().map(|problem| format!("The Canary cannot be driven: {problem}")));
@@ -182,7 +182,7 @@ fn moment(event: &EventRecord) -> Option<Moment> {
         last,
         count: event.count.max(1),
         warning: event.warning,
-        reason: event.reason.clone(),
+        reason: event.reason.to_string(),
         text: event.message.clone(),
     })
 }

@@ -118,7 +118,7 @@ impl Inquest {
     fn spec(&self, ask: &Inquiry) -> Result<Box<Spec>, String> {
         let world = self.mirror.read();
         let canary =
-            world.canaries.get(&ask.of.name).ok_or_else(|| format!("there is no canary {} any more", ask.of.name))?;
+            world.canary(&ask.of.name).ok_or_else(|| format!("there is no canary {} any more", ask.of.name))?;
         let spec = canary.spec.as_ref().ok().or(canary.partial.as_ref());
         spec.cloned().ok_or_else(|| "its spec cannot be read".to_string())
     }
@@ -206,9 +206,9 @@ impl Inquest {
         let (served, new) = (there(served?, primary)?, there(new?, target)?);
         let (tracked, promoted) = {
             let world = self.mirror.read();
-            let canary = world.canaries.get(&ask.of.name);
+            let canary = world.canary(&ask.of.name);
             let tracked = canary.and_then(|canary| canary.status.tracked_configs.clone()).unwrap_or_default();
-            let record = world.workloads.get(primary);
+            let record = world.workload(primary);
             (tracked, record.and_then(|record| record.promoted_configs.clone()))
         };
         let selector = Selector::of(&new)?;
@@ -254,7 +254,7 @@ impl Inquest {
     /// What tells the target's pods from the primary's; None where the target is not known, or not yet.
     fn selector(&self, ask: &Inquiry) -> Option<Selector> {
         let target = self.spec(ask).ok()?.target;
-        self.mirror.read().workloads.get(&target)?.selector.clone().ok()
+        self.mirror.read().workload(&target)?.selector.clone().ok()
     }
 
     /// The pods of the target and of the primary, as they change.
@@ -277,7 +277,7 @@ impl Inquest {
             let world = self.mirror.read();
             let names = [spec.target.clone(), spec.primary()];
             let sides = names.into_iter().zip(staff).map(|(name, pods)| side(&world, ask, &spec, name, pods));
-            let canary = world.canaries.get(&ask.of.name);
+            let canary = world.canary(&ask.of.name);
             (canary.is_some_and(|canary| canary.status.phase.under_way()), sides.collect())
         };
         let namespace = ask.of.namespace.as_str();
@@ -314,8 +314,9 @@ fn side(
     workload: String,
     pods: &Option<Result<Vec<PodRecord>, String>>,
 ) -> Staff {
-    let record = world.workloads.get(&workload);
-    let began = world.canaries.get(&ask.of.name).and_then(|canary| canary.status.last_transition);
+    let record = world.workload(&workload);
+    let record = record.as_deref();
+    let began = world.canary(&ask.of.name).and_then(|canary| canary.status.last_transition);
     let missing = record.filter(|record| record.desired > 0).and_then(|record| record.unavailable_since);
     let missing = missing.and_then(|since| {
         let counted = began.map_or(since, |began| began.max(since));
@@ -324,7 +325,7 @@ fn side(
     });
     // Another Deployment's pods may bear the same label.
     let sets: Vec<&str> =
-        record.iter().flat_map(|record| world.replica_sets.of(&record.uid)).map(|set| set.name.as_str()).collect();
+        record.iter().flat_map(|record| world.replica_sets.of(&record.uid)).map(|set| &*set.name).collect();
     let ours = |pod: &PodRecord| sets.is_empty() || pod.owner.as_deref().is_some_and(|owner| sets.contains(&owner));
     let kept = |pods: &Vec<PodRecord>| pods.iter().filter(|pod| ours(pod)).cloned().collect();
     let pods = pods.as_ref().map(|pods| pods.as_ref().map(kept).map_err(Clone::clone));

@@ -46,7 +46,7 @@ pub fn course(model: &Model, row: &Row) -> Course {
         .events
         .iter()
         .map(|event| &**event)
-        .filter(|event| event.canary == row.name && event.namespace == row.namespace);
+        .filter(|event| event.canary == row.name && *event.namespace == *row.namespace);
     model.weights.course(&row.key(), own, row.weight())
 }
 

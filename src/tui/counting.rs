@@ -75,7 +75,7 @@ impl Counting {
     async fn count(&self, mirror: &Mirror, workloads: &[Key; 2]) -> bool {
         let selectors: Vec<_> = {
             let world = mirror.read();
-            let of = |key: &Key| Some((key.clone(), world.workloads.get(&key.name)?.selector.clone()));
+            let of = |key: &Key| Some((key.clone(), world.workload(&key.name)?.selector.clone()));
             workloads.iter().filter_map(of).collect()
         };
         let asked = selectors.into_iter().map(|(workload, selector)| async move {

@@ -71,7 +71,7 @@ impl<'a, I: Iterator<Item = &'a EventRecord>> Iterator for Entries<'a, I> {
 pub fn entries<'a>(model: &'a Model, wanted: &str) -> Entries<'a, impl Iterator<Item = &'a EventRecord>> {
     let wanted = wanted.to_lowercase();
     let kept = move |event: &&EventRecord| {
-        let texts = [&event.canary, &event.reason, &event.message];
+        let texts = [&*event.canary, &*event.reason, &*event.message];
         wanted.is_empty() || texts.iter().any(|text| text.to_lowercase().contains(&wanted))
     };
     Entries(model.shown_events().rev().filter(kept).peekable())
@@ -79,8 +79,8 @@ pub fn entries<'a>(model: &'a Model, wanted: &str) -> Entries<'a, impl Iterator<
 
 /// How many entries are newer than the one that holds this event; 0 where it is the newest, or is gone.
 pub fn newer_than(model: &Model, wanted: &str, at: Option<&Key>) -> usize {
-    let event =
-        at.and_then(|at| model.events.iter().rfind(|event| event.name == at.name && event.namespace == at.namespace));
+    let event = at
+        .and_then(|at| model.events.iter().rfind(|event| *event.name == *at.name && *event.namespace == *at.namespace));
     let place = event.and_then(|event| entries(model, wanted).position(|entry| entry.holds(event)));
     place.unwrap_or(0)
 }
@@ -100,7 +100,7 @@ mod tests {
         let mut model = scene::unheard(80, 24);
         let record = |(at, (time, message, count)): (usize, &(&str, &str, u32))| {
             let name = format!("e{at}");
-            EventRecord { count: *count, name, version: at as u64, ..event("app", time, false, message) }
+            EventRecord { count: *count, name: name.into(), version: at as u64, ..event("app", time, false, message) }
         };
         update(&mut model, Msg::Events(events.iter().enumerate().map(|one| record(one).into()).collect()));
         model

@@ -4,7 +4,7 @@ use super::history::{Measures, Problems, Range};
 use super::model::{Driver, Link, Notice, Wish};
 use super::own_checks::Judged;
 use super::reading::{Answer, Inquiry};
-use super::row::{Key, Row};
+use super::row::{Key, Rows};
 use super::switch::Goal;
 use super::theme::{Library, colour::Rgb};
 use crate::cluster::vouching::Names;
@@ -64,11 +64,11 @@ pub enum Msg {
     Themes(Library),
     Clock(DateTime<Utc>, FixedOffset),
     /// All canaries as they are now.
-    Rows(Vec<Row>),
+    Rows(Rows),
     /// Rows that are new or have changed, and canaries that are gone. Of the namespaces of `whole` these are all.
     Changed {
         whole: Vec<String>,
-        rows: Vec<Row>,
+        rows: Rows,
         gone: Vec<Key>,
     },
     /// The context, its namespace and its API server, as the kubeconfig has them.

@@ -14,7 +14,7 @@ use super::own_checks::Judged;
 use super::palette::Palette;
 use super::question::Question;
 use super::reading::Reading;
-use super::row::{Key, Row, Side};
+use super::row::{Key, Row, Rows, Side};
 use super::switch::Goal;
 use super::text;
 use super::theme::AUTO;
@@ -62,7 +62,7 @@ pub struct Model {
     pub namespaces: Vec<String>,
     pub contexts: Vec<String>,
     /// By namespace and name once they are settled; the screen's order is the index's.
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     /// Which of them are shown, in which order.
     pub index: Index,
     /// Events on canaries, oldest first.
@@ -361,7 +361,7 @@ impl Model {
 
     /// The canaries that pass the filter, in their order.
     pub fn visible(&self) -> impl DoubleEndedIterator<Item = &Row> {
-        self.index.shown.iter().filter_map(|at| self.rows.get(*at as usize))
+        self.index.shown.iter().filter_map(|at| self.rows.get(*at as usize).map(Box::as_ref))
     }
 
     /// How many these are.
@@ -372,7 +372,7 @@ impl Model {
     /// Some of them, from the place `first` on.
     pub fn visible_from(&self, first: usize) -> impl Iterator<Item = &Row> {
         let shown = self.index.shown.get(first..).unwrap_or_default();
-        shown.iter().filter_map(|at| self.rows.get(*at as usize))
+        shown.iter().filter_map(|at| self.rows.get(*at as usize).map(Box::as_ref))
     }
 
     /// Where the selected canary stands among them.
@@ -402,7 +402,7 @@ impl Model {
     pub fn named(&self, key: &Key) -> Option<&Row> {
         // They stand by namespace and name, whatever the screen's order.
         let by_key = |row: &Row| (&row.namespace, &row.name).cmp(&(&key.namespace, &key.name));
-        self.rows.binary_search_by(by_key).ok().map(|at| &self.rows[at])
+        self.rows.binary_search_by(|row| by_key(row)).ok().map(|at| &*self.rows[at])
     }
 
     /// Who carries out the rollouts of a namespace.
@@ -439,13 +439,13 @@ impl Model {
     }
 
     /// Takes in rows that have changed; they are to be settled after it.
-    pub fn take_in(&mut self, whole: &[String], mut rows: Vec<Row>, gone: &[Key]) {
+    pub fn take_in(&mut self, whole: &[String], mut rows: Rows, gone: &[Key]) {
         let by_key = |a: &Row, b: &Row| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name));
-        rows.sort_by(by_key);
+        rows.sort_by(|a, b| by_key(a, b));
         if !whole.is_empty() || !gone.is_empty() {
             self.rows.retain(|row| !whole.contains(&row.namespace) && !gone.iter().any(|key| row.is(key)));
         }
-        let mut new = Vec::new();
+        let mut new = Rows::new();
         for row in rows {
             match self.rows.binary_search_by(|known| by_key(known, &row)) {
                 Ok(at) => self.rows[at] = row,
@@ -572,7 +572,7 @@ impl Model {
 
 /// Whether an event is on that canary.
 pub fn is_on(event: &EventRecord, key: &Key) -> bool {
-    event.canary == key.name && event.namespace == key.namespace
+    event.canary == key.name && *event.namespace == *key.namespace
 }
 
 /// The text of a version: never empty.

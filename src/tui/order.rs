@@ -281,7 +281,7 @@ pub struct Index {
 impl Index {
     /// Makes it of all rows.
     pub fn of<'a>(
-        rows: &'a [Row],
+        rows: &'a [Box<Row>],
         order: Order,
         history: &History,
         driver: impl Fn(&'a str) -> &'a Driver,
@@ -307,7 +307,7 @@ impl Index {
             value: order.is_measured().then(|| history.latest(&row.judged().workload, metric)).flatten(),
             at: u32::try_from(at).unwrap_or(u32::MAX),
         };
-        let shown = rows.iter().enumerate().filter_map(|(at, row)| Some((at, row, score(row)?)));
+        let shown = rows.iter().enumerate().filter_map(|(at, row)| Some((at, &**row, score(row)?)));
         let mut shown: Vec<Ranked> = shown.map(ranked).collect();
         // Of what is looked for, the best stands first, whatever the order.
         shown.sort_by(|a, b| b.score.cmp(&a.score).then_with(|| order.compare(a, b)));
@@ -321,7 +321,7 @@ impl Widest {
     fn stretch(&mut self, row: &Row) {
         let version = |version: &str| text::width(version).max(1);
         let two = row.two_versions();
-        let versions = version(&row.primary.version) + if two { version(&row.canary.version) } else { 0 };
+        let versions = version(row.primary.version()) + if two { version(row.canary.version()) } else { 0 };
         self.name = self.name.max(text::width(&row.name));
         self.namespace = self.namespace.max(text::width(&row.namespace));
         self.versions = self.versions.max(versions);

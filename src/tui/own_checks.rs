@@ -89,12 +89,14 @@ impl Judging {
         let (canary, namespace, spec) = {
             let mirror = self.worlds.of(&target?.namespace)?;
             let world = mirror.read();
-            let under_way = world.canaries.values().filter(|canary| canary.status.phase.under_way());
-            let mut with_specs = under_way.filter_map(|canary| Some((canary, canary.spec.as_ref().ok()?)));
-            let (canary, spec) = with_specs.find(|(canary, spec)| {
-                target.is_some_and(|target| target.name == spec.target && target.namespace == canary.namespace)
-            })?;
-            (canary.name.clone(), canary.namespace.clone(), spec.clone())
+            let under_way = world.gists().filter(|(_, gist)| gist.under_way);
+            let mut canaries = under_way.filter_map(|(name, _)| world.canary(name));
+            canaries.find_map(|canary| {
+                let spec = canary.spec.as_ref().ok()?;
+                let meant =
+                    target.is_some_and(|target| target.name == spec.target && target.namespace == canary.namespace);
+                meant.then(|| (canary.name.clone(), canary.namespace.clone(), spec.clone()))
+            })?
         };
         let locator = match self.worlds.are_all() {
             true => self.locator.of(&namespace),

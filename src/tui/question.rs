@@ -180,7 +180,7 @@ fn title(wish: &Wish, row: &Row) -> String {
     match wish.verb {
         Verb::Start => format!("Start {} of {}?", version_text(&wish.version), row.name),
         Verb::Open => format!("Open gate {} of {}?", wish.gate.as_deref().unwrap_or("?"), row.name),
-        Verb::Promote => format!("Promote {} of {} now?", version_text(&row.canary.version), row.name),
+        Verb::Promote => format!("Promote {} of {} now?", version_text(row.canary.version()), row.name),
         verb => format!("{} {}?", capital(verb), row.name),
     }
 }
@@ -192,7 +192,7 @@ pub fn undone(number: u64, why: &str, target: &str, namespace: &str) -> String {
 
 /// What a wish does to whom.
 fn consequences(wish: &Wish, row: &Row) -> Vec<String> {
-    let (old, new) = (version_text(&row.primary.version), version_text(&row.canary.version));
+    let (old, new) = (version_text(row.primary.version()), version_text(row.canary.version()));
     let weight = row.weight();
     let pods = row.canary.pods.map_or(0, |pods| pods.desired.max(pods.ready));
     match wish.verb {
@@ -275,7 +275,7 @@ fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
     if row.under_way() && row.phase != Phase::Waiting {
         body.push(format!(
             "The rollout of {} ends: its {} % of the traffic goes back to {old} first.",
-            version_text(&row.canary.version),
+            version_text(row.canary.version()),
             row.weight()
         ));
     }
@@ -292,10 +292,10 @@ fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
             body.push(format!("The present template of the Deployment {} {what}.", row.canary.workload.name));
         }
     }
-    let interval = row.interval.map(duration::go).unwrap_or_else(|| "interval".into());
-    let (first, last) = (row.steps.first().copied().unwrap_or(0), row.steps.last().copied().unwrap_or(0));
+    let interval = row.rules.interval.map(duration::go).unwrap_or_else(|| "interval".into());
+    let (first, last) = (row.rules.steps.first().copied().unwrap_or(0), row.rules.steps.last().copied().unwrap_or(0));
     let checks = row.course.checks;
-    body.push(match (row.course.strategy, row.steps.len()) {
+    body.push(match (row.course.strategy, row.rules.steps.len()) {
         (Strategy::AbTesting, _) => format!(
             "Once its pods are ready it serves those who meet the conditions, for {checks} checks, one every {interval}."
         ),
@@ -308,7 +308,7 @@ fn start(wish: &Wish, row: &Row, old: &str) -> Vec<String> {
             "Once its pods are ready it gets {first} % of the traffic, then more every {interval} up to {last} %."
         ),
     });
-    body.push(match row.threshold {
+    body.push(match row.rules.threshold {
         Some(1) => format!("What passes is promoted; the first failed check brings all traffic back to {old}."),
         Some(n) => format!("What passes is promoted; {n} failed checks bring all traffic back to {old}."),
         None => String::new(),
@@ -332,19 +332,24 @@ pub fn brought_back(number: u64, otherwise: &[String]) -> String {
 
 /// The weight after the next step; None where the next step is the promotion.
 pub fn next_step(row: &Row) -> Option<u8> {
-    row.steps.iter().copied().find(|step| *step > row.weight())
+    row.rules.steps.iter().copied().find(|step| *step > row.weight())
 }
 
 /// The question before a rollout is left without its driver; `until` ends the sentence about what holds until then.
 fn left(title: &str, until: &str, model: &Model) -> Words {
-    let driven: Vec<&Row> =
-        model.rows.iter().filter(|row| row.under_way() && *model.driver_of(&row.namespace) == Driver::Here).collect();
+    let here = |row: &&Row| row.under_way() && *model.driver_of(&row.namespace) == Driver::Here;
+    let driven: Vec<&Row> = model.rows.iter().map(Box::as_ref).filter(here).collect();
     let mut body = vec![match driven.len() {
         1 => "This console drives a rollout that is under way:".to_string(),
         n => format!("This console drives {n} rollouts that are under way:"),
     }];
     for row in driven.iter().take(3) {
-        body.push(format!("{}: {} % of the traffic on {}.", row.name, row.weight(), version_text(&row.canary.version)));
+        body.push(format!(
+            "{}: {} % of the traffic on {}.",
+            row.name,
+            row.weight(),
+            version_text(row.canary.version())
+        ));
     }
     if driven.len() > 3 {
         body.push(format!("and {} more.", driven.len() - 3));

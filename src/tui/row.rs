@@ -3,11 +3,14 @@
 use super::own_checks::OwnCheck;
 use super::text::bounded;
 use crate::api::routes::Live;
-use crate::api::{CheckKind, Phase, Provider, Strategy, Verb};
+use crate::api::{CheckKind, Phase, Provider, Spec, Strategy, Verb};
+use crate::cluster::records::tag;
+use crate::cluster::sharing::Pool;
 use crate::cluster::{CanaryRecord, WorkloadRecord};
 use crate::rollout::{self, Standing};
 use chrono::{DateTime, Utc};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which object is meant: its namespace and its name, which is unique in there alone.
@@ -29,6 +32,11 @@ impl fmt::Display for Key {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
+
+/// Many rows. Each stays where it was made, whoever it is handed to: a thousand of them in one piece would be moved as a
+/// piece, and leave as large a hole.
+#[allow(clippy::vec_box, reason = "they are handed over one by one")]
+pub type Rows = Vec<Box<Row>>;
 
 /// The records of one canary.
 pub struct Records<'a> {
@@ -61,17 +69,9 @@ pub struct Row {
     /// Percent of traffic to the canary as the status says.
     pub status_weight: u8,
     pub failed_checks: u32,
-    /// Failed checks that end the rollout; None where the spec cannot be read.
-    pub threshold: Option<u32>,
     pub primary: Side,
     pub canary: Side,
-    /// The weights of the rollout, in order; none where it goes by checks alone.
-    pub steps: Vec<u8>,
     pub course: Course,
-    /// Time between two checks; None where the spec cannot be read.
-    pub interval: Option<Duration>,
-    /// The shortest window that its built-in checks look back over.
-    pub window: Option<Duration>,
     /// When the next check is due, while there is one.
     pub next_check: Option<DateTime<Utc>>,
     pub paused: Option<Box<Held>>,
@@ -81,19 +81,51 @@ pub struct Row {
     pub pending: Option<Box<Pending>>,
     /// What keeps this canary from being driven.
     pub problems: Vec<String>,
-    pub limits: Limits,
-    /// The checks by queries of its own.
-    pub own_checks: Vec<OwnCheck>,
+    pub rules: Arc<Rules>,
     /// The target's present revision, once its Deployment controller has computed it.
-    pub revision: Option<String>,
+    pub revision: Option<Arc<str>>,
     /// Versions that the target offers for a start: tag and note.
     pub offered: Vec<(String, String)>,
     /// Name and image of the target's containers.
     pub containers: Vec<(String, String)>,
     /// The revision of the rollout that the status speaks of.
-    pub applied: Option<String>,
+    pub applied: Option<Arc<str>>,
     /// What decides which verbs do anything now.
     pub standing: Standing,
+}
+
+/// What a Canary's spec asks of its rollouts. Many Canaries may share one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// Failed checks that end the rollout; None where the spec cannot be read.
+    pub threshold: Option<u32>,
+    /// The weights of the rollout, in order; none where it goes by checks alone.
+    pub steps: Vec<u8>,
+    /// Time between two checks; None where the spec cannot be read.
+    pub interval: Option<Duration>,
+    pub limits: Limits,
+    /// The checks by queries of its own.
+    pub own_checks: Vec<OwnCheck>,
+}
+
+impl Rules {
+    fn of(spec: &Spec, interval: Duration) -> Arc<Self> {
+        static RULES: Pool<Rules> = Pool::new();
+        let analysis = &spec.analysis;
+        let of = |kind| analysis.checks.iter().filter(move |check| check.kind == kind);
+        let mut rules = Arc::new(Self {
+            threshold: Some(analysis.threshold),
+            steps: if analysis.iterations == 0 { rollout::steps(analysis) } else { Vec::new() },
+            interval: Some(interval),
+            limits: Limits {
+                success_min: of(CheckKind::SuccessRate).filter_map(|c| c.min).reduce(f64::max),
+                p99_max: of(CheckKind::Duration).filter_map(|c| c.max).reduce(f64::min),
+            },
+            own_checks: OwnCheck::of(spec),
+        });
+        RULES.share(&mut rules);
+        rules
+    }
 }
 
 /// By what a rollout goes from its first check to its promotion.
@@ -116,13 +148,16 @@ pub struct Side {
     pub workload: Key,
     /// None while there is no such Deployment.
     pub pods: Option<Pods>,
-    /// Tag of its image.
-    pub version: String,
     /// The whole image; empty where it is not known.
-    pub image: String,
+    pub image: Arc<str>,
 }
 
 impl Side {
+    /// The version: the tag of its image.
+    pub fn version(&self) -> &str {
+        tag(&self.image)
+    }
+
     /// Whether any pod is wanted.
     pub fn runs(&self) -> bool {
         self.pods.is_some_and(|pods| pods.desired > 0 || pods.ready > 0)
@@ -185,11 +220,12 @@ impl Row {
             Ok(_) => Vec::new(),
             Err(problems) => problems.iter().map(|problem| bounded(&problem.to_string())).collect(),
         };
+        let image = |workload: Option<&WorkloadRecord>| workload.map(|w| Arc::from(bounded(w.image())));
+        let serves: Option<Arc<str>> = image(*primary);
         let side = |name: String, workload: Option<&WorkloadRecord>| Side {
             workload: Key { namespace: canary.namespace.clone(), name },
             pods: workload.map(|w| Pods { ready: w.ready, desired: w.desired }),
-            version: workload.map_or_else(String::new, |w| bounded(w.version())),
-            image: workload.map_or_else(String::new, |w| bounded(w.image())),
+            image: image(workload).map_or_else(Arc::default, |image| either(&serves, image)),
         };
         let target_name = spec.map_or_else(|| canary.name.clone(), |spec| spec.target.clone());
         if spec.is_some() && target.is_none() && *workloads_listed {
@@ -214,6 +250,8 @@ impl Row {
         }
         let analysis = spec.map(|spec| &spec.analysis);
         let interval = analysis.map(|analysis| analysis.interval.max(*min_interval));
+        let revision: Option<Arc<str>> = revision.as_deref().map(Arc::from);
+        let applied = status.applied().map(|revision| revision.to_string());
         let checked = matches!(status.phase, Phase::Progressing | Phase::WaitingPromotion);
         Self {
             namespace: canary.namespace.clone(),
@@ -225,13 +263,8 @@ impl Row {
             live_weight: live.as_ref().and_then(|live| live.weights).map(|weights| weights.canary),
             status_weight: status.canary_weight,
             failed_checks: status.failed_checks,
-            threshold: analysis.map(|analysis| analysis.threshold),
             primary: side(format!("{target_name}-primary"), *primary),
             canary: side(target_name, *target),
-            steps: match analysis {
-                Some(analysis) if analysis.iterations == 0 => rollout::steps(analysis),
-                _ => Vec::new(),
-            },
             course: Course {
                 strategy: analysis.map_or(Strategy::Canary, |analysis| analysis.strategy()),
                 checks: analysis.map_or(0, |analysis| analysis.iterations),
@@ -240,11 +273,6 @@ impl Row {
                 mirrored: live.as_ref().is_some_and(|live| live.mirrored),
             },
             next_check: interval.filter(|_| checked).and_then(|interval| rollout::next_check(status, interval)),
-            interval,
-            window: analysis.and_then(|analysis| {
-                let built_in = analysis.checks.iter().filter(|check| !check.kind.is_own());
-                built_in.map(|check| check.interval).min()
-            }),
             paused: canary.paused.as_ref().map(|paused| {
                 Box::new(Held { by: bounded(&paused.by), at: paused.at, reason: bounded(&paused.reason) })
             }),
@@ -256,7 +284,7 @@ impl Row {
                     since: gate.since,
                     answer: bounded(&gate.answer),
                     opened: canary.opened.as_ref().is_some_and(|opened| {
-                        Some(&opened.revision) == revision.as_ref() && opened.gates.contains(&gate.name)
+                        Some(&*opened.revision) == revision.as_deref() && opened.gates.contains(&gate.name)
                     }),
                 })
             }),
@@ -264,16 +292,8 @@ impl Row {
                 .pending()
                 .map(|request| Box::new(Pending { verb: request.verb, by: bounded(&request.by), at: request.at })),
             problems,
-            limits: analysis.map_or_else(Limits::default, |analysis| {
-                let of = |kind| analysis.checks.iter().filter(move |check| check.kind == kind);
-                Limits {
-                    success_min: of(CheckKind::SuccessRate).filter_map(|c| c.min).reduce(f64::max),
-                    p99_max: of(CheckKind::Duration).filter_map(|c| c.max).reduce(f64::min),
-                }
-            }),
-            own_checks: spec.map(|spec| OwnCheck::of(spec)).unwrap_or_default(),
-            revision: revision.clone(),
-            applied: status.applied().map(|revision| revision.to_string()),
+            rules: spec.zip(interval).map_or_else(Arc::default, |(spec, interval)| Rules::of(spec, interval)),
+            applied: applied.map(|applied| either(&revision, applied.into())),
             offered: target
                 .map(|t| t.offered.iter().map(|(tag, note)| (bounded(tag), bounded(note))).collect())
                 .unwrap_or_default(),
@@ -283,6 +303,7 @@ impl Row {
                 paused: canary.paused.is_some(),
                 revision_known: revision.is_some(),
             },
+            revision,
         }
     }
 
@@ -298,9 +319,9 @@ impl Row {
 
     /// The revision that a request names: the target's present one; an abort may name the one being rolled out while
     /// the target's newest template has none yet.
-    pub fn request_revision(&self, verb: Verb) -> Option<&String> {
-        let applied = if verb == Verb::Abort { self.applied.as_ref() } else { None };
-        self.revision.as_ref().or(applied)
+    pub fn request_revision(&self, verb: Verb) -> Option<&str> {
+        let applied = if verb == Verb::Abort { self.applied.as_deref() } else { None };
+        self.revision.as_deref().or(applied)
     }
 
     /// Percent of traffic that the canary gets, as far as is known: the route has the truth.
@@ -321,7 +342,7 @@ impl Row {
 
     /// Whether it takes two versions to say what runs: what serves, and what is being rolled out or was rolled back.
     pub fn two_versions(&self) -> bool {
-        (self.under_way() || self.phase == Phase::Failed) && self.primary.version != self.canary.version
+        (self.under_way() || self.phase == Phase::Failed) && self.primary.version() != self.canary.version()
     }
 
     /// The phase's name; a word of ours where the object has none.
@@ -355,6 +376,11 @@ impl Row {
             }),
         }
     }
+}
+
+/// A text, shared with another that is equal.
+fn either(other: &Option<Arc<str>>, text: Arc<str>) -> Arc<str> {
+    other.as_ref().filter(|other| **other == text).cloned().unwrap_or(text)
 }
 
 /// The image that a typed version stands for: a whole reference is taken as it is, a tag replaces the present one's.

@@ -7,7 +7,7 @@ use super::history::{Measures, Range};
 use super::look::{Look, Wanted};
 use super::message::{Command, Msg};
 use super::model::{Driver, Link, Model, Start};
-use super::row::{Course, Key, Limits, Pods, Row, Shut, Side};
+use super::row::{Course, Key, Limits, Pods, Row, Rows, Rules, Shut, Side};
 use super::theme::{Colours, Depth};
 use super::update::update;
 use super::view;
@@ -20,6 +20,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Seconds between two samples.
@@ -90,30 +91,29 @@ pub fn row(name: &str, phase: Phase, versions: (&str, &str)) -> Row {
         live_weight: Some(0),
         status_weight: 0,
         failed_checks: 0,
-        threshold: Some(5),
         primary: Side {
             workload: Key::new(NAMESPACE, &format!("{name}-primary")),
             pods: Some(Pods { ready: 3, desired: 3 }),
-            version: versions.0.into(),
-            image: format!("gcr.io/jx/{name}:{}", versions.0),
+            image: format!("gcr.io/jx/{name}:{}", versions.0).into(),
         },
         canary: Side {
             workload: Key::new(NAMESPACE, name),
             pods: Some(if running { Pods { ready: 3, desired: 3 } } else { Pods::default() }),
-            version: versions.1.into(),
-            image: format!("gcr.io/jx/{name}:{}", versions.1),
+            image: format!("gcr.io/jx/{name}:{}", versions.1).into(),
         },
-        steps: vec![10, 20, 30, 40, 50],
         course: Course { strategy: Strategy::Canary, checks: 0, done: 0, mirrors: false, mirrored: false },
-        interval: Some(Duration::from_secs(60)),
-        window: Some(Duration::from_secs(60)),
         next_check: None,
         paused: None,
         gate: None,
         pending: None,
         problems: Vec::new(),
-        limits: Limits { success_min: Some(99.0), p99_max: Some(500.0) },
-        own_checks: Vec::new(),
+        rules: Arc::new(Rules {
+            threshold: Some(5),
+            steps: vec![10, 20, 30, 40, 50],
+            interval: Some(Duration::from_secs(60)),
+            limits: Limits { success_min: Some(99.0), p99_max: Some(500.0) },
+            own_checks: Vec::new(),
+        }),
         revision: Some("5d8f7c9b64".into()),
         applied: Some("5d8f7c9b64".into()),
         offered: [
@@ -172,7 +172,7 @@ pub fn event(canary: &str, at: &str, warning: bool, message: &str) -> EventRecor
     EventRecord {
         version: 0,
         namespace: NAMESPACE.into(),
-        name: format!("{canary}.{at}.{}", message.len()),
+        name: format!("{canary}.{at}.{}", message.len()).into(),
         uid: String::new(),
         canary: canary.into(),
         warning,
@@ -248,12 +248,12 @@ fn fleet(width: u16, height: u16, myapp: Row, events: Vec<EventRecord>, bad: boo
     let mut search = row("jx-production-search", Phase::Failed, ("0.9.0", "0.9.1"));
     search.failed_checks = 5;
     let cart = row("jx-production-cart", Phase::Succeeded, ("2.3.1", "2.3.1"));
-    let mut rows = vec![myapp, cart, search];
+    let mut rows: Rows = [myapp, cart, search].map(Box::new).into();
     for (age, row) in rows.iter_mut().enumerate() {
         row.created = Some(time("08:00:00") + chrono::Duration::minutes(age as i64));
     }
     // The one that the scene is about.
-    model.selected = rows.first().map(Row::key);
+    model.selected = rows.first().map(|row| row.key());
     update(&mut model, Msg::Rows(rows));
     for workload in ["jx-production-myapp", "jx-production-myapp-primary"] {
         let pods = PodsRecord { pods: 3, ..PodsRecord::default() };
@@ -353,7 +353,7 @@ pub fn at_rest(width: u16, height: u16) -> Model {
 }
 
 /// Five minutes of measurements of all that runs.
-pub fn measure(model: &mut Model, rows: &[Row]) {
+pub fn measure(model: &mut Model, rows: &Rows) {
     let now = model.now.timestamp();
     for at in (now - 300..=now).step_by(STEP as usize) {
         let sides = rows.iter().flat_map(|row| [(&row.primary, 1.0), (&row.canary, 0.4)]);
@@ -379,7 +379,7 @@ pub fn many(count: usize, width: u16, height: u16) -> Model {
         }
         row
     });
-    let rows: Vec<Row> = rows.collect();
+    let rows: Rows = rows.map(Box::new).collect();
     update(&mut model, Msg::Rows(rows.clone()));
     measure(&mut model, &rows);
     let events = rows.iter().zip(1..).map(|(row, version)| {
@@ -410,16 +410,17 @@ pub fn everywhere(width: u16, height: u16) -> Model {
         (row.live_weight, row.status_weight) = (Some(weight), weight);
         row
     };
-    let mut rows = vec![
+    let rows = [
         of("jx-production", "checkout", Phase::Progressing, ("1.0.0", "1.1.0"), 30),
         of("jx-production", "cart", Phase::Succeeded, ("2.3.1", "2.3.1"), 0),
         of("jx-staging", "checkout", Phase::Failed, ("1.0.0", "1.2.0"), 0),
         of("payments", "checkout", Phase::Progressing, ("4.1.0", "4.2.0"), 10),
         of("payments", "ledger", Phase::Initialized, ("0.9.0", "0.9.0"), 0),
     ];
+    let mut rows: Rows = rows.map(Box::new).into();
     rows[0].next_check = Some(time("12:05:30"));
     rows[2].failed_checks = 5;
-    model.selected = rows.first().map(Row::key);
+    model.selected = rows.first().map(|row| row.key());
     update(&mut model, Msg::Rows(rows.clone()));
     measure(&mut model, &rows);
     let events = [("jx-production", "12:04:31", 30), ("payments", "12:03:10", 10)].map(|(namespace, at, weight)| {

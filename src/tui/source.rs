@@ -19,7 +19,7 @@ use crate::cluster::kinds::KindsError;
 use crate::cluster::lease;
 use crate::cluster::vouching::Names;
 use crate::cluster::{
-    Clock, Connection, Fleet, Health, Kinds, Mirror, Source, Survey, access, histories, requests, vouching,
+    Clock, Connection, Fleet, For, Health, Kinds, Mirror, Source, Survey, access, histories, requests, vouching,
 };
 use crate::controller::{self, Controller, Role};
 use crate::metrics::{Locator, Metric, QueryError};
@@ -132,7 +132,7 @@ impl Feed {
     pub async fn run(mut self) {
         let Some(kinds) = self.kinds().await else { return };
         if self.options.everywhere {
-            let fleet = Fleet::start(&self.connection.client, &kinds, self.clock.clone(), false);
+            let fleet = Fleet::start(&self.connection.client, &kinds, self.clock.clone(), For::Screen);
             match self.serve(&kinds, Worlds::All(fleet), None).await {
                 Ended::Left => return,
                 Ended::Forbidden(why) => {
@@ -150,7 +150,8 @@ impl Feed {
         // Whoever asked for all namespaces asked to look on.
         let driving = self.options.controller.clone().filter(|_| !self.options.everywhere);
         let Connection { client, namespace, .. } = &self.connection;
-        let mirror = Mirror::start(client, &kinds, namespace, self.clock.clone(), driving.is_some());
+        let reader = if driving.is_some() { For::Driver } else { For::Screen };
+        let mirror = Mirror::start(client, &kinds, namespace, self.clock.clone(), reader);
         let worlds = Worlds::One { namespace: namespace.clone(), mirror: mirror.clone() };
         let locator = self.locator(namespace);
         let controller = driving.map(|options| {

@@ -3,7 +3,7 @@
 use super::message::{Command, Msg, Outcome, Told};
 use super::model::{Ask, Choice, Driver, Link, Looked, Model, Overlay, Pane, Tone, Wish};
 use super::question::Focus;
-use super::row::{Key, Row};
+use super::row::{Key, Row, Rows};
 use super::scene::{self, press, time};
 use super::update::{hear, update};
 use crate::api::{Phase, Verb};
@@ -300,7 +300,7 @@ fn the_selection_follows_its_canary_and_asks_for_its_past() {
     rows.reverse();
     assert_eq!(update(&mut model, Msg::Rows(rows)), [], "the same canary stays selected");
     assert_eq!(selected(&model), Some("jx-production-cart"));
-    let rows: Vec<Row> = model.rows.iter().filter(|row| row.name != "jx-production-cart").cloned().collect();
+    let rows: Rows = model.rows.iter().filter(|row| row.name != "jx-production-cart").cloned().collect();
     update(&mut model, Msg::Rows(rows));
     assert_eq!(selected(&model), Some("jx-production-myapp"), "its neighbour is selected when it is gone");
     update(&mut model, Msg::Rows(Vec::new()));
@@ -366,12 +366,12 @@ fn events_are_ordered_counted_once_more_and_bounded() {
     assert_eq!((model.events.len(), model.events.last().unwrap().count), (before, 2));
     let many = (0..5000u64).map(|version| crate::cluster::EventRecord {
         version,
-        name: format!("e{version}"),
+        name: format!("e{version}").into(),
         ..again.clone()
     });
     update(&mut model, Msg::Events(many.map(Into::into).collect()));
     assert_eq!(model.events.len(), 2000);
-    assert_eq!(model.events.last().unwrap().name, "e4999", "within a second, as they were written");
+    assert_eq!(&*model.events.last().unwrap().name, "e4999", "within a second, as they were written");
 }
 
 #[test]
@@ -513,7 +513,7 @@ fn canaries_of_one_name_in_two_namespaces_are_two() {
     let mut other = model.named(&Key::new(scene::NAMESPACE, "jx-production-myapp")).unwrap().clone();
     other.namespace = "jx-staging".into();
     let mut rows = model.rows.clone();
-    rows.push(other);
+    rows.push(other.into());
     update(&mut model, Msg::Rows(rows));
     let mine = Key::new(scene::NAMESPACE, "jx-production-myapp");
     let theirs = Key::new("jx-staging", "jx-production-myapp");

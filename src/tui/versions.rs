@@ -74,7 +74,7 @@ pub fn open(model: &mut Model) -> Vec<Command> {
     let canary = row.key();
     model.overlay = Some(Overlay::Versions(Versions {
         canary: canary.clone(),
-        revision: row.revision.clone().unwrap_or_default(),
+        revision: row.revision.as_deref().unwrap_or_default().to_string(),
         at: best.unwrap_or(0),
         choices,
         asked,
@@ -105,13 +105,13 @@ pub fn take_past(versions: &mut Versions, past: Result<Vec<Past>, String>) {
 
 fn choices(row: &Row) -> Vec<Choice> {
     let mut choices = Vec::new();
-    if matches!(row.phase, Phase::Failed | Phase::Waiting) && !row.canary.version.is_empty() {
-        choices.push(Choice::Again { version: row.canary.version.clone() });
+    if matches!(row.phase, Phase::Failed | Phase::Waiting) && !row.canary.version().is_empty() {
+        choices.push(Choice::Again { version: row.canary.version().to_string() });
     }
     choices.extend(row.offered.iter().map(|(tag, note)| Choice::Offered {
         tag: tag.clone(),
         note: note.clone(),
-        running: *tag == row.primary.version,
+        running: *tag == row.primary.version(),
     }));
     choices.push(Choice::Typed);
     choices
@@ -135,7 +135,7 @@ fn wish_of(versions: &Versions, model: &Model) -> Result<Wish, String> {
         revision: versions.revision.clone(),
         image: None,
         container: None,
-        version: row.canary.version.clone(),
+        version: row.canary.version().to_string(),
         past: None,
         gate: None,
         reason: String::new(),

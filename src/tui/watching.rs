@@ -2,7 +2,7 @@
 
 use super::message::{Deaf, Msg, Teller};
 use super::model::{Driver, Link};
-use super::row::{Key, Records, Row};
+use super::row::{Key, Records, Row, Rows};
 use super::source::{MEASURE, Pace};
 use super::worlds::Worlds;
 use crate::api::Provider;
@@ -21,6 +21,9 @@ use tokio::time::Instant;
 
 /// Least time between two looks at the mirror: what comes in a burst is taken in together.
 const GAP: Duration = Duration::from_millis(15);
+/// Most rows of a namespace that are told at once, where it is not all of them: each is there twice until it has taken the
+/// place of the one before.
+const AT_ONCE: usize = 100;
 /// Most Events that are told one by one; more at once are told as a whole.
 const SINGLY: usize = 32;
 /// Most Events that are told as a whole, the newest of all namespaces.
@@ -133,6 +136,7 @@ impl Watching {
             if listed {
                 tokio::time::sleep(GAP).await;
             }
+            let rest = self.followed.values().any(|one| !one.dirty.rows.is_empty());
             let until_lease_ends = self.until_lease_ends();
             whole_changed = false;
             tokio::select! {
@@ -142,6 +146,7 @@ impl Watching {
                     Ok(()) => whole_changed = true,
                     Err(_) => return,
                 },
+                () = std::future::ready(()), if rest => {}
                 () = tokio::time::sleep(until_lease_ends) => self.links = true,
                 () = tokio::time::sleep_until(review), if listed && self.role.is_none() => {}
             }
@@ -265,7 +270,7 @@ impl Watching {
     fn tell_rows(&mut self, messages: &mut Vec<Msg>) -> bool {
         let mut whole = std::mem::take(&mut self.left);
         self.left.clone_from(&whole);
-        let (mut rows, mut gone) = (Vec::new(), Vec::new());
+        let (mut rows, mut gone) = (Rows::new(), Vec::new());
         for (namespace, one) in &mut self.followed {
             let world = one.mirror.read();
             if std::mem::take(&mut one.dirty.all_rows) {
@@ -274,9 +279,10 @@ impl Watching {
                 rows.extend(self::rows(&world, self.min_interval));
                 continue;
             }
-            for name in std::mem::take(&mut one.dirty.rows) {
-                match world.canaries.get(&name) {
-                    Some(canary) => rows.push(row(&world, canary, self.min_interval)),
+            let rest = one.dirty.rows.iter().nth(AT_ONCE).cloned().map(|from| one.dirty.rows.split_off(&from));
+            for name in std::mem::replace(&mut one.dirty.rows, rest.unwrap_or_default()) {
+                match world.canary(&name) {
+                    Some(canary) => rows.push(row(&world, &canary, self.min_interval).into()),
                     None => gone.push(Key::new(namespace, &name)),
                 }
             }
@@ -291,7 +297,7 @@ impl Watching {
     fn tell_events(&mut self, messages: &mut Vec<Msg>) {
         let gone = |one: &Followed| {
             let world = one.mirror.read();
-            one.dirty.events.iter().any(|name| !world.events.contains_key(name))
+            one.dirty.events.iter().any(|name| !world.events.contains_key(name.as_str()))
         };
         let all = !self.left.is_empty()
             || self.followed.values().any(|one| one.dirty.all_events || one.dirty.events.len() > SINGLY || gone(one));
@@ -311,8 +317,9 @@ impl Watching {
         }
         for one in self.followed.values_mut() {
             let world = one.mirror.read();
-            let new =
-                std::mem::take(&mut one.dirty.events).into_iter().filter_map(|name| world.events.get(&name).cloned());
+            let new = std::mem::take(&mut one.dirty.events)
+                .into_iter()
+                .filter_map(|name| world.events.get(name.as_str()).cloned());
             messages.extend(new.map(Msg::Event));
         }
     }
@@ -320,12 +327,9 @@ impl Watching {
     fn set_pace(&self) {
         let (mut under_way, mut window) = (false, None::<Duration>);
         for one in self.followed.values() {
-            let world = one.mirror.read();
-            for canary in world.canaries.values() {
-                under_way |= canary.status.phase.under_way();
-                let checks = canary.spec.as_ref().map(|spec| spec.analysis.checks.as_slice()).unwrap_or_default();
-                let built_in = checks.iter().filter(|check| !check.kind.is_own()).map(|check| check.interval).min();
-                window = [window, built_in].into_iter().flatten().min();
+            for (_, gist) in one.mirror.read().gists() {
+                under_way |= gist.under_way;
+                window = [window, gist.window].into_iter().flatten().min();
             }
         }
         let step = if under_way { MEASURE.0 } else { MEASURE.1 };
@@ -355,9 +359,10 @@ impl Followed {
                     (Source::Canaries, false) => self.concerns.note(&world, &name),
                     _ => {}
                 }
-                match name.is_empty() {
-                    true => self.dirty.all_rows = true,
-                    false => self.dirty.rows.extend(self.concerns.concerned(&world, source, &name)),
+                match source {
+                    // Some may be gone.
+                    Source::Canaries if name.is_empty() => self.dirty.all_rows = true,
+                    _ => self.dirty.rows.extend(self.concerns.concerned(&world, source, &name)),
                 }
             }
         }
@@ -376,24 +381,25 @@ async fn role_changed(role: &mut Option<watch::Receiver<Role>>) {
 }
 
 /// One row for each canary.
-pub fn rows(world: &World, min_interval: Duration) -> Vec<Row> {
-    world.canaries.values().map(|canary| row(world, canary, min_interval)).collect()
+pub fn rows(world: &World, min_interval: Duration) -> Rows {
+    let canaries = world.gists().filter_map(|(name, _)| world.canary(name));
+    canaries.map(|canary| row(world, &canary, min_interval).into()).collect()
 }
 
 fn row(world: &World, canary: &CanaryRecord, min_interval: Duration) -> Row {
     let spec = canary.spec.as_ref().ok().or(canary.partial.as_ref());
-    let target = world.workloads.get(spec.map_or(canary.name.as_str(), |spec| spec.target.as_str()));
+    let target = world.workload(spec.map_or(canary.name.as_str(), |spec| spec.target.as_str()));
     let primary = match spec {
-        Some(spec) => world.workloads.get(&spec.primary()),
-        None => world.workloads.get(&format!("{}-primary", canary.name)),
+        Some(spec) => world.workload(&spec.primary()),
+        None => world.workload(&format!("{}-primary", canary.name)),
     };
     Row::of(&Records {
         canary,
-        target,
+        target: target.as_deref(),
         workloads_listed: world.listed.contains(&Source::Deployments),
-        primary,
+        primary: primary.as_deref(),
         live: spec.and_then(|spec| world.live(spec)),
-        revision: target.and_then(|target| world.revision_name(canary, target)),
+        revision: target.as_deref().and_then(|target| world.revision_name(canary, target)),
         min_interval,
     })
 }
@@ -525,10 +531,12 @@ mod tests {
         world.listed.insert(Source::Deployments);
         let rows = rows(&world, Duration::from_secs(10));
         let row = &rows[0];
-        assert_eq!(row.steps, [10, 20, 30, 40, 50]);
+        assert_eq!(row.rules.steps, [10, 20, 30, 40, 50]);
         assert_eq!(row.next_check, Some("2026-11-22T12:00:10Z".parse().unwrap()), "the driver's least interval counts");
         assert_eq!((row.weight(), row.live_weight), (20, None));
-        assert_eq!((row.limits.success_min, row.window), (Some(99.0), Some(Duration::from_secs(30))));
+        assert_eq!(row.rules.limits.success_min, Some(99.0));
+        let gists: Vec<_> = world.gists().map(|(_, gist)| (gist.under_way, gist.window)).collect();
+        assert_eq!(gists, [(true, Some(Duration::from_secs(30)))]);
         assert_eq!(row.problems, ["its target, the Deployment app, does not exist"]);
     }
 }

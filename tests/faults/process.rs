@@ -3,7 +3,7 @@
 use super::cluster::{Cluster, NAMESPACE};
 use super::time::Time;
 use super::wire::{Line, Net, Wire};
-use canary_tui::cluster::{Connection, Kinds, Mirror};
+use canary_tui::cluster::{Connection, For, Kinds, Mirror};
 use canary_tui::controller::{Controller, Options};
 use canary_tui::metrics::Locator;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Process {
     pub fn start(name: &str, time: Time, net: &Arc<Net>, cluster: &Cluster) -> Self {
         let line = Line::new(name);
         let connection = connection(net, &line, cluster);
-        let mirror = Mirror::start(&connection.client, &kinds(), NAMESPACE, time.clock(), true);
+        let mirror = Mirror::start(&connection.client, &kinds(), NAMESPACE, time.clock(), For::Driver);
         let locator = Locator::new(connection.client.clone(), NAMESPACE, None);
         let options = Options { min_interval: Duration::from_secs(1), ..Options::default() };
         let controller = Controller::start(connection, kinds(), mirror, locator, time.clock(), options);

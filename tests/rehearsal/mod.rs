@@ -4,7 +4,7 @@
 
 use canary_tui::api::{Phase, Verb};
 use canary_tui::cluster::requests::{self, Outcome, Wish};
-use canary_tui::cluster::{Clock, Connection, ConnectionOptions, Kinds, Mirror, World};
+use canary_tui::cluster::{Clock, Connection, ConnectionOptions, For, Kinds, Mirror, World};
 use canary_tui::controller::{self, Controller};
 use canary_tui::metrics::{Locator, checks};
 use canary_tui::rollout::Reading;
@@ -49,7 +49,7 @@ impl Rehearsal {
         let options = ConnectionOptions { kubeconfig: Some(kubeconfig), ..Default::default() };
         let connection = Connection::open(&options).await.expect("a connection");
         let kinds = Kinds::discover(&connection.client).await.expect("the kinds");
-        let mirror = Mirror::start(&connection.client, &kinds, &connection.namespace, Clock::system(), true);
+        let mirror = Mirror::start(&connection.client, &kinds, &connection.namespace, Clock::system(), For::Driver);
         mirror.ready().await;
         Self { sandbox, connection, kinds, mirror, controller: None, folder }
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cluster::records::PartRecord;
-use crate::cluster::{Clock, Mirror};
+use crate::cluster::{Clock, For, Mirror};
 use serde_json::{Value, json};
 
 fn canary() -> Value {
@@ -39,7 +39,7 @@ fn parts(source: Source, change: impl FnOnce(&mut Value)) -> (Routes, [Part; 3])
     ];
     let changed = objects.iter_mut().find(|(of, _)| *of == source).expect("an object");
     change(&mut changed.1);
-    let mirror = Mirror::of(World { driving: true, ..World::default() }, Clock::system());
+    let mirror = Mirror::of(World { kept_for: For::Driver, ..World::default() }, Clock::system());
     for (source, object) in &objects {
         mirror.note_written(*source, object);
     }

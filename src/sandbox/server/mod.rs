@@ -2,6 +2,7 @@
 //! into what the client accepts, and answers every error with a Status. It keeps no state of the cluster itself.
 
 mod accept;
+mod compress;
 mod discovery;
 mod duplicates;
 mod hooks;
@@ -80,7 +81,8 @@ impl Api {
 
     /// The router to serve. It answers every path.
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new().fallback(answer).with_state(self.clone())
+        let compress = axum::middleware::from_fn(compress::long_answers);
+        Router::new().fallback(answer).with_state(self.clone()).layer(compress)
     }
 
     /// Lets in `user` under a bearer token.

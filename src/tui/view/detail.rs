@@ -87,7 +87,7 @@ pub fn title<'a>(model: &'a Model, row: &'a Row, counting: bool) -> Vec<Piece<'a
     }
     if row.weight() > 0 {
         pieces.push(dot());
-        pieces.push(piece(format!("{} % to {}", row.weight(), version_text(&row.canary.version)), Role::Canary));
+        pieces.push(piece(format!("{} % to {}", row.weight(), version_text(row.canary.version())), Role::Canary));
     }
     if let Some(text) = countdown(model, row).filter(|_| counting) {
         pieces.push(dot());
@@ -223,13 +223,13 @@ fn step(label: String, behind: bool, present: bool, glyphs: &'static Glyphs) -> 
 /// The weights, after the copies of requests where there are any.
 fn by_weight(row: &Row, past: bool, glyphs: &'static Glyphs) -> (Vec<Step>, usize) {
     let (weight, running) = (row.weight(), row.under_way());
-    let mut list: Vec<Step> = Vec::with_capacity(row.steps.len() + 2);
+    let mut list: Vec<Step> = Vec::with_capacity(row.rules.steps.len() + 2);
     if row.course.mirrors {
         let behind = past || (running && weight > 0);
         list.push(step("mirror".into(), behind, running && row.course.mirrored, glyphs));
     }
     let mut current = 0;
-    for &of in &row.steps {
+    for &of in &row.rules.steps {
         if running && of <= weight {
             current = list.len();
         }
@@ -256,15 +256,16 @@ fn by_checks(row: &Row, past: bool, glyphs: &'static Glyphs) -> (Vec<Step>, usiz
 
 fn draw_steps(canvas: &mut Canvas, row: &Row, line: Rect) {
     let glyphs = canvas.glyphs();
-    let counted = row.threshold.map(|of| format!("failed checks {} of {of}", row.failed_checks)).unwrap_or_default();
+    let counted =
+        row.rules.threshold.map(|of| format!("failed checks {} of {of}", row.failed_checks)).unwrap_or_default();
     let counted_role = match row.failed_checks {
         0 => Role::Dim,
-        n if Some(n) >= row.threshold => Role::Bad,
+        n if Some(n) >= row.rules.threshold => Role::Bad,
         _ => Role::Warn,
     };
     let used = canvas.right(line.right(), line.y, line.width, &counted, counted_role);
     let room = line.width.saturating_sub(used + 2);
-    if row.steps.is_empty() && row.course.checks == 0 {
+    if row.rules.steps.is_empty() && row.course.checks == 0 {
         return;
     }
     let (list, current) = steps(row, glyphs);
@@ -361,12 +362,11 @@ fn draw_heading(canvas: &mut Canvas, row: &Row, sides: &Sides, y: u16) {
 
 /// Whose side it is, its version and its image.
 pub fn heading(canvas: &mut Canvas, line: Rect, (title, role): (&str, Role), side: &Side) {
-    let pieces = [piece(title, role), piece(" ", Role::Text), piece(version_text(&side.version), Role::Strong)];
+    let pieces = [piece(title, role), piece(" ", Role::Text), piece(version_text(side.version()), Role::Strong)];
     let used = canvas.line(line.x, line.y, line.width, &pieces) + 2;
     // A few letters of an image say nothing; its tag is the version.
     if used + 10 <= line.width {
-        let image =
-            side.image.strip_suffix(&side.version).map_or(side.image.as_str(), |image| image.trim_end_matches(':'));
+        let image = side.image.strip_suffix(side.version()).map_or(&*side.image, |image| image.trim_end_matches(':'));
         canvas.put_on(line.x + used, line.y, line.width - used, image, Role::Dim, None, Cut::Middle);
     }
 }
@@ -421,8 +421,8 @@ pub fn pods(side: &Side) -> (String, Role) {
 /// The limit of a metric.
 pub fn limit_of(row: &Row, metric: Metric) -> Option<Limit> {
     match metric {
-        Metric::Success => row.limits.success_min.map(Limit::AtLeast),
-        Metric::P99 => row.limits.p99_max.map(Limit::AtMost),
+        Metric::Success => row.rules.limits.success_min.map(Limit::AtLeast),
+        Metric::P99 => row.rules.limits.p99_max.map(Limit::AtMost),
         Metric::Cpu | Metric::Memory | Metric::Rate => None,
     }
 }

@@ -29,7 +29,7 @@ pub fn draw_versions(canvas: &mut Canvas, model: &Model, versions: &Versions, wi
     canvas.clear(area);
     let title = [piece("Start which version of ", Role::Strong), piece(versions.canary.name.as_str(), Role::Strong)];
     let inner = canvas.frame(area, &title, Role::Focus);
-    let serving = model.named(&versions.canary).map_or("?", |row| version_text(&row.primary.version));
+    let serving = model.named(&versions.canary).map_or("?", |row| version_text(row.primary.version()));
     canvas.line(inner.x, inner.y, inner.width, &[piece("serving now: ", Role::Dim), piece(serving, Role::Text)]);
     let at = lines.iter().position(|line| *line == Line::Choice(versions.at)).unwrap_or(0);
     let first = at.saturating_sub(usize::from(shown.saturating_sub(1)));

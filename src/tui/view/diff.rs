@@ -16,7 +16,7 @@ const MOST: usize = 60;
 pub fn write(paper: &mut Paper, model: &Model, canary: &Key, changes: &Changes) {
     let [primary, target] = &changes.workloads;
     let row = model.named(canary);
-    let version = |side: Option<&Side>| side.map(|side| format!(" {}", version_text(&side.version)));
+    let version = |side: Option<&Side>| side.map(|side| format!(" {}", version_text(side.version())));
     let (served, new) = (version(row.map(|row| &row.primary)), version(row.map(|row| &row.canary)));
     paper.say(0, Some(("-", Role::Bad)), Role::Dim, &format!("{primary}{}, which serves", served.unwrap_or_default()));
     paper.say(0, Some(("+", Role::Good)), Role::Dim, &format!("{target}{}, the target", new.unwrap_or_default()));

@@ -52,7 +52,8 @@ pub fn draw_in_full(canvas: &mut Canvas, model: &Model, reader: &EventsReader, a
     let cursor = find_line(canvas, &reader.find, |_| format!(" {} found ", entries(model, wanted).count()), line);
     if let Some(entry) = selected.filter(|_| below > 2) {
         let area = Rect { y: list.bottom(), height: below, ..area };
-        let title = [piece(entry.latest.canary.clone(), Role::Strong), dot(entry.latest.reason.clone(), Role::Text)];
+        let title =
+            [piece(entry.latest.canary.clone(), Role::Strong), dot(entry.latest.reason.to_string(), Role::Text)];
         let inner = canvas.frame(area, &title, Role::Faint);
         let lines: Vec<_> = full;
         for (y, line) in (inner.top()..inner.bottom()).zip(&lines) {

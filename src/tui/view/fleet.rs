@@ -330,7 +330,7 @@ fn draw_row(canvas: &mut Canvas, model: &Model, columns: &Columns, row: &Row, li
         return draw_measures(canvas, model, columns, row, x, y, ground);
     }
     if columns.failed > 0 {
-        let text = row.threshold.map_or_else(String::new, |of| format!("{} of {of}", row.failed_checks));
+        let text = row.rules.threshold.map_or_else(String::new, |of| format!("{} of {of}", row.failed_checks));
         let role = if row.failed_checks > 0 { Role::Warn } else { Role::Dim };
         canvas.put_on(x, y, columns.failed, &text, role, ground, Cut::End);
         x += columns.failed + GAP;
@@ -407,8 +407,8 @@ fn draw_measures(
 /// A measurement that is past the canary's limit stands out.
 fn verdict(row: &Row, metric: Metric, value: f64) -> Role {
     let bad = match metric {
-        Metric::Success => row.limits.success_min.is_some_and(|min| value < min),
-        Metric::P99 => row.limits.p99_max.is_some_and(|max| value > max),
+        Metric::Success => row.rules.limits.success_min.is_some_and(|min| value < min),
+        Metric::P99 => row.rules.limits.p99_max.is_some_and(|max| value > max),
         _ => false,
     };
     if bad { Role::Bad } else { Role::Text }
@@ -428,8 +428,8 @@ fn draw_version(canvas: &mut Canvas, row: &Row, x: u16, y: u16, width: u16, grou
 
 /// The versions: what serves, and what is being rolled out or was rolled back.
 fn version<'a>(row: &'a Row, glyphs: &'static Glyphs) -> Vec<Piece<'a>> {
-    let primary = version_text(&row.primary.version);
-    let canary = version_text(&row.canary.version);
+    let primary = version_text(row.primary.version());
+    let canary = version_text(row.canary.version());
     let between = |sign: &str, role: Role, canary_role: Role| {
         vec![
             piece(primary, Role::Text),

@@ -37,7 +37,7 @@ fn hostile(width: u16, height: u16) -> Model {
     rows[0].name = "a-canary-whose-name-is-as-long-as-kubernetes-lets-a-name-be-which-is-long".into();
     rows[1].namespace = "チームの名前空間\u{1b}[2J\u{202e}".into();
     rows[1].name = "カナリア".into();
-    rows[2].primary.version = "sha-0123456789abcdef0123456789abcdef01234567".into();
+    rows[2].primary.image = "gcr.io/jx/search:sha-0123456789abcdef0123456789abcdef01234567".into();
     model.selected = None;
     update(&mut model, Msg::Rows(rows));
     model
@@ -74,7 +74,7 @@ fn a_frame_looks_at_no_more_rows_than_it_shows() {
     assert!(made(&model) <= 1, "the index is made of rows that have changed, not by drawing");
     // One row that changes costs one look at all of them, and a frame none.
     let (before, row) = (made(&model), model.row().cloned().unwrap());
-    update(&mut model, Msg::Changed { whole: Vec::new(), rows: vec![row], gone: Vec::new() });
+    update(&mut model, Msg::Changed { whole: Vec::new(), rows: vec![row.into()], gone: Vec::new() });
     shot(&model);
     shot(&model);
     assert_eq!(made(&model), before + 1);

@@ -20,6 +20,7 @@ use crate::tui::update::update;
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What an overlay is called here. Whoever adds one gives it a name, and below the keys that open it.
 pub(super) fn name_of(overlay: &Overlay) -> &'static str {
@@ -95,17 +96,17 @@ fn hostile(text: &str) -> Model {
     broken.name = format!("{text}2");
     broken.problems = vec![t(), t()];
     rows.push(broken);
-    let selected = rows.iter().find(|row| row.under_way()).map(Row::key);
+    let selected = rows.iter().find(|row| row.under_way()).map(|row| row.key());
     update(&mut model, Msg::Rows(rows));
     model.selected = selected;
     let (namespace, canary) =
         model.selected.as_ref().map(|key| (key.namespace.clone(), key.name.clone())).unwrap_or_default();
     for (at, warning) in [("12:04:40", true), ("12:04:41", false)] {
         let event = EventRecord {
-            namespace: namespace.clone(),
+            namespace: namespace.as_str().into(),
             canary: canary.clone(),
-            name: format!("{text}{at}"),
-            reason: t(),
+            name: format!("{text}{at}").into(),
+            reason: t().into(),
             count: 3,
             ..scene::event(text, at, warning, text)
         };
@@ -128,13 +129,14 @@ fn hostile(text: &str) -> Model {
 fn dress(row: &mut Row, text: &str) {
     let t = || text.to_string();
     row.name = if row.under_way() { t() } else { format!("{}{text}", row.name) };
-    (row.primary.version, row.canary.version) = (t(), t());
+    (row.primary.image, row.canary.image) = (t().into(), format!("{text}:{text}").into());
     (row.primary.workload.name, row.canary.workload.name) = (t(), format!("{text}-"));
     let at = scene::time("12:04:00");
     row.paused = Some(Held { by: t(), at, reason: t() }.into());
     row.gate = Some(Shut { name: t(), kind: t(), manual: false, since: at, answer: t(), opened: false }.into());
     row.pending = Some(Pending { verb: Verb::Promote, by: t(), at }.into());
-    row.own_checks = vec![OwnCheck { name: t(), min: Some(f64::NAN), max: Some(f64::INFINITY) }];
+    Arc::make_mut(&mut row.rules).own_checks =
+        vec![OwnCheck { name: t(), min: Some(f64::NAN), max: Some(f64::INFINITY) }];
     row.offered = vec![(t(), t())];
     row.containers = vec![(t(), t())];
     row.status_weight = 77;

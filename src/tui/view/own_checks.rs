@@ -28,15 +28,15 @@ pub struct Columns {
 
 /// Lines that a canary's own checks take.
 pub fn lines(row: &Row) -> u16 {
-    row.own_checks.len().min(MOST) as u16
+    row.rules.own_checks.len().min(MOST) as u16
 }
 
 /// Draws the lines from the top of `area`.
 pub fn draw(canvas: &mut Canvas, model: &Model, row: &Row, columns: Columns, area: Rect) {
-    let count = row.own_checks.len();
+    let count = row.rules.own_checks.len();
     // The last line says what is left out.
     let shown = if count > MOST { MOST - 1 } else { count };
-    for (place, check) in row.own_checks.iter().take(shown).enumerate() {
+    for (place, check) in row.rules.own_checks.iter().take(shown).enumerate() {
         let y = area.y + place as u16;
         if y >= area.bottom() {
             return;

@@ -10,6 +10,7 @@ use crate::tui::row::{Course, Held, Row};
 use crate::tui::scene::reading::{answered, causes, changes, described, served};
 use crate::tui::scene::{self, press, shot, text, time};
 use crate::tui::update::update;
+use std::sync::Arc;
 
 /// A view: key, name, and what is answered.
 type View = (&'static str, &'static str, fn() -> Answer);
@@ -97,7 +98,7 @@ fn a_failed_rollout_says_why_and_a_paused_one_who_when_and_why() {
 fn the_steps_of_each_strategy_say_what_passed_where_it_is_and_what_comes() {
     let line = |change: &dyn Fn(&mut Row)| {
         let model = with(scene::progressing(120, 40), |model| {
-            model.rows.iter_mut().filter(|row| row.under_way()).for_each(change);
+            model.rows.iter_mut().filter(|row| row.under_way()).for_each(|row| change(row));
         });
         let screen = text(&shot(&model));
         screen.lines().find(|line| line.contains("failed checks")).unwrap().trim_matches(['│', ' ']).to_string()
@@ -105,7 +106,7 @@ fn the_steps_of_each_strategy_say_what_passed_where_it_is_and_what_comes() {
     let course = |strategy, checks, done| Course { strategy, checks, done, mirrors: false, mirrored: false };
     let by_checks = |strategy, done| {
         line(&|row: &mut Row| {
-            row.steps.clear();
+            Arc::make_mut(&mut row.rules).steps.clear();
             row.course = course(strategy, 3, done);
         })
     };
@@ -123,10 +124,10 @@ fn the_steps_of_each_strategy_say_what_passed_where_it_is_and_what_comes() {
     };
     assert!(mirror(true, 0).starts_with("mirror ● ─── 10% ○"), "{}", mirror(true, 0));
     assert!(mirror(false, 10).starts_with("mirror ✓ ─── 10% ● ─── 20% ○"), "{}", mirror(false, 10));
-    let named = line(&|row: &mut Row| row.steps = vec![1, 2, 10, 30, 80]);
+    let named = line(&|row: &mut Row| Arc::make_mut(&mut row.rules).steps = vec![1, 2, 10, 30, 80]);
     assert!(named.starts_with("1% ✓ ─── 2% ✓ ─── 10% ✓ ─── 30% ● ─── 80% ○ ─── promote ○"), "{named}");
     let many = line(&|row: &mut Row| {
-        row.steps.clear();
+        Arc::make_mut(&mut row.rules).steps.clear();
         row.course = course(Strategy::AbTesting, 1_000_000, 500);
     });
     assert!(many.contains("check 499 ✓") && many.contains("check 500 ●") && many.contains("check 501 ○"), "{many}");

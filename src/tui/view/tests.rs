@@ -15,6 +15,7 @@ use crate::tui::theme::{Depth, Theme};
 use crate::tui::update::update;
 use crate::tui::{glyphs, keys};
 use ratatui::style::{Color, Modifier, Style};
+use std::sync::Arc;
 
 pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
@@ -76,13 +77,13 @@ fn own_check(name: &str, min: Option<f64>, max: Option<f64>) -> OwnCheck {
 fn judged_by_own_queries(width: u16, height: u16) -> Model {
     with(scene::progressing(width, height), |model| {
         let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
-        row.own_checks = vec![
+        Arc::make_mut(&mut row.rules).own_checks = vec![
             own_check("404s percentage", None, Some(5.0)),
             own_check("orders per second, as the billing team counts them", Some(20.0), Some(400.0)),
             own_check("queue", None, Some(100.0)),
         ];
         let readings = [Reading::Value(20.756), Reading::Value(212.5), Reading::NoValues];
-        let checks = row.own_checks.iter().cloned().zip(readings).collect();
+        let checks = row.rules.own_checks.iter().cloned().zip(readings).collect();
         let judged = Judged { canary: row.key(), checks };
         update(model, Msg::Judged(judged));
     })
@@ -98,7 +99,8 @@ fn more_checks_than_lines_are_counted_and_hostile_names_stay_in_their_line() {
     let many = |width, height| {
         with(judged_by_own_queries(width, height), |model| {
             let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
-            row.own_checks = (0..50).map(|_| own_check("a\u{1b}[2J\nb\u{202e}", None, Some(1e300))).collect();
+            Arc::make_mut(&mut row.rules).own_checks =
+                (0..50).map(|_| own_check("a\u{1b}[2J\nb\u{202e}", None, Some(1e300))).collect();
         })
     };
     for (width, height) in SIZES {
@@ -215,7 +217,7 @@ fn hostile_and_wide_texts_stay_in_their_cells() {
     let model = with(scene::progressing(80, 24), |model| {
         let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
         row.name = "カナリア-リリース-\u{202e}gnp.exe-とても長い名前のアプリケーション".into();
-        row.canary.version = "\x1b[31m1.1.0\u{200b}".into();
+        row.canary.image = "gcr.io/jx/app:\x1b[31m1.1.0\u{200b}".into();
         model.selected = Some(row.key());
         model.settle();
         let message = "Halt \x1b]0;owned\x07 advancement \u{9b}2J\r\nnew line 日本語 e\u{301}\u{301}\u{301}\u{301}";
@@ -527,7 +529,7 @@ fn many_canaries_page_with_the_selection() {
 fn long_rollouts_show_the_steps_around_the_present_one() {
     let model = with(scene::progressing(80, 24), |model| {
         let row = model.rows.iter_mut().find(|row| row.under_way()).unwrap();
-        row.steps = (1..=50).collect();
+        Arc::make_mut(&mut row.rules).steps = (1..=50).collect();
     });
     let screen = text(&shot(&model));
     let line = screen.lines().find(|line| line.contains("failed checks")).unwrap();
@@ -549,7 +551,7 @@ fn every_phase_has_its_sign() {
     ] {
         let model = with(scene::at_rest(120, 40), |model| {
             let row = scene::row("jx-production-myapp", phase, ("1.0.0", "1.1.0"));
-            update(model, Msg::Rows(vec![row]));
+            update(model, Msg::Rows(vec![row.into()]));
         });
         let screen = text(&shot(&model));
         let name = if phase == Phase::New { "New" } else { phase.name() };

@@ -129,7 +129,7 @@ fn waits(paper: &mut Paper, model: &Model, row: &Row, causes: Option<&Causes>) {
     if paper.lines.len() == before {
         paper.say(2, Some((glyphs.dot, Role::Dim)), Role::Text, &standing(model, row));
     }
-    if let Some(of) = row.threshold.filter(|_| row.failed_checks > 0) {
+    if let Some(of) = row.rules.threshold.filter(|_| row.failed_checks > 0) {
         let (failed, role) = (row.failed_checks, if row.failed_checks >= of { Role::Bad } else { Role::Warn });
         let then = if row.phase == Phase::Failed { "" } else { "; the last of them rolls it back" };
         let text = format!("{failed} of {of} failed checks{then}.");
@@ -139,7 +139,7 @@ fn waits(paper: &mut Paper, model: &Model, row: &Row, causes: Option<&Causes>) {
 
 /// A sentence for a canary that waits for nothing out of the ordinary.
 fn standing(model: &Model, row: &Row) -> String {
-    let version = version_text(&row.canary.version);
+    let version = version_text(row.canary.version());
     match row.phase {
         Phase::Progressing => match detail::countdown(model, row) {
             Some(when) => format!("Nothing out of the ordinary: {when}."),
@@ -149,12 +149,12 @@ fn standing(model: &Model, row: &Row) -> String {
         Phase::WaitingPromotion => format!("{version} has passed all checks and waits to be promoted."),
         Phase::Promoting => format!("The primary, to get {version} and be ready."),
         Phase::Finalising => "The traffic, to be back on the primary.".into(),
-        Phase::Failed => format!("{version} was rolled back; {} serves.", version_text(&row.primary.version)),
+        Phase::Failed => format!("{version} was rolled back; {} serves.", version_text(row.primary.version())),
         Phase::Succeeded => {
-            format!("{} was promoted and serves. No rollout is under way.", version_text(&row.primary.version))
+            format!("{} was promoted and serves. No rollout is under way.", version_text(row.primary.version()))
         }
         Phase::Initializing => "The primary, to be ready for the first time.".into(),
-        _ => format!("{} serves. No rollout is under way.", version_text(&row.primary.version)),
+        _ => format!("{} serves. No rollout is under way.", version_text(row.primary.version())),
     }
 }
 
@@ -224,7 +224,7 @@ fn pods(paper: &mut Paper, model: &Model, row: &Row, staff: &Staff) {
     paper.air();
     paper.row(vec![
         piece(format!("Pods of {}", staff.workload), Role::Strong),
-        piece(format!("  {}", version_text(&side.version)), Role::Text),
+        piece(format!("  {}", version_text(side.version())), Role::Text),
         piece(format!("  {counted}"), role),
     ]);
     let pods = match &staff.pods {

@@ -155,7 +155,7 @@ fn change(model: &mut Model, all: bool, mut how: impl FnMut(&mut Row)) {
     let selected = model.selected.clone();
     let mut rows = model.rows.clone();
     let chosen = |row: &Row| all || selected.as_ref().is_some_and(|key| row.is(key));
-    rows.iter_mut().filter(|row| chosen(row)).for_each(&mut how);
+    rows.iter_mut().filter(|row| chosen(row)).for_each(|row| how(row));
     update(model, Msg::Rows(rows));
 }
 
@@ -189,7 +189,7 @@ fn fail(model: &mut Model, ground: Ground) {
         row.failed_checks = 3;
         if ground == Ground::Rest {
             (row.phase, row.failed_checks) = (Phase::Failed, 5);
-            row.canary.version = "1.1.0".into();
+            row.canary.image = row.canary.image.replace(":1.0.0", ":1.1.0").into();
         }
         if row.phase.under_way() {
             row.canary.pods = Some(Pods { ready: 1, desired: 3 });
@@ -246,7 +246,7 @@ fn rename(model: &mut Model, names: &Names) {
         names.change(&mut [&mut row.namespace, &mut row.name]);
         for side in [&mut row.primary, &mut row.canary] {
             renamed(&mut side.workload);
-            names.change(&mut [&mut side.version, &mut side.image]);
+            side.image = names.of(&side.image).into();
         }
         row.offered.iter_mut().for_each(|(tag, note)| names.change(&mut [tag, note]));
         row.containers.iter_mut().for_each(|(name, image)| names.change(&mut [name, image]));
@@ -268,7 +268,8 @@ fn rename(model: &mut Model, names: &Names) {
     }
     let events = std::mem::take(&mut model.events).into_iter().map(|event| {
         let mut event = (*event).clone();
-        names.change(&mut [&mut event.namespace, &mut event.canary, &mut event.name, &mut event.message]);
+        (event.namespace, event.name) = (names.of(&event.namespace).into(), names.of(&event.name).into());
+        names.change(&mut [&mut event.canary, &mut event.message]);
         event.into()
     });
     let events = events.collect();
