@@ -224,3 +224,48 @@ fn copy(request: &http::Request<Body>) -> Option<http::Request<Body>> {
     *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::serve::ListenerExt;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// The login to a server that answers everything, and how many connections were made to it.
+    async fn server() -> (Login, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
+        let listener = listener.tap_io(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(|| async { "{}" })).await });
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        (Login { config, origin: None, expires: None, from_plugin: false }, connections)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_connection_of_a_list_is_given_up_once_there_are_no_more_of_them() {
+        let (login, connections) = server().await;
+        let clients = Clients::of(&login).unwrap();
+        let ask = async |path: &str| {
+            let request = http::Request::get(path).body(Body::empty()).unwrap();
+            let client = clients.for_request(&request, &login);
+            client.request_text(request.map(|_| Vec::new())).await.unwrap();
+            connections.load(Ordering::Relaxed)
+        };
+        assert_eq!((ask("/one").await, ask("/two?resourceVersion=0").await), (1, 1), "one serves all");
+        tokio::time::sleep(LISTED * 2).await;
+        assert_eq!(ask("/three").await, 1, "no list came over it");
+        assert_eq!(ask("/pods?limit=50").await, 1);
+        tokio::time::sleep(LISTED / 2).await;
+        assert_eq!(ask("/pods?limit=50&continue=x").await, 1, "the next page");
+        tokio::time::sleep(LISTED * 2 / 3).await;
+        assert_eq!(ask("/four").await, 1, "another may follow");
+        tokio::time::sleep(LISTED).await;
+        assert_eq!((ask("/five").await, ask("/six").await), (2, 2));
+        assert!(clients.listed.lock().unwrap().is_none(), "and it begins anew with the next");
+    }
+}

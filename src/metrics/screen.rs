@@ -2,7 +2,7 @@
 //! that the checks' queries give for each workload alone.
 
 use super::promql::{literal, quoted};
-use super::query::{Labels, Series};
+use super::query::{Labels, Sample, Series};
 use super::{Prometheus, QueryError};
 use crate::api::duration;
 use chrono::{DateTime, Utc};
@@ -183,7 +183,14 @@ impl Prometheus {
     pub async fn overview(&self, namespaces: &[&str], window: Duration) -> Overview {
         let scope = Scope { namespaces, workloads: &[], window };
         let ask = |asked: Asked| {
-            let (scope, instant) = (&scope, |query: String| async move { self.instant(&query).await });
+            let scope = &scope;
+            // What is no number of a workload counts as an answer all the same.
+            let reduce = move |sample: Sample| {
+                let metric = asked.metric_of(&sample.labels).filter(|_| !sample.value.is_nan())?;
+                let namespace = scope.namespace_of(metric, &sample.labels)?;
+                Some(((namespace, workload_of(metric, &sample.labels)?), metric, sample.value))
+            };
+            let instant = move |query: String| async move { self.instant_as(&query, reduce).await };
             async move { (asked, self.answer(scope, asked, instant).await) }
         };
         let mut workloads: BTreeMap<(String, String), WorkloadMetrics> = BTreeMap::new();
@@ -194,13 +201,9 @@ impl Prometheus {
             match answer {
                 Err(why) => problems.extend(asked.metrics().iter().map(|metric| (*metric, why.clone()))),
                 Ok(Answer { unit, found }) => {
-                    for sample in found.into_iter().filter(|sample| !sample.value.is_nan()) {
-                        let Some(metric) = asked.metric_of(&sample.labels) else { continue };
-                        let namespace = scope.namespace_of(metric, &sample.labels);
-                        if let Some(key) = namespace.zip(workload_of(metric, &sample.labels)) {
-                            let slot = workloads.entry(key).or_default().slot(metric);
-                            *slot = Some(slot.unwrap_or(0.0) + sample.value * unit);
-                        }
+                    for (key, metric, value) in found.into_iter().flatten() {
+                        let slot = workloads.entry(key).or_default().slot(metric);
+                        *slot = Some(slot.unwrap_or(0.0) + value * unit);
                     }
                 }
             }
