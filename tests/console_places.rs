@@ -157,6 +157,24 @@ fn whoever_may_not_look_at_the_contexts_namespace_either_gets_one_that_the_confi
 }
 
 #[test]
+fn of_many_canaries_each_is_shown_with_what_is_known_of_it() {
+    let cluster = Cluster::start(Duration::from_secs(10));
+    let _guard = cluster.runtime.enter();
+    let options = Options { canaries: 250, replicas: 1, ..Options::default() };
+    let many = cluster.runtime.block_on(Sandbox::start(options)).expect("another sandbox");
+    kubeconfig(&cluster.home.path().join("kubeconfig"), &[("many", &many.kubeconfig())]);
+    let mut console = cluster.open(SIZE, &["--no-controller"], &[]);
+    console.until_shows("250 at rest");
+    console.type_keys("G");
+    console.until("its Deployments have been read", PATIENCE, |screen| {
+        let mut lines = screen.lines().filter(|line| line.contains("jx-production-app-0250"));
+        lines.next().is_some_and(|line| line.contains("Initialized") && line.contains("1.0.0"))
+    });
+    console.type_keys("q");
+    assert!(console.ended(PATIENCE).success());
+}
+
+#[test]
 fn a_console_goes_to_another_namespace_and_to_another_context_and_leaves_nothing_behind() {
     let cluster = Cluster::start(Duration::from_secs(10));
     let store = cluster.sandbox.store();

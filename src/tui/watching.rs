@@ -279,8 +279,7 @@ impl Watching {
                 rows.extend(self::rows(&world, self.min_interval));
                 continue;
             }
-            let rest = one.dirty.rows.iter().nth(AT_ONCE).cloned().map(|from| one.dirty.rows.split_off(&from));
-            for name in std::mem::replace(&mut one.dirty.rows, rest.unwrap_or_default()) {
+            for name in first(&mut one.dirty.rows, AT_ONCE) {
                 match world.canary(&name) {
                     Some(canary) => rows.push(row(&world, &canary, self.min_interval).into()),
                     None => gone.push(Key::new(namespace, &name)),
@@ -378,6 +377,12 @@ async fn role_changed(role: &mut Option<watch::Receiver<Role>>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// Takes so many of these, and leaves the others.
+fn first(names: &mut BTreeSet<String>, count: usize) -> BTreeSet<String> {
+    let rest = names.iter().nth(count).cloned().map(|from| names.split_off(&from));
+    std::mem::replace(names, rest.unwrap_or_default())
 }
 
 /// One row for each canary.
@@ -511,6 +516,17 @@ mod tests {
         assert_eq!(cluster, Link::Lost { since, why: "closed".into() });
         assert_eq!(missing, ["deployments.apps may not be read: no"]);
         assert_eq!(routes, Link::Connecting);
+    }
+
+    #[test]
+    fn of_many_names_some_are_taken_at_a_time_and_none_is_lost() {
+        let mut names: BTreeSet<String> = (0..5).map(|nth| nth.to_string()).collect();
+        let mut taken = Vec::new();
+        while !names.is_empty() {
+            taken.push(first(&mut names, 2).into_iter().collect::<Vec<_>>().concat());
+        }
+        assert_eq!(taken, ["01", "23", "4"]);
+        assert!(first(&mut names, 2).is_empty());
     }
 
     #[test]
