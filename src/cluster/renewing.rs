@@ -66,7 +66,8 @@ impl Clients {
             let another = || Client::try_from(login.config.clone()).unwrap_or_else(|_| self.asking());
             return self.watching.get_or_init(another).clone();
         }
-        if has("limit=") {
+        // Those of a selection are short. What a provider has renewed is in its client alone.
+        if has("limit=") && !has("labelSelector=") && login.config.auth_info.auth_provider.is_none() {
             self.note_list(login);
         }
         self.asking()
@@ -94,11 +95,12 @@ async fn give_up(asking: Weak<RwLock<Client>>, listed: Weak<Mutex<Option<Instant
             tokio::time::sleep_until(due).await;
             continue;
         }
+        let another = Client::try_from(config.clone());
         let (Some(asking), Some(listed)) = (asking.upgrade(), listed.upgrade()) else { return };
         let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
         if *listed == Some(last) {
             *listed = None;
-            if let Ok(another) = Client::try_from(config) {
+            if let Ok(another) = another {
                 *asking.write().unwrap_or_else(PoisonError::into_inner) = another;
             }
             return;
@@ -266,6 +268,9 @@ mod tests {
         assert_eq!(ask("/four").await, 1, "another may follow");
         tokio::time::sleep(LISTED).await;
         assert_eq!((ask("/five").await, ask("/six").await), (2, 2));
+        assert_eq!(ask("/pods?limit=50&labelSelector=app%3Dweb").await, 2);
+        tokio::time::sleep(LISTED * 2).await;
+        assert_eq!(ask("/seven").await, 2, "a selection is short");
         assert!(clients.listed.lock().unwrap().is_none(), "and it begins anew with the next");
     }
 }

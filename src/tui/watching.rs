@@ -47,6 +47,8 @@ pub struct Watching {
     left: Vec<String>,
     /// How the watches stand has changed, or who drives may have.
     links: bool,
+    /// When the first of the leases that are known ends, as far as it was looked at.
+    lease_ends: Option<DateTime<Utc>>,
     /// Who was said to drive.
     drivers: BTreeMap<String, Driver>,
     followers: JoinSet<()>,
@@ -100,6 +102,7 @@ impl Watching {
             followed: BTreeMap::new(),
             left: Vec::new(),
             links: true,
+            lease_ends: None,
             drivers: BTreeMap::new(),
             followers: JoinSet::new(),
             news: mpsc::unbounded_channel(),
@@ -120,6 +123,8 @@ impl Watching {
                     review = review.min(Instant::now() + GAP);
                 }
             }
+            // Whatever else keeps it awake.
+            self.links |= self.lease_ends.is_some_and(|ends| ends < self.clock.now());
             if self.tell().is_err() {
                 return;
             }
@@ -133,10 +138,10 @@ impl Watching {
                     return;
                 }
             }
-            if listed {
+            let rest = self.followed.values().any(|one| !one.dirty.rows.is_empty());
+            if listed || rest {
                 tokio::time::sleep(GAP).await;
             }
-            let rest = self.followed.values().any(|one| !one.dirty.rows.is_empty());
             let until_lease_ends = self.until_lease_ends();
             whole_changed = false;
             tokio::select! {
@@ -220,14 +225,11 @@ impl Watching {
         self.links = true;
     }
 
-    /// Time until the first lease that is known ends, unless it is renewed; far off where there is none.
+    /// Time until the lease ends that was to end first when it was last said who drives; far off where there is none.
     fn until_lease_ends(&self) -> Duration {
         let now = self.clock.now();
-        let ends =
-            self.followed.values().filter_map(|one| one.mirror.read().lease.as_ref().map(lease::LeaseRecord::ends));
-        let ends = ends.filter(|ends| *ends >= now).min();
-        let left = ends.and_then(|ends| (ends - now).to_std().ok()).map(|left| left + Duration::from_millis(50));
-        left.unwrap_or(Duration::from_secs(3600))
+        let left = self.lease_ends.map(|ends| (ends - now).to_std().unwrap_or_default());
+        left.map_or(Duration::from_secs(3600), |left| left + Duration::from_millis(50))
     }
 
     fn tell(&mut self) -> Result<(), Deaf> {
@@ -252,6 +254,8 @@ impl Watching {
         }
         messages.push(links(&self.worlds.whole().read(), &providers));
         let now = self.clock.now();
+        let leases = self.followed.values().map(|one| one.mirror.read().lease.as_ref().map(lease::LeaseRecord::ends));
+        self.lease_ends = leases.flatten().filter(|ends| *ends >= now).min();
         let role = self.role.as_ref().map(|role| role.borrow().clone());
         let of = |one: &Followed| driver(&one.mirror.read(), role.as_ref(), one.flagger, now);
         if !self.worlds.are_all() {
