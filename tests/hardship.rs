@@ -92,13 +92,19 @@ async fn a_rollout_that_can_be_driven_no_more_goes_home() {
     rehearsal.until("the canary stops", |w| w.workloads[APP].desired == 0).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_that_comes_to_ask_for_too_much_can_still_be_aborted() {
+/// A canary that has come to ask for what is not carried out, in the middle of its rollout.
+async fn not_driven_any_more() -> Rehearsal {
     let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
     at_first_step(&rehearsal, "1.1.0").await;
     let other = |canary: &mut Value| canary["spec"]["provider"] = json!("linkerd");
     rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, other).expect("another mesh");
     rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
+    rehearsal
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_that_comes_to_ask_for_too_much_can_still_be_aborted() {
+    let rehearsal = not_driven_any_more().await;
     let standing = |w: &canary_tui::cluster::World| w.canaries[APP].spec.is_err() && w.canaries[APP].partial.is_some();
     assert!(standing(&rehearsal.mirror.read()));
     assert!(matches!(rehearsal.ask(Verb::Abort).await, Outcome::CarriedOut(_)));
@@ -107,11 +113,7 @@ async fn a_canary_that_comes_to_ask_for_too_much_can_still_be_aborted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_asked_of_a_canary_that_is_not_driven_any_more_is_answered_once_events_are_taken() {
-    let rehearsal = Rehearsal::driving(hurried(NEVER)).await;
-    at_first_step(&rehearsal, "1.1.0").await;
-    let other = |canary: &mut Value| canary["spec"]["provider"] = json!("linkerd");
-    rehearsal.sandbox.store().modify("Canary", Some("jx-production"), APP, other).expect("another mesh");
-    rehearsal.until("the traffic goes home", |w| weight(w) == 0).await;
+    let rehearsal = not_driven_any_more().await;
     rehearsal.sandbox.deny(Some(Arc::new(|asked| asked.verb == "create" && asked.resource == "events")));
     let asked = wish(Verb::Abort, rehearsal.revision());
     let sent = requests::send(&rehearsal.connection, &rehearsal.kinds, "alice", &asked, chrono::Utc::now()).await;

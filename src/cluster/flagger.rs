@@ -1,9 +1,9 @@
 //! Whether Flagger is at work: then nothing of ours drives.
 
 use super::connect::{code, explain};
-use super::mirror::World;
 use super::object::Object;
 use super::packed::Gist;
+use super::world::World;
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;

@@ -5,8 +5,9 @@
 //! case one needs it, costs memory for ever; and to list the whole cluster anew costs the API server most.
 
 use super::connect::explain;
-use super::mirror::{self, For, Health, Listed, Mirror, Shared, Sink, Source, Watches, World};
+use super::mirror::{self, Listed, Mirror, Shared, Sink, Watches};
 use super::object::{Form, MetadataText, Object};
+use super::world::{For, Health, Source, World, name_of};
 use super::{Clock, Kinds};
 use kube::api::ListParams;
 use kube::core::ApiResource;
@@ -210,7 +211,7 @@ impl Inner {
         let State { members, began, .. } = &mut *state;
         let Some(kept) = members.get_mut(&wanted.namespace).filter(|kept| kept.number == wanted.number) else { return };
         let Some(met) = kept.joining.remove(&wanted.source) else { return };
-        objects.retain(|object| met.get(mirror::name_of(object)).is_none_or(|seen| *seen < version_of(object)));
+        objects.retain(|object| met.get(name_of(object)).is_none_or(|seen| *seen < version_of(object)));
         let health = match began.contains_key(&wanted.source) {
             true => Health::Live,
             false => self.whole.read().health.get(&wanted.source).cloned().unwrap_or(Health::Connecting),
@@ -222,7 +223,7 @@ impl Inner {
     fn met<'a>(&self, state: &'a mut State, source: Source, object: &Value) -> Option<&'a Kept> {
         let kept = state.members.get_mut(namespace_of(object))?;
         if let Some(met) = kept.joining.get_mut(&source) {
-            met.insert(mirror::name_of(object).to_string(), version_of(object));
+            met.insert(name_of(object).to_string(), version_of(object));
         }
         Some(kept)
     }

@@ -4,8 +4,8 @@
 //! Objects of one kind are written alike, so each is packed against the first that was met of its kind: what is left is
 //! what is its own.
 
-use super::mirror::Source;
 use super::records::{CanaryRecord, RouteRecord, WorkloadRecord};
+use super::world::Source;
 use crate::api::{Provider, annotation};
 use chrono::{DateTime, Utc};
 use lz4_flex::block;
@@ -51,17 +51,30 @@ impl Gist {
 }
 
 impl Packed {
+    /// A Canary.
     pub fn canary(&self, name: &str) -> Option<CanaryRecord> {
         let (_, text) = self.canaries.get(name)?;
         Some(CanaryRecord::of(&text.read::<Value>(Source::Canaries)?))
     }
 
+    /// A Deployment.
     pub fn workload(&self, name: &str) -> Option<WorkloadRecord> {
         self.workloads.get(name)?.read(Source::Deployments)
     }
 
+    /// An object that carries the weights.
     pub fn route(&self, provider: Provider, name: &str) -> Option<RouteRecord> {
         self.routes.get(&provider)?.get(name)?.read(Source::Routes(provider))
+    }
+
+    /// Version and, where it is kept, uid of an object.
+    pub fn version(&self, source: Source, name: &str) -> Option<(String, Option<String>)> {
+        match source {
+            Source::Canaries => self.canary(name).map(|record| (record.resource_version, Some(record.uid))),
+            Source::Deployments => self.workload(name).map(|record| (record.resource_version, Some(record.uid))),
+            Source::Routes(provider) => self.route(provider, name).map(|record| (record.resource_version, None)),
+            _ => None,
+        }
     }
 
     /// All Canaries, in order.
@@ -179,8 +192,8 @@ impl Serialize for WithoutHistory<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mirror::{For, World};
     use super::super::replica_sets::Uid;
+    use super::super::world::{For, World};
     use super::*;
     use serde_json::json;
 

@@ -225,7 +225,7 @@ impl Row {
         let side = |name: String, workload: Option<&WorkloadRecord>| Side {
             workload: Key { namespace: canary.namespace.clone(), name },
             pods: workload.map(|w| Pods { ready: w.ready, desired: w.desired }),
-            image: image(workload).map_or_else(Arc::default, |image| either(&serves, image)),
+            image: image(workload).map_or_else(Arc::default, |image| shared_with(&serves, image)),
         };
         let target_name = spec.map_or_else(|| canary.name.clone(), |spec| spec.target.clone());
         if spec.is_some() && target.is_none() && *workloads_listed {
@@ -293,7 +293,7 @@ impl Row {
                 .map(|request| Box::new(Pending { verb: request.verb, by: bounded(&request.by), at: request.at })),
             problems,
             rules: spec.zip(interval).map_or_else(Arc::default, |(spec, interval)| Rules::of(spec, interval)),
-            applied: applied.map(|applied| either(&revision, applied.into())),
+            applied: applied.map(|applied| shared_with(&revision, applied.into())),
             offered: target
                 .map(|t| t.offered.iter().map(|(tag, note)| (bounded(tag), bounded(note))).collect())
                 .unwrap_or_default(),
@@ -378,8 +378,8 @@ impl Row {
     }
 }
 
-/// A text, shared with another that is equal.
-fn either(other: &Option<Arc<str>>, text: Arc<str>) -> Arc<str> {
+/// A text: the other itself, where that is equal.
+fn shared_with(other: &Option<Arc<str>>, text: Arc<str>) -> Arc<str> {
     other.as_ref().filter(|other| **other == text).cloned().unwrap_or(text)
 }
 
